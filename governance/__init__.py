@@ -1,0 +1,1 @@
+"""Words, counts, evidence, gate: what every other room agrees on and none may bend."""

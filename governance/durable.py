@@ -1,0 +1,139 @@
+"""Writing that survives a kill: temporary name, flush to disk, rename; and one lock per place.
+
+This is the one module of the room that touches a disk. The rooms above share it, so that there is
+exactly one way in which a file appears: whole, or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from governance.errors import EnvironmentFault
+
+_FAULTS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EFBIG: "a file would exceed the size that is allowed here",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the place is read-only",
+    errno.EACCES: "permission is denied",
+    errno.EPERM: "permission is denied",
+    errno.ENOTDIR: "a file is where a folder should be",
+    errno.EEXIST: "a file is where a folder should be",
+}
+
+
+def fault_from(error: OSError) -> EnvironmentFault | None:
+    """Translate an operating-system error into words, or return None if it is not the place's."""
+    text = _FAULTS.get(error.errno or 0)
+    if text is None:
+        return None
+    where = f" at {error.filename}" if isinstance(error.filename, str) else ""
+    return EnvironmentFault(f"Cannot write{where}: {text}. Nothing half-written was kept.")
+
+
+def make_folder(path: Path, *, mode: int = 0o700) -> Path:
+    """Create `path` and its parents for their owner alone, and return it.
+
+    Raises
+    ------
+    EnvironmentFault
+        If the folder cannot be created.
+    """
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        fault = fault_from(error)
+        if fault is None:
+            raise
+        raise EnvironmentFault(
+            f"Cannot create the folder {path}: {_FAULTS[error.errno or 0]}."
+        ) from None
+    return path
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int = 0o600) -> Iterator[Path]:
+    """Yield a temporary path that becomes `path` when the block ends well.
+
+    The temporary file is beside `path`, is flushed to disk before the rename and removed if the
+    block raises; a kill leaves at most a stray temporary file, never a half-written `path`.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `path` when the block ends well.
+
+    `path` must not exist: what is finished is never overwritten. Temporary folders that a killed
+    run left beside it are removed first.
+    """
+    for stray in path.parent.glob(f".{path.name}.*.tmp"):
+        shutil.rmtree(stray)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary.mkdir(mode=0o700)
+    try:
+        yield temporary
+        for item in sorted(temporary.rglob("*")):
+            _flush(item)
+        _flush(temporary)
+        os.rename(temporary, path)
+        _flush(path.parent)
+    finally:
+        if temporary.exists():
+            shutil.rmtree(temporary)
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write `data` to `path`, whole or not at all."""
+    with replacing(path, mode=mode) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def locked(path: Path, *, what: str) -> Iterator[None]:
+    """Hold an exclusive lock on `path` while the block runs; do not wait for it.
+
+    The operating system frees the lock when the process ends, however it ends.
+
+    Raises
+    ------
+    EnvironmentFault
+        If another process holds the lock.
+    """
+    make_folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EnvironmentFault(
+                f"{what} is busy: another run holds {path}. Wait for it, then run this again."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _flush(path: Path) -> None:
+    """Force a file or a folder entry to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

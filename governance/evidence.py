@@ -1,0 +1,121 @@
+"""Evidence, findings, waivers and decisions: what is signed, logged and checked by outsiders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from governance import canonical
+from governance.measurement import Measurement
+from governance.outcome import Outcome
+
+
+class Evidence(BaseModel):
+    """What one run measured about one subject, bound to the digests of what it looked at.
+
+    Parameters
+    ----------
+    kind : str
+        ``validation``, ``drift``, ``misjudgment`` and the like.
+    subject : mapping of str to str
+        Role to SHA-256: ``model``, ``policy``, ``data``, ``features``, ...
+    measured_on : date
+        The day that the run was told, not the clock's.
+    not_evidenced : tuple of str
+        What the run did not or could not show; an empty list is a claim of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: Literal["evidence/1"] = Field(default="evidence/1", alias="schema")
+    kind: str
+    subject: Mapping[str, str]
+    measurements: tuple[Measurement, ...]
+    measured_on: date
+    not_evidenced: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form: the same input gives the same bytes."""
+        return canonical.digest(self)
+
+
+class Severity(StrEnum):
+    """How much a finding matters; ``SEVERE`` freezes raises."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    SEVERE = "severe"
+
+
+class Finding(BaseModel):
+    """A breach that somebody has to answer for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    measure: str
+    scope: Mapping[str, str] = {}
+    severity: Severity
+    text: str
+    owner: str
+    opened_on: date
+    closed_on: date | None = None
+
+    def is_open(self, on: date) -> bool:
+        """Tell whether the finding is open on the day `on`."""
+        return self.opened_on <= on and (self.closed_on is None or on < self.closed_on)
+
+
+class Waiver(BaseModel):
+    """An accepted breach: one measure, one scope, one owner, one reason, one last day."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    measure: str
+    scope: Mapping[str, str] = {}
+    owner: str = Field(min_length=1)
+    reason: str = Field(min_length=10)
+    granted_on: date
+    expires_on: date
+
+    @model_validator(mode="after")
+    def _ends(self) -> Waiver:
+        if self.expires_on <= self.granted_on:
+            raise ValueError("a waiver must expire after the day it is granted")
+        return self
+
+    def covers(self, measurement: Measurement, on: date) -> bool:
+        """Tell whether this waiver answers for exactly `measurement` on the day `on`."""
+        same = self.measure == measurement.measure and dict(self.scope) == dict(measurement.scope)
+        return same and self.granted_on <= on <= self.expires_on
+
+
+class Decision(BaseModel):
+    """What the gate says, why, and on the strength of which digests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: Literal["gate-decision/1"] = Field(default="gate-decision/1", alias="schema")
+    outcome: Outcome
+    decided_on: date
+    evidence: str
+    appetite: str
+    subject: Mapping[str, str]
+    judged: tuple[Measurement, ...]
+    refusals: tuple[str, ...] = ()
+    waived: tuple[Waiver, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the gate is open; inconclusive is closed."""
+        return self.outcome is Outcome.PASS
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form; an approval is bound to it."""
+        return canonical.digest(self)

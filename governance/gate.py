@@ -1,0 +1,93 @@
+"""The gate: evidence, appetite, waivers and a day in; a decision with reasons out.
+
+It does no I/O, asks no clock and knows no measure by name. The rules, in order:
+
+* every required threshold in force must find at least one measurement it concerns;
+* every measurement that a required threshold concerns must pass;
+* one that does not may be answered for by a waiver for exactly that measure and scope, in force on
+  the day, unless the threshold says that it is not waivable;
+* whatever is left closes the gate, and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from governance.appetite import RiskAppetite, Threshold
+from governance.evidence import Decision, Evidence, Waiver
+from governance.measurement import Measurement, describe_scope
+from governance.outcome import Outcome, worst
+
+
+def judge(
+    evidence: Evidence, appetite: RiskAppetite, waivers: Sequence[Waiver], on: date
+) -> Decision:
+    """Decide whether `evidence` opens the gate on the day `on`.
+
+    Returns
+    -------
+    Decision
+        ``PASS`` opens; ``BREACH`` and ``INCONCLUSIVE`` are both closed, with one refusal per
+        reason.
+    """
+    judged = tuple(appetite.judge(measurement, on) for measurement in evidence.measurements)
+    required = [threshold for threshold in appetite.in_force(on) if threshold.need == "required"]
+    refusals: list[str] = []
+    outcomes: list[Outcome] = []
+    used: list[Waiver] = []
+    if not required:
+        refusals.append("The risk appetite requires nothing on this day, so nothing can be shown.")
+    for threshold in required:
+        concerned = [m for m in judged if _first(appetite, m, on) is threshold]
+        if not concerned:
+            refusals.append(f"{threshold.measure} was not measured.")
+            outcomes.append(Outcome.INCONCLUSIVE)
+        for measurement in concerned:
+            waiver = _answering(waivers, threshold, measurement, on)
+            if measurement.outcome is Outcome.PASS:
+                outcomes.append(Outcome.PASS)
+            elif waiver is not None:
+                used.append(waiver)
+            else:
+                outcomes.append(measurement.outcome)
+                refusals.append(refusal(measurement, threshold))
+    outcome = worst(outcomes) if refusals else Outcome.PASS
+    return Decision(
+        outcome=outcome,
+        decided_on=on,
+        evidence=evidence.digest,
+        appetite=appetite.digest,
+        subject=dict(evidence.subject),
+        judged=judged,
+        refusals=tuple(refusals),
+        waived=tuple(used),
+    )
+
+
+def refusal(measurement: Measurement, threshold: Threshold) -> str:
+    """Say in one line why `measurement` closes the gate."""
+    numbers = "undefined"
+    if measurement.value is not None:
+        numbers = f"{measurement.value:.4g}"
+        if measurement.low is not None and measurement.high is not None:
+            numbers += f" [{measurement.low:.4g}, {measurement.high:.4g}]"
+    waivable = "" if threshold.is_waivable else "; not waivable"
+    where = describe_scope(measurement.scope)
+    return (
+        f"{measurement.measure} ({where}) = {numbers}, n = {measurement.n}: "
+        f"{measurement.outcome.value}, {measurement.reason}{waivable}."
+    )
+
+
+def _first(appetite: RiskAppetite, measurement: Measurement, on: date) -> Threshold | None:
+    """The one threshold that judged `measurement`, as `RiskAppetite.judge` chose it."""
+    return next((t for t in appetite.in_force(on) if t.concerns(measurement)), None)
+
+
+def _answering(
+    waivers: Sequence[Waiver], threshold: Threshold, measurement: Measurement, on: date
+) -> Waiver | None:
+    if not threshold.is_waivable:
+        return None
+    return next((waiver for waiver in waivers if waiver.covers(measurement, on)), None)

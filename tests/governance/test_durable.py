@@ -1,0 +1,96 @@
+"""A file appears whole or not at all, and a lock outlives nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from governance import durable
+from governance.errors import EnvironmentFault
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scraps(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    durable.write_bytes(target, b"old")
+
+    def interrupted() -> None:
+        with durable.replacing(target) as temporary:
+            temporary.write_bytes(b"new, but never fini")
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        interrupted()
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    durable.write_bytes(tmp_path / "file", b"x")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_appears_whole_and_is_never_overwritten(tmp_path: Path) -> None:
+    with durable.replacing_folder(tmp_path / "table") as temporary:
+        (temporary / "part").write_bytes(b"x")
+        assert not (tmp_path / "table").exists()
+    assert (tmp_path / "table" / "part").read_bytes() == b"x"
+    with (
+        pytest.raises(OSError, match=r"not empty|exists"),
+        durable.replacing_folder(tmp_path / "table") as temporary,
+    ):
+        (temporary / "part").write_bytes(b"y")
+    assert (tmp_path / "table" / "part").read_bytes() == b"x"
+    assert [item.name for item in tmp_path.iterdir()] == ["table"]
+
+
+def test_a_killed_writer_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    script = f"""
+        import os, signal
+        from pathlib import Path
+        from governance import durable
+        with durable.replacing_folder(Path({str(tmp_path)!r}) / "table") as temporary:
+            (temporary / "part").write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    died = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert not (tmp_path / "table").exists()
+    with durable.replacing_folder(tmp_path / "table") as temporary:
+        (temporary / "part").write_bytes(b"whole")
+    assert [item.name for item in tmp_path.iterdir()] == ["table"]
+
+
+def test_a_second_holder_of_a_lock_is_told_so_and_a_dead_one_is_forgotten(tmp_path: Path) -> None:
+    lock = tmp_path / ".lock"
+    second = durable.locked(lock, what="The home")
+    with durable.locked(lock, what="The home"), pytest.raises(EnvironmentFault, match="is busy"):
+        second.__enter__()
+    script = f"""
+        import os, signal
+        from pathlib import Path
+        from governance import durable
+        with durable.locked(Path({str(lock)!r}), what="x"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    with durable.locked(lock, what="The home"):
+        pass
+
+
+def test_a_home_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EnvironmentFault, match="Cannot create the folder"):
+        durable.make_folder(tmp_path / "file" / "home")
+
+
+def test_a_full_disk_is_told_from_a_bug() -> None:
+    full = durable.fault_from(OSError(28, os.strerror(28), "/home/x"))
+    assert full is not None
+    assert "disk is full" in str(full)
+    assert durable.fault_from(OSError(2, "No such file")) is None

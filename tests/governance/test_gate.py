@@ -1,0 +1,258 @@
+"""The gate opens for one reason only, and says every reason for which it does not."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from governance.appetite import RiskAppetite
+from governance.errors import ContractError
+from governance.evidence import Evidence, Waiver
+from governance.gate import judge
+from governance.measurement import Measurement
+from governance.outcome import Outcome, worst
+
+ON = date(2026, 1, 15)
+
+APPETITE = RiskAppetite.parse(
+    """
+schema = "risk-appetite/1"
+id = "test"
+version = "1"
+
+[[thresholds]]
+measure = "accuracy.auc"
+at_least = 0.70
+kind = "house"
+owner = "model risk"
+source = "test"
+effective_from = 2025-01-01
+
+[[thresholds]]
+measure = "fairness.raise_ratio"
+scope = { attribute = "*" }
+at_least = 0.80
+at_most = 1.25
+minimum_n = 100
+kind = "house"
+owner = "model risk"
+source = "test"
+effective_from = 2025-01-01
+
+[[thresholds]]
+measure = "soundness.feedback_falls"
+at_most = 0
+basis = "point"
+is_waivable = false
+kind = "house"
+owner = "model risk"
+source = "test"
+effective_from = 2025-01-01
+
+[[thresholds]]
+measure = "accuracy.ks"
+at_least = 0.30
+need = "reported"
+kind = "house"
+owner = "model risk"
+source = "test"
+effective_from = 2025-01-01
+"""
+)
+
+YOUNG = {"attribute": "age_band", "group": "<=25"}
+
+
+def measured(
+    *, auc: float = 0.78, ratio: float = 1.0, falls: float = 0.0, n: int = 1_000
+) -> tuple[Measurement, ...]:
+    return (
+        Measurement(measure="accuracy.auc", value=auc, low=auc - 0.02, high=auc + 0.02, n=n),
+        Measurement(
+            measure="fairness.raise_ratio",
+            scope=YOUNG,
+            value=ratio,
+            low=ratio - 0.05,
+            high=ratio + 0.05,
+            n=n,
+        ),
+        Measurement(measure="soundness.feedback_falls", value=falls, n=n),
+    )
+
+
+def evidence(measurements: tuple[Measurement, ...]) -> Evidence:
+    subject = {"model": "a" * 64}
+    return Evidence(kind="validation", subject=subject, measurements=measurements, measured_on=ON)
+
+
+def waiver(**changed: object) -> Waiver:
+    known = {
+        "measure": "fairness.raise_ratio",
+        "scope": YOUNG,
+        "owner": "risk officer",
+        "reason": "accepted for one quarter",
+        "granted_on": date(2026, 1, 1),
+        "expires_on": date(2026, 3, 31),
+    }
+    return Waiver.model_validate(known | changed)
+
+
+def test_sound_evidence_opens_the_gate() -> None:
+    decision = judge(evidence(measured()), APPETITE, [], ON)
+    assert decision.is_open
+    assert decision.refusals == ()
+
+
+def test_a_breach_closes_the_gate_and_is_named() -> None:
+    decision = judge(evidence(measured(ratio=0.6)), APPETITE, [], ON)
+    assert decision.outcome is Outcome.BREACH
+    assert "fairness.raise_ratio (attribute=age_band, group=<=25) = 0.6" in decision.refusals[0]
+
+
+def test_an_interval_that_crosses_the_line_is_inconclusive_and_closes() -> None:
+    decision = judge(evidence(measured(ratio=0.82)), APPETITE, [], ON)
+    assert decision.outcome is Outcome.INCONCLUSIVE
+    assert not decision.is_open
+
+
+def test_a_small_group_is_inconclusive_however_good_it_looks() -> None:
+    decision = judge(evidence(measured(n=99)), APPETITE, [], ON)
+    assert decision.outcome is Outcome.INCONCLUSIVE
+    assert "n = 99 is below the minimum of 100" in decision.refusals[0]
+
+
+def test_what_was_not_measured_closes_the_gate() -> None:
+    decision = judge(evidence(measured()[1:]), APPETITE, [], ON)
+    assert decision.outcome is Outcome.INCONCLUSIVE
+    assert decision.refusals == ("accuracy.auc was not measured.",)
+
+
+def test_no_evidence_at_all_closes_the_gate() -> None:
+    assert judge(evidence(()), APPETITE, [], ON).outcome is Outcome.INCONCLUSIVE
+
+
+def test_an_appetite_that_requires_nothing_closes_the_gate() -> None:
+    decision = judge(evidence(measured()), APPETITE, [], date(2024, 1, 1))
+    assert decision.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_reported_threshold_does_not_close_the_gate() -> None:
+    low_ks = Measurement(measure="accuracy.ks", value=0.1, low=0.05, high=0.15, n=1_000)
+    decision = judge(evidence((*measured(), low_ks)), APPETITE, [], ON)
+    assert decision.is_open
+    assert decision.judged[-1].outcome is Outcome.BREACH
+
+
+def test_a_waiver_answers_for_exactly_one_measure_and_scope() -> None:
+    breached = evidence(measured(ratio=0.6))
+    decision = judge(breached, APPETITE, [waiver()], ON)
+    assert decision.is_open
+    assert decision.waived == (waiver(),)
+    assert decision.judged[1].outcome is Outcome.BREACH
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"scope": {"attribute": "age_band", "group": "56+"}},
+        {"scope": {"attribute": "age_band"}},
+        {"scope": {}},
+        {"measure": "fairness.cut_ratio"},
+        {"expires_on": date(2026, 1, 14)},
+        {"granted_on": date(2026, 1, 16)},
+    ],
+)
+def test_a_waiver_for_something_else_or_another_day_does_not_help(
+    changed: dict[str, object],
+) -> None:
+    decision = judge(evidence(measured(ratio=0.6)), APPETITE, [waiver(**changed)], ON)
+    assert decision.outcome is Outcome.BREACH
+
+
+def test_what_is_not_waivable_stays_closed() -> None:
+    answer = waiver(measure="soundness.feedback_falls", scope={})
+    decision = judge(evidence(measured(falls=0.2)), APPETITE, [answer], ON)
+    assert decision.outcome is Outcome.BREACH
+    assert "not waivable" in decision.refusals[0]
+
+
+def test_a_waiver_without_an_end_or_a_reason_cannot_be_written() -> None:
+    with pytest.raises(ValidationError, match="expire after"):
+        waiver(expires_on=date(2026, 1, 1))
+    with pytest.raises(ValidationError, match="reason"):
+        waiver(reason="ok")
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    first, second = (judge(evidence(measured()), APPETITE, [], ON) for _ in range(2))
+    assert first.digest == second.digest
+    assert first.digest != judge(evidence(measured(auc=0.79)), APPETITE, [], ON).digest
+
+
+@given(st.lists(st.tuples(st.floats(0.3, 1.9), st.integers(1, 2_000)), max_size=6))
+def test_more_evidence_never_opens_a_closed_gate(extra: list[tuple[float, int]]) -> None:
+    """Adding measurements cannot outvote the one that closes the gate."""
+    closed = measured(ratio=0.6)
+    more = tuple(
+        Measurement(
+            measure="fairness.raise_ratio",
+            scope={"attribute": "sex", "group": str(k)},
+            value=value,
+            low=value - 0.01,
+            high=value + 0.01,
+            n=n,
+        )
+        for k, (value, n) in enumerate(extra)
+    )
+    assert not judge(evidence(closed + more), APPETITE, [], ON).is_open
+
+
+def test_a_specific_threshold_goes_before_a_general_one_and_both_must_find_something() -> None:
+    text = """
+schema = "risk-appetite/1"
+id = "test"
+version = "1"
+[[thresholds]]
+measure = "m"
+scope = { group = "a" }
+at_least = 0.9
+need = "reported"
+kind = "house"
+owner = "o"
+source = "s"
+effective_from = 2025-01-01
+[[thresholds]]
+measure = "m"
+at_least = 0.5
+kind = "house"
+owner = "o"
+source = "s"
+effective_from = 2025-01-01
+"""
+    appetite = RiskAppetite.parse(text)
+    only_a = Measurement(measure="m", scope={"group": "a"}, value=0.7, low=0.7, high=0.7, n=9)
+    decision = judge(evidence((only_a,)), appetite, [], ON)
+    assert not decision.is_open
+    assert decision.refusals == ("m was not measured.",)
+
+
+def test_an_unusable_appetite_is_named_without_its_values() -> None:
+    with pytest.raises(ContractError, match=r"thresholds\.0"):
+        RiskAppetite.parse(
+            'schema = "risk-appetite/1"\nid = "x"\nversion = "1"\n[[thresholds]]\nmeasure = "m"'
+        )
+
+
+def test_an_undefined_value_can_neither_pass_nor_breach() -> None:
+    with pytest.raises(ValidationError, match="neither pass nor breach"):
+        Measurement(measure="m", value=None, n=0, outcome=Outcome.PASS)
+    assert Measurement(measure="m", value=float("nan"), n=0).value is None
+
+
+def test_the_worst_outcome_wins_and_nothing_is_not_a_pass() -> None:
+    assert worst([Outcome.PASS, Outcome.BREACH, Outcome.INCONCLUSIVE]) is Outcome.BREACH
+    assert worst([]) is Outcome.INCONCLUSIVE
