@@ -1,0 +1,1 @@
+"""Raw rows stop here: keys, pseudonyms, vaults, the release gate and the leak scan."""

@@ -1,0 +1,180 @@
+"""The verbs of the privacy room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from governance import command
+from governance.contract import Purpose
+from governance.errors import Breach, Inconclusive, UsageError
+
+app = command.room("privacy", "Raw rows stop here: protect them, scan for leaks, verify tables.")
+
+
+@app.command()
+@command.guarded
+def init(as_json: command.AsJson = False) -> None:
+    """Make the keyring of this home; a keyring that is there already is left as it is."""
+    from privacy import keyring as rings
+
+    folder = command.load_home().keyring
+    is_new = not (folder / rings.RING_FILE).exists()
+    keyring = rings.create(folder) if is_new else rings.Keyring.open(folder)
+    document = {
+        "schema": "keyring-status/1",
+        "created": is_new,
+        "ring_id": keyring.ring_id,
+        "key_version": keyring.key_version,
+        "folder": str(folder),
+    }
+
+    def people(console: Console) -> None:
+        verb = "Made" if is_new else "Found"
+        console.print(f"{verb} the keyring {keyring.ring_id} at {folder}.", soft_wrap=True)
+        if is_new:
+            console.print("Back it up: without it no feature table and no vault can be opened.")
+
+    command.emit(document, as_json=as_json, people=people)
+
+
+@app.command()
+@command.guarded
+def protect(
+    source: Annotated[
+        Path | None, typer.Option("--input", help="Raw table, Parquet or CSV.", show_default=False)
+    ] = None,
+    contract: Annotated[
+        str, typer.Option(help="Path of a contract TOML, or the name of a packaged one.")
+    ] = "uci_credit",
+    purpose: Annotated[Purpose, typer.Option(help="What the table is for.")] = Purpose.TRAINING,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of feature tables; default: the home's.")
+    ] = None,
+    as_json: command.AsJson = False,
+) -> None:
+    """Release a raw table as an encrypted feature table; refuse it if anything is wrong."""
+    from privacy import contract_files, gate
+    from privacy.feature_table import FeatureTable, Part
+    from privacy.keyring import Keyring
+
+    home = command.load_home()
+    declared = contract_files.find(contract)
+    keyring = Keyring.open(home.keyring)
+    released = gate.protect(
+        source or home.raw / "uci_credit.parquet",
+        declared,
+        keyring=keyring,
+        out=(output or home.features).absolute(),
+        purpose=purpose,
+        vault=home.vault,
+    )
+    whole = FeatureTable.open(released.path, keyring=keyring, part=Part.ALL)
+    document = _describe(whole) | {
+        "open_rows": released.num_rows,
+        "sealed_rows": whole.num_rows - released.num_rows,
+    }
+
+    def people(console: Console) -> None:
+        console.print(
+            f"Protected {whole.num_rows} customers for {purpose} under contract {declared.id} "
+            f"{declared.version}: {released.num_rows} open, {document['sealed_rows']} sealed for "
+            f"validation, {len(whole.feature_columns)} features.",
+            soft_wrap=True,
+        )
+        console.print(f"Table: {whole.path}", soft_wrap=True)
+
+    command.emit(document, as_json=as_json, people=people)
+
+
+@app.command()
+@command.guarded
+def scan(
+    path: Annotated[Path, typer.Argument(help="File or folder to search.")],
+    canaries: Annotated[
+        Path | None, typer.Option(help="Text file with one planted value a line.")
+    ] = None,
+    as_json: command.AsJson = False,
+) -> None:
+    """Search files for personal data and planted values; exit 13 for hits, 14 if it cannot tell."""
+    from dataclasses import asdict
+
+    from privacy import egress
+
+    report = egress.scan(path, canaries=_planted(canaries))
+    document = {"schema": "leak-scan/1", "path": str(path), **asdict(report)}
+
+    def people(console: Console) -> None:
+        for hit in report.hits:
+            line = f"{hit.file}: {hit.kind}, {hit.values} different values"
+            console.print(line, markup=False, soft_wrap=True)
+        for name in report.unread:
+            console.print(f"{name}: could not be opened", markup=False, soft_wrap=True)
+        console.print(f"{report.files} files, {report.bytes} bytes: {len(report.hits)} hits.")
+
+    command.emit(document, as_json=as_json, people=people)
+    if report.hits:
+        files = len({hit.file.split("!")[0] for hit in report.hits})
+        raise Breach(
+            f"Personal data or planted values were found in {files} of {report.files} files; "
+            "allowed is none. Delete those files and close the way they came."
+        )
+    if report.unread:
+        raise Inconclusive(
+            f"{len(report.unread)} containers could not be opened, so nobody can say what they "
+            "hold. Repair or delete them."
+        )
+
+
+@app.command()
+@command.guarded
+def verify(
+    path: Annotated[Path, typer.Argument(help="Folder of a feature table.")],
+    as_json: command.AsJson = False,
+) -> None:
+    """Check and decrypt every byte of a feature table; exit 15 if any was changed."""
+    from privacy.feature_table import FeatureTable, Part
+    from privacy.keyring import Keyring
+
+    keyring = Keyring.open(command.load_home().keyring)
+    table = FeatureTable.open(path.absolute(), keyring=keyring, part=Part.ALL)
+    rows = sum(batch.num_rows for batch in table.reader())
+    document = _describe(table) | {"rows": rows}
+
+    def people(console: Console) -> None:
+        console.print(
+            f"{table.path.name}: intact, {rows} rows, {len(table.schema.names)} columns, purpose "
+            f"{table.purpose}, key version {table.key_version}.",
+            soft_wrap=True,
+        )
+
+    command.emit(document, as_json=as_json, people=people)
+
+
+def _planted(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    if not file.is_file():
+        raise UsageError(f"There is no file of canaries at {file}.")
+    return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _describe(table: Any) -> dict[str, Any]:
+    return {
+        "schema": "feature-table-status/1",
+        "path": str(table.path),
+        "digest": table.digest,
+        "contract_id": table.contract_id,
+        "contract_digest": table.contract_digest,
+        "purpose": table.purpose.value,
+        "key_version": table.key_version,
+        "label": table.label,
+        "feature_columns": list(table.feature_columns),
+    }
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m privacy")

@@ -1,0 +1,182 @@
+"""The release gate: the one way from a raw table to a feature table, closed unless all is well.
+
+The raw table is read twice. The first pass checks everything and writes nothing; the second enrols
+customers in the vaults, one transaction each, and writes the feature table into a temporary folder
+that gets its name last. A kill at any moment leaves either no table or a finished one, and running
+again succeeds: customers who were enrolled already keep their subject ids.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from governance import canonical, durable
+from governance.contract import ColumnContract, Purpose
+from governance.errors import ContractError, IntegrityError, UsageError
+from privacy import assignment, feature_table, raw_table
+from privacy.audit_vault import AuditVault
+from privacy.feature_table import PSEUDONYM, FeatureTable, TableFacts
+from privacy.inspection import Inspection
+from privacy.keyring import Keyring
+from privacy.pseudonym import purpose_pseudonym
+from privacy.subject_vault import SubjectVault
+
+
+def protect(
+    source: Path,
+    contract: ColumnContract,
+    *,
+    keyring: Keyring,
+    out: Path,
+    purpose: Purpose,
+    vault: Path,
+) -> FeatureTable:
+    """Release the raw table `source` as an encrypted feature table of one purpose.
+
+    Parameters
+    ----------
+    out : Path
+        The folder of feature tables; the table's own folder below it is named after its content,
+        so that the same input gives the same table again.
+    vault : Path
+        The folder of the subject vault and the audit vault.
+
+    Returns
+    -------
+    FeatureTable
+        The open part of the table.
+
+    Raises
+    ------
+    ContractError
+        If the raw table is not what the contract says; nothing was written then.
+    EnvironmentFault
+        If the place is full or another run is protecting.
+    """
+    check_purpose(contract, purpose)
+    before = raw_table.digest(source)
+    inspect(source, contract, keyring=keyring)
+    with (
+        durable.locked(vault / ".lock", what="The vault"),
+        SubjectVault.opened(vault, keyring=keyring) as subjects,
+        AuditVault.opened(vault, keyring=keyring) as audit,
+    ):
+        facts = TableFacts(
+            contract=contract,
+            purpose=purpose,
+            source=keyring.mac(before, use="source-digest").hex(),
+            vault=f"{subjects.file.vault_id}-{audit.file.vault_id}",
+        )
+        path = out / facts.folder_name(keyring)
+        if not path.exists():
+            _release(source, facts, subjects=subjects, audit=audit, out=out)
+        table = FeatureTable.open(path, keyring=keyring)
+        publish(path, contract_id=contract.id, purpose=purpose)
+    return table
+
+
+def inspect(source: Path, contract: ColumnContract, *, keyring: Keyring) -> int:
+    """Check the whole raw table against the contract and return its number of rows.
+
+    Raises
+    ------
+    ContractError
+        At the first thing that the contract does not allow.
+    """
+    inspection = Inspection(contract, keyring)
+    for batch in raw_table.batches(source, contract):
+        inspection.look_at(batch)
+    return inspection.close()
+
+
+def check_purpose(contract: ColumnContract, purpose: Purpose) -> None:
+    """Refuse a purpose for which the contract releases nothing.
+
+    Raises
+    ------
+    ContractError
+        If no column is kept for `purpose`, or `purpose` is the audit vault's own.
+    """
+    if purpose is Purpose.AUDIT or not contract.released(purpose):
+        raise ContractError(
+            f"The contract {contract.id} releases no column for the purpose {purpose}. "
+            "Add the purpose to the columns that it needs."
+        )
+
+
+def publish(path: Path, *, contract_id: str, purpose: Purpose) -> None:
+    """Make the finished table in the folder `path` the latest of its contract and purpose."""
+    pointer = _pointer(path.parent, contract_id, purpose)
+    for stray in path.parent.glob(f".{pointer.name}.*.tmp"):
+        stray.unlink(missing_ok=True)
+    durable.write_bytes(pointer, canonical.dumps({"folder": path.name}) + b"\n")
+
+
+def latest(features: Path, *, contract_id: str, purpose: Purpose) -> Path:
+    """Return the folder of the newest finished table of one contract and purpose.
+
+    Raises
+    ------
+    UsageError
+        If there is none yet.
+    IntegrityError
+        If the pointer names no folder beside it.
+    """
+    pointer = _pointer(features, contract_id, purpose)
+    if not pointer.is_file():
+        raise UsageError(
+            f"There is no feature table of {contract_id} for {purpose} below {features}. "
+            "Run `python -m privacy protect` first."
+        )
+    try:
+        name = str(json.loads(pointer.read_bytes())["folder"])
+    except (ValueError, KeyError, TypeError):
+        raise IntegrityError(f"The pointer {pointer} was altered. Protect again.") from None
+    is_beside = Path(name).name == name and name.startswith(f"{contract_id}-{purpose}-")
+    if not is_beside or not (features / name).is_dir():
+        raise IntegrityError(f"The pointer {pointer} names no table beside it. Protect again.")
+    return features / name
+
+
+def _release(
+    source: Path, facts: TableFacts, *, subjects: SubjectVault, audit: AuditVault, out: Path
+) -> None:
+    """Enrol and write every row.
+
+    The blocks end in reverse order: subjects are on disk before their attributes, which nobody
+    could find otherwise, and both before the table gets its name.
+    """
+    with (
+        feature_table.releasing(facts, keyring=subjects.keyring, out=out) as writer,
+        audit.file.transaction(),
+        subjects.file.transaction(),
+    ):
+        for batch in raw_table.batches(source, facts.contract):
+            ids = subjects.enrol(batch, facts.contract)
+            audit.enrol(batch, facts.contract, subject_ids=ids)
+            writer.write(_released(batch, ids, facts=facts, keyring=subjects.keyring))
+        now = subjects.keyring.mac(raw_table.digest(source), use="source-digest").hex()
+        if now != facts.source:
+            raise ContractError(f"{source.name} changed while it was read. Run this again.")
+        writer.finish()
+
+
+def _released(
+    batch: pa.RecordBatch, subject_ids: pa.Array, *, facts: TableFacts, keyring: Keyring
+) -> pa.RecordBatch:
+    purpose = facts.purpose
+    columns = [
+        purpose_pseudonym(subject_ids, keyring.derive("pseudonym", purpose.value)),
+        assignment.draw(subject_ids, assignment.keys(keyring, purpose)),
+        *(batch[column.name] for column in facts.contract.released(purpose)),
+    ]
+    rows = pa.RecordBatch.from_arrays(columns, schema=facts.schema)
+    # The order of the raw rows would join the tables of two purposes row by row.
+    return rows.sort_by(PSEUDONYM)
+
+
+def _pointer(features: Path, contract_id: str, purpose: Purpose) -> Path:
+    return features / f"{contract_id}-{purpose}.latest.json"

@@ -1,0 +1,135 @@
+"""The subject vault: who is behind a subject id, sealed; and the one way from a customer to it.
+
+A customer is found by a blind index (AES-CMAC of the customer id under a key of its own) and has a
+random 16-byte subject id, from which the pseudonym of every purpose is computed. Identities are
+sealed one record per subject with AES-256-GCM, bound to the subject id, so that two records cannot
+be exchanged.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from governance.contract import Action, ColumnContract
+from governance.errors import IntegrityError, UsageError
+from privacy import vault_file
+from privacy.keyring import Keyring
+from privacy.pseudonym import BLOCK, PSEUDONYM_TYPE, pseudonymize
+from privacy.vault_file import VaultFile
+
+FILE = "subjects.db"
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS subject (
+    blind_index BLOB PRIMARY KEY,
+    subject_id BLOB NOT NULL UNIQUE,
+    key_version INTEGER NOT NULL,
+    record BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TEMP TABLE wanted (place INTEGER PRIMARY KEY, blind_index BLOB NOT NULL) STRICT
+"""
+_KNOWN = """
+SELECT wanted.place, subject.subject_id FROM wanted JOIN subject USING (blind_index)
+"""
+_ENROL = """
+INSERT INTO subject VALUES (?, ?, ?, ?)
+ON CONFLICT (blind_index) DO UPDATE SET key_version = excluded.key_version, record = excluded.record
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubjectVault:
+    """An open subject vault."""
+
+    file: VaultFile
+    keyring: Keyring
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path, *, keyring: Keyring) -> Iterator[SubjectVault]:
+        """Open the subject vault below `folder`; it is made if it is missing."""
+        path = folder / FILE
+        with vault_file.opened(path, keyring=keyring, tables=_TABLES) as file:
+            yield cls(file=file, keyring=keyring)
+
+    def enrol(self, batch: pa.RecordBatch, contract: ColumnContract) -> pa.Array:
+        """Return the subject id of each row as ``binary(16)``; unknown customers get a new one.
+
+        It must run inside ``file.transaction()``. A known customer keeps the subject id and
+        gets the newer identity record.
+        """
+        subject = contract.subject_column.name
+        blind = blind_index(batch[subject], contract, self.keyring).to_pylist()
+        known = self._known(blind)
+        fresh = os.urandom(BLOCK * len(blind))
+        ids = [known.get(i) or fresh[i * BLOCK : (i + 1) * BLOCK] for i in range(len(blind))]
+        names = [subject, *(column.name for column in contract.with_action(Action.VAULT))]
+        records = batch.select(names).to_pylist()
+        cipher, version = self._cipher(self.keyring.key_version), self.keyring.key_version
+        sealed = []
+        for record, subject_id in zip(records, ids, strict=True):
+            nonce = os.urandom(12)
+            text = json.dumps(record, ensure_ascii=False, default=str).encode()
+            sealed.append(nonce + cipher.encrypt(nonce, text, subject_id))
+        rows = zip(blind, ids, [version] * len(ids), sealed, strict=True)
+        self.file.connection.executemany(_ENROL, rows)
+        return pa.array(ids, type=PSEUDONYM_TYPE)
+
+    def record(self, customer_id: str, contract: ColumnContract) -> dict[str, object]:
+        """Return the identity of one customer, for the rights that the law gives him.
+
+        Raises
+        ------
+        UsageError
+            If the vault does not know the customer.
+        IntegrityError
+            If the record was altered.
+        """
+        blind = blind_index(pa.array([customer_id]), contract, self.keyring)[0].as_py()
+        query = "SELECT subject_id, key_version, record FROM subject WHERE blind_index = ?"
+        row = self.file.connection.execute(query, (blind,)).fetchone()
+        if row is None:
+            raise UsageError("The subject vault does not know this customer.")
+        subject_id, version, sealed = row
+        try:
+            text = self._cipher(version).decrypt(sealed[:12], sealed[12:], subject_id)
+        except InvalidTag:
+            raise IntegrityError("An identity record was altered. Restore the vault.") from None
+        return json.loads(text)  # type: ignore[no-any-return]
+
+    def count(self) -> int:
+        """Return the number of enrolled subjects."""
+        rows: sqlite3.Cursor = self.file.connection.execute("SELECT count(*) FROM subject")
+        return int(rows.fetchone()[0])
+
+    def _known(self, blind: list[bytes]) -> dict[int, bytes]:
+        connection = self.file.connection
+        connection.execute("DELETE FROM wanted")
+        connection.executemany("INSERT INTO wanted VALUES (?, ?)", enumerate(blind))
+        return dict(connection.execute(_KNOWN))
+
+    def _cipher(self, version: int) -> AESGCM:
+        return AESGCM(self.keyring.derive("identity-record", version=version))
+
+
+def blind_index(
+    customer_ids: pa.Array | pa.ChunkedArray, contract: ColumnContract, keyring: Keyring
+) -> pa.Array:
+    """Return the blind index of each customer id.
+
+    The key belongs to the kind of id (the name of the subject column): a customer number and a
+    business number that look alike are two subjects, and one customer in two contracts is one.
+    """
+    key = keyring.derive("blind-index", contract.subject_column.name)
+    return pseudonymize(customer_ids, key)
