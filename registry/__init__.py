@@ -1,0 +1,1 @@
+"""Models, statements, approvals, ledger: remembers everything and never sees a person."""

@@ -1,0 +1,259 @@
+"""The registry's verbs: ``python -m registry <verb>``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from governance import command
+from governance.command import AsJson, OnDay
+from governance.errors import IntegrityError, UsageError
+
+Version = Annotated[int, typer.Option("--version", min=1, help="The model version.")]
+Port = Annotated[
+    int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")
+]
+
+app = command.room("registry", "Models, approvals and the ledger: who said what about which bytes.")
+
+
+@app.command()
+@command.guarded
+def init(as_json: AsJson = False) -> None:
+    """Make development keys for every role and begin the ledger; keep what exists."""
+    from registry.ledger import Ledger
+    from registry.signing import NOTICE, Role, Signer, create_people
+
+    home = command.load_home()
+    people = create_people(home.keyring)
+    head = Ledger.open(home.ledger, Signer.open(home.keyring, Role.LEDGER), people=people).verify()
+    keys = {person.role: person.key_id for person in people.by_key.values()}
+    document = {"schema": "registry-init/1", "keys": keys, "notice": NOTICE, "entries": head.size}
+    lines = [
+        f"Keys for {len(keys)} roles in {home.keyring}; {NOTICE}.",
+        f"Ledger in {home.ledger}.",
+    ]
+    command.emit(document, as_json=as_json, people=_lines(lines))
+
+
+@app.command()
+@command.guarded
+def serve(port: Port = 5000) -> None:
+    """Show the catalogue in MLflow's web page, on the loopback address only."""
+    from registry.server import serve as run
+
+    raise typer.Exit(run(command.load_home(), port=port, say=_lines))
+
+
+@app.command()
+@command.guarded
+def gate(
+    version: Version,
+    on: OnDay = "",
+    appetite: Annotated[
+        Path | None, typer.Option(help="Risk appetite; the demo's if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge a version's newest evidence, record the decision: 0 open, 12 closed, 14 cannot tell."""
+    from registry import judgement
+    from registry.attestation import document
+    from registry.status import render_decision
+
+    decision = judgement.gate(
+        command.load_home(),
+        version,
+        appetite=judgement.read_appetite(appetite),
+        on=command.parse_day(on),
+    )
+    said = {"version": version, "digest": decision.digest, "decision": document(decision)}
+    command.emit(
+        {"schema": "registry-gate/1", **said},
+        as_json=as_json,
+        people=lambda console: render_decision(version, decision, console),
+    )
+    if not decision.is_open:
+        raise judgement.closed(version, decision)
+
+
+@app.command()
+@command.guarded
+def waive(
+    version: Version,
+    measure: Annotated[str, typer.Option(help="A measure or a shell pattern: 'fairness.*'.")],
+    owner: Annotated[str, typer.Option(help="Who answers for it.")],
+    reason: Annotated[str, typer.Option(help="Why it is acceptable, in a sentence.")],
+    expires: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="Last day.")],
+    on: OnDay = "",
+    role: Annotated[str, typer.Option("--as", help="Whose key signs.")] = "risk_approver",
+    scope: Annotated[list[str] | None, typer.Option(help="Narrow to k=v; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer by name for what closes the gate: one recorded waiver per measure and group."""
+    from governance.measurement import describe_scope
+    from registry import exemption
+
+    request = exemption.WaiverRequest(
+        measure=measure,
+        scope=_scope(scope or []),
+        owner=owner,
+        reason=reason,
+        role=role,
+        granted_on=command.parse_day(on),
+        expires_on=command.parse_day(expires),
+    )
+    granted = exemption.waive(command.load_home(), version, request)
+    listed = [waiver.model_dump(mode="json") for waiver in granted]
+    lines = [f"waived: {item.measure} ({describe_scope(item.scope)})" for item in granted]
+    lines.append(f"{len(granted)} waivers for version {version} until {expires}, by {owner}.")
+    document = {"schema": "registry-waive/1", "version": version, "waivers": listed}
+    command.emit(document, as_json=as_json, people=_lines(lines))
+
+
+@app.command()
+@command.guarded
+def approve(
+    version: Version,
+    role: Annotated[str, typer.Option("--as", help="risk_approver or business_approver.")],
+    on: OnDay = "",
+    valid_days: Annotated[int, typer.Option(min=1, help="How long the approval holds.")] = 90,
+    as_json: AsJson = False,
+) -> None:
+    """Sign that exactly these digests may go live."""
+    from registry import approval
+
+    day = command.parse_day(on)
+    said = approval.approve(command.load_home(), version, role=role, on=day, valid_days=valid_days)
+    line = (
+        f"Version {version} is approved by {role} until {said['expires_on']} (entry {said['seq']})."
+    )
+    document = {"schema": "registry-approve/1", "version": version, **said}
+    command.emit(document, as_json=as_json, people=_lines([line]))
+
+
+@app.command()
+@command.guarded
+def promote(version: Version, on: OnDay = "", as_json: AsJson = False) -> None:
+    """Make a version champion; needs an open gate and two different approvers."""
+    from registry import promotion
+
+    done = promotion.promote(command.load_home(), version, on=command.parse_day(on))
+    before = "" if done.previous in (None, version) else f" in place of version {done.previous}"
+    line = f"Version {version} is champion{before}."
+    document = {
+        "schema": "registry-promote/1",
+        "version": version,
+        "previous": done.previous,
+        "is_new": done.is_new,
+    }
+    command.emit(
+        document, as_json=as_json, people=_lines([line if done.is_new else f"{line[:-1]} already."])
+    )
+
+
+@app.command()
+@command.guarded
+def status(on: OnDay = "", port: Port = 5000, as_json: AsJson = False) -> None:
+    """Say what happened, what was refused and why, and where to look; from the ledger."""
+    from registry import status as state
+
+    document = state.status(command.load_home(), command.parse_day(on), port=port)
+    command.emit(document, as_json=as_json, people=lambda console: state.render(document, console))
+
+
+@app.command()
+@command.guarded
+def verify(
+    pack: Annotated[
+        Path | None, typer.Argument(help="An evidence pack; the home if left out.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A ledger head witnessed earlier.")
+    ] = None,
+    people: Annotated[Path | None, typer.Option(help="Public keys obtained another way.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify every signature, the ledger's history and every model file; or an evidence pack."""
+    from registry import evidence, verification
+
+    if pack is not None:
+        found = evidence.verify(pack, people_file=people, witness_file=checkpoint)
+        document: dict[str, Any] = {
+            name: found[name] for name in ("entries", "promotions", "root", "keys")
+        }
+    else:
+        document = verification.verify_home(command.load_home(), witness_file=checkpoint)
+    text = f"Verified: {document['entries']} entries, {document['promotions']} promotions, "
+    text += f"root {document['root'][:16]}."
+    document = {"schema": "registry-verify/1", **document}
+    command.emit(document, as_json=as_json, people=_lines([text]))
+
+
+@app.command()
+@command.guarded
+def reconcile(
+    on: OnDay = "",
+    repair: Annotated[bool, typer.Option("--repair", help="Move the alias back.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Hold MLflow against the ledger, finish what a killed run left, write the cards anew."""
+    from registry import reconciliation
+
+    found = reconciliation.reconcile(command.load_home(), on=command.parse_day(on), repair=repair)
+    document = {
+        "schema": "registry-reconcile/1",
+        "champion": found.champion,
+        "problems": list(found.problems),
+        "repaired": list(found.repaired),
+        "notes": list(found.notes),
+    }
+    lines = [*(f"put right: {line}" for line in found.repaired), *found.notes]
+    lines = lines or ([] if found.problems else ["MLflow shows what the ledger says."])
+    command.emit(document, as_json=as_json, people=_lines(lines))
+    if found.problems:
+        raise IntegrityError(" ".join(found.problems))
+
+
+@app.command()
+@command.guarded
+def evidence(
+    output: Annotated[Path, typer.Option(help="The zip to write.")] = Path("evidence.zip"),
+    on: OnDay = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write the evidence pack that an outsider can check without this product."""
+    from registry import evidence as pack
+
+    found = pack.write_pack(command.load_home(), output, on=command.parse_day(on))
+    line = (
+        f"{output}: {found['entries']} entries, {found['promotions']} promotions, verified offline."
+    )
+    lines = [
+        line,
+        f"Check it elsewhere: unzip it, then `python verify.py .` (root {found['root'][:16]}).",
+    ]
+    document = {"schema": "registry-evidence/1", "path": str(output), "root": found["root"]}
+    command.emit(document, as_json=as_json, people=_lines(lines))
+
+
+def _lines(lines: Sequence[str]) -> Any:
+    def show(console: Console) -> None:
+        for line in lines:
+            console.print(line, markup=False)
+
+    return show
+
+
+def _scope(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise UsageError("A scope is written name=value, such as --scope attribute=sex.")
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m registry")

@@ -1,0 +1,91 @@
+"""Approval: a named role signs that exactly these digests may go live, until a day."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+from governance import gate
+from governance.errors import GateClosed, UsageError
+from governance.evidence import Decision
+from governance.settings import Settings
+from registry.judgement import closed
+from registry.offline import APPROVERS
+from registry.record import (
+    Record,
+    append,
+    bindings,
+    in_force,
+    read_decision,
+    read_evidence,
+    subject_of,
+)
+from registry.signing import Role, Signer
+from registry.statement import Kind
+
+VALID_DAYS = 90
+
+
+def approve(
+    settings: Settings, version: int, *, role: str, on: date, valid_days: int = VALID_DAYS
+) -> dict[str, Any]:
+    """Approve a version as `role` and return what was signed; the same approval only once.
+
+    The approval is bound to the digests of model, policy, lineage, evidence, appetite and gate
+    decision: if any of them changes, it approves nothing.
+
+    Raises
+    ------
+    GateClosed
+        If the gate is not open for exactly these digests on this day, or `role` may not approve.
+    Inconclusive
+        If the gate is closed because a measure cannot tell.
+    """
+    if role not in APPROVERS:
+        raise GateClosed(
+            f"The role {role} may not approve; allowed: {', '.join(sorted(APPROVERS))}."
+        )
+    if valid_days < 1:
+        raise UsageError("An approval must be valid for at least one day.")
+    record = Record.load(settings)
+    binds = bindings(record, version)
+    require_open(record, version, on)
+    signer = Signer.open(settings.keyring, Role(role))
+    for entry in record.approvals(version):
+        said = entry.statement.predicate
+        if said["binds"] == binds and said["role"] == role and in_force(entry, on):
+            return {**said, "seq": entry.seq, "is_new": False}
+    predicate = {
+        "role": role,
+        "binds": binds,
+        "approved_on": on.isoformat(),
+        "expires_on": (on + timedelta(days=valid_days)).isoformat(),
+    }
+    subject = (subject_of(version), binds["model"])
+    seq = append(settings, Kind.APPROVAL, subject=subject, predicate=predicate, signer=signer)
+    return {**predicate, "seq": seq, "is_new": True}
+
+
+def require_open(record: Record, version: int, on: date) -> Decision:
+    """Return the recorded gate decision if it was open and still is on the day `on`.
+
+    A decision that was open once closes when a waiver under it expires or a threshold comes into
+    force, so the same evidence is judged again.
+
+    Raises
+    ------
+    GateClosed, Inconclusive
+        With every refusal.
+    """
+    bindings(record, version)
+    entry, measured = record.decision(version), record.evidence(version)
+    if entry is None or measured is None:
+        raise GateClosed(f"Version {version} was not judged. Run `python -m registry gate` first.")
+    decision, appetite = read_decision(entry)
+    if on < decision.decided_on:
+        raise GateClosed(f"The gate decided on {decision.decided_on}; {on} is before that day.")
+    today = gate.judge(read_evidence(measured), appetite, record.waivers(version), on)
+    for judged in (decision, today):
+        if not judged.is_open:
+            raise closed(version, judged)
+    return decision

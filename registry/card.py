@@ -1,0 +1,215 @@
+"""The card: what the catalogue shows about a version, a projection of the ledger and nothing else.
+
+Anybody with access to MLflow can edit it there; `python -m registry reconcile` writes it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from governance.evidence import Decision
+from governance.measurement import Measurement, describe_scope
+from governance.outcome import Outcome
+from governance.settings import Settings
+from registry.catalogue import Catalogue
+from registry.ledger import Entry
+from registry.record import Record, read_decision, read_evidence
+from registry.signing import NOTICE
+
+MAX_ROWS = 60
+
+ORDER = (Outcome.BREACH, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.INFO)
+_STATES_ZH = {
+    "submitted": "已提交,尚未验证",
+    "validated": "已验证,尚未过闸",
+    "refused": "闸门拒绝",
+    "gate open": "闸门已开,待批准",
+    "champion": "现役模型",
+    "retired": "已退役",
+}
+
+
+def project(settings: Settings, version: int) -> None:
+    """Write the description and the tags of a version to the catalogue."""
+    record = Record.load(settings)
+    catalogue = Catalogue.open(settings)
+    catalogue.set_description(describe(record, version), version)
+    catalogue.set_tags(version, tags(record, version))
+
+
+def tags(record: Record, version: int) -> dict[str, str]:
+    """Return the tags of a version: state, gate outcome, digests and lineage."""
+    manifest, decision = record.manifest(version), record.decision(version)
+    gate = read_decision(decision)[0].outcome.value if decision else "not judged"
+    found = {
+        "limitline.state": state(record, version),
+        "limitline.gate": gate,
+        "limitline.manifest_sha256": manifest.statement.sha256,
+        "limitline.waivers": str(len(record.waivers(version))),
+        "limitline.approvals": str(len(record.approvals(version))),
+    }
+    lineage = manifest.statement.predicate["lineage"]
+    return found | {f"limitline.lineage.{name}": str(value) for name, value in lineage.items()}
+
+
+def state(record: Record, version: int) -> str:
+    """Say where a version stands, from ``submitted`` to ``retired``."""
+    if record.champion() == version:
+        return "champion"
+    if version in record.past_champions():
+        return "retired"
+    decision = record.decision(version)
+    if decision is not None:
+        return "gate open" if read_decision(decision)[0].is_open else "refused"
+    return "submitted" if record.evidence(version) is None else "validated"
+
+
+def describe(record: Record, version: int) -> str:
+    """Return the Markdown description of a version."""
+    parts = (_summary, _verdicts, _people, _findings, _lineage, _digests)
+    return "\n".join(line for part in parts for line in part(record, version)) + "\n"
+
+
+def numbers(measurement: Measurement) -> str:
+    """Write value and interval for people; undefined is said, not shown as 0."""
+    if measurement.value is None:
+        return "undefined"
+    if measurement.low is None or measurement.high is None:
+        return f"{measurement.value:.4g}"
+    return f"{measurement.value:.4g} [{measurement.low:.4g}, {measurement.high:.4g}]"
+
+
+def _summary(record: Record, version: int) -> Iterator[str]:
+    stands = state(record, version)
+    yield f"# Credit-limit model, version {version}: {stands}"
+    yield ""
+    yield "**Purpose.** Sets revolving credit limits of existing customers: a calibrated default "
+    yield "probability and a limit policy, governed as one model. **Not for** new applications, "
+    yield "pricing or collections."
+    yield ""
+    yield f"**中文摘要。** 额度模型第 {version} 版:违约概率加额度策略,用于存量客户的额度调整。"
+    yield f"当前状态:{_STATES_ZH[stands]}。结论以签名台账为准,本页只是其投影。"
+    yield ""
+
+
+def _verdicts(record: Record, version: int) -> Iterator[str]:
+    entry, evidence = record.decision(version), record.evidence(version)
+    yield "## Verdicts"
+    yield ""
+    if entry is not None:
+        decision, _ = read_decision(entry)
+        measurements = decision.judged
+        yield f"Gate on {decision.decided_on}: **{decision.outcome.value}**."
+        yield from (f"- refused: {_cell(line)}" for line in decision.refusals)
+    elif evidence is not None:
+        measurements = read_evidence(evidence).measurements
+        yield "Measured, not yet judged by the gate."
+    else:
+        yield "Not validated yet."
+        measurements = ()
+    yield ""
+    if measurements:
+        yield from _table(measurements, _waived(entry))
+    if evidence is not None:
+        yield "**Not evidenced:** " + (
+            "; ".join(read_evidence(evidence).not_evidenced) or "nothing listed"
+        )
+        yield ""
+
+
+def _table(measurements: tuple[Measurement, ...], waived: set[object]) -> Iterator[str]:
+    yield "| outcome | measure | scope | value [95 % interval] | n | why |"
+    yield "|---|---|---|---|---|---|"
+    ordered = sorted(measurements, key=lambda item: (ORDER.index(item.outcome), item.key))
+    for item in ordered[:MAX_ROWS]:
+        outcome = f"{item.outcome.value} (waived)" if item.key in waived else item.outcome.value
+        cells = (
+            outcome,
+            item.measure,
+            describe_scope(item.scope),
+            numbers(item),
+            item.n,
+            item.reason,
+        )
+        yield "| " + " | ".join(_cell(str(cell)) for cell in cells) + " |"
+    if len(ordered) > MAX_ROWS:
+        yield ""
+        yield f"{len(ordered) - MAX_ROWS} more are in the evidence pack."
+    yield ""
+
+
+def _people(record: Record, version: int) -> Iterator[str]:
+    yield "## Approvals"
+    yield ""
+    for entry in record.approvals(version):
+        said, person = entry.statement.predicate, entry.statement.person
+        yield f"- {person.name}, {said['approved_on']}, valid to {said['expires_on']}"
+    if not record.approvals(version):
+        yield "None."
+    yield ""
+    yield "## Waivers"
+    yield ""
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
+    for waiver in record.waivers(version):
+        days = f"{waiver.granted_on} to {waiver.expires_on}"
+        key = (waiver.measure, waiver.owner, waiver.reason, days)
+        groups.setdefault(key, []).append(f"({describe_scope(waiver.scope)})")
+    for (measure, owner, reason, days), scopes in groups.items():
+        yield _cell(f"- {measure} {', '.join(scopes)}: {reason} — {owner}, {days}")
+    if not record.waivers(version):
+        yield "None."
+    yield ""
+    yield f"*{NOTICE[0].upper()}{NOTICE[1:]}.*"
+    yield ""
+
+
+def _findings(record: Record, version: int) -> Iterator[str]:
+    still_open = [finding for finding in record.findings(version) if finding.closed_on is None]
+    yield "## Open findings"
+    yield ""
+    for finding in still_open:
+        scope = _cell(describe_scope(finding.scope))
+        yield f"- {finding.severity.value}: {finding.measure} ({scope}), since {finding.opened_on}"
+    if not still_open:
+        yield "None."
+    yield ""
+
+
+def _lineage(record: Record, version: int) -> Iterator[str]:
+    lineage = record.manifest(version).statement.predicate["lineage"]
+    yield "## Data and environment, as the developer signed them"
+    yield ""
+    yield from (f"- {name}: `{value}`" for name, value in sorted(lineage.items()))
+    yield ""
+
+
+def _digests(record: Record, version: int) -> Iterator[str]:
+    manifest, evidence, decision = (
+        record.manifest(version),
+        record.evidence(version),
+        record.decision(version),
+    )
+    yield "## Digests"
+    yield ""
+    yield f"- model manifest (every file): `{manifest.statement.sha256}`"
+    for name, digest in sorted(manifest.statement.predicate["estimators"].items()):
+        yield f"- {name}, canonical: `{digest}`"
+    if evidence is not None:
+        yield f"- evidence: `{read_evidence(evidence).digest}`"
+    if decision is not None:
+        made, appetite = read_decision(decision)
+        yield f"- risk appetite {appetite.id} {appetite.version}: `{appetite.digest}`"
+        yield f"- gate decision: `{made.digest}`"
+    yield ""
+    yield "Check them: `python -m registry verify`, or `verify.py` in an evidence pack."
+
+
+def _waived(entry: Entry | None) -> set[object]:
+    decision: Decision | None = read_decision(entry)[0] if entry else None
+    waivers = decision.waived if decision else ()
+    return {(waiver.measure, tuple(sorted(waiver.scope.items()))) for waiver in waivers}
+
+
+def _cell(text: str) -> str:
+    """Keep a text inside its cell and its markup harmless."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

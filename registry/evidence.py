@@ -1,0 +1,124 @@
+"""The evidence pack: everything an outsider needs to check the record, and what it cannot show."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from governance import durable
+from governance.settings import Settings
+from registry import card, offline
+from registry.ledger import Ledger
+from registry.record import Record
+from registry.signing import FOLDER, NOTICE, PEOPLE_FILE, People, Role, Signer, checked
+from registry.status import status
+
+NOT_MACHINE_CHECKABLE = """\
+# What no machine checked here
+
+- Whether the purpose of the model is lawful, and whether customers were told.
+- Whether an approver read what was signed, and thought about it.
+- Whether the reason in a waiver is a good reason, and whether its owner may accept the risk.
+- Whether the people behind the keys are the people named, and really are different people.
+- Whether the source data are true, complete, and were allowed to be used.
+- Whether thresholds in the risk appetite are the right ones.
+- Whether anything was left out of the ledger before it was ever signed.
+- Whether this pack is the newest: compare its head with one that you witnessed yourself.
+"""
+
+README = """\
+# Evidence pack: credit-limit models, {on}
+
+{entries} signed entries; Merkle root `{root}`.
+
+Check it with Python 3.11 or newer and the `cryptography` package, nothing else:
+
+    python verify.py .
+
+`verify.py` imports nothing of the product; read it first. Then compare the printed key ids with
+those that you were given another way (`--people FILE` uses your own copy), and the head with one
+that you kept (`--checkpoint FILE`). `--model FOLDER --version N` holds a model folder against its
+signed manifest.
+
+| file | what it is |
+|---|---|
+| `ledger.jsonl` | every entry, one line each: the leaves of an RFC 6962 tree |
+| `checkpoint.txt` | the signed head of that tree (C2SP signed note) |
+| `people.json` | the public keys, with role and name |
+| `statements/` | each entry alone, decoded, with its inclusion proof |
+| `cards/`, `status.json` | for reading: derived from the ledger on {on}, not signed themselves |
+| `NOT-MACHINE-CHECKABLE.md` | what none of this shows |
+
+Keys: {notice}.
+"""
+
+
+def write_pack(settings: Settings, path: Path, *, on: date) -> dict[str, Any]:
+    """Write the evidence pack as a zip and return what its own verifier says of it.
+
+    The same ledger on the same day gives the same bytes.
+
+    Raises
+    ------
+    IntegrityError
+        If the ledger does not verify; no pack is written then.
+    """
+    people = People.load(settings.keyring)
+    ledger = Ledger.open(settings.ledger, Signer.open(settings.keyring, Role.LEDGER), people=people)
+    ledger.verify()
+    files = _files(settings, ledger, on)
+    durable.make_folder(path.absolute().parent)
+    with durable.replacing(path.absolute()) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in sorted(files.items()):
+                # A fixed time keeps the same pack the same bytes.
+                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+        return verify(temporary)
+
+
+def verify(
+    path: Path, *, people_file: Path | None = None, witness_file: Path | None = None
+) -> dict[str, Any]:
+    """Verify an evidence pack, zip or folder, as an outsider would.
+
+    Raises
+    ------
+    IntegrityError
+        On the first thing that does not fit.
+    """
+    with checked():
+        return offline.verify_pack(path, people_file=people_file, witness_file=witness_file)
+
+
+def _files(settings: Settings, ledger: Ledger, on: date) -> dict[str, bytes]:
+    record = Record.load(settings)
+    bodies = ledger.bodies()
+    state = status(settings, on)
+    known = {"on": on, "notice": NOTICE, **state["ledger"]}
+    files = {
+        "README.md": README.format(**known).encode(),
+        "NOT-MACHINE-CHECKABLE.md": NOT_MACHINE_CHECKABLE.encode(),
+        "verify.py": resources.files("registry").joinpath("offline.py").read_bytes(),
+        "ledger.jsonl": b"".join(body + b"\n" for body in bodies),
+        "checkpoint.txt": ledger.checkpoint().encode(),
+        "people.json": (settings.keyring / FOLDER / PEOPLE_FILE).read_bytes(),
+        "status.json": _pretty({name: state[name] for name in state if name != "where"}),
+    }
+    leaves = [offline.leaf_hash(body) for body in bodies]
+    for seq, body in enumerate(bodies):
+        entry = json.loads(body)
+        proof = [step.hex() for step in offline.inclusion_proof(leaves, seq)]
+        statement = json.loads(offline.payload_of(entry["envelope"]))
+        receipt = {"entry": entry, "inclusion_proof": proof, "statement": statement}
+        files[f"statements/{seq:05d}-{entry['kind']}.json"] = _pretty(receipt)
+    for version in record.versions():
+        files[f"cards/version-{version}.md"] = card.describe(record, version).encode()
+    return files
+
+
+def _pretty(document: object) -> bytes:
+    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"

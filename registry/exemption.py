@@ -1,0 +1,148 @@
+"""Exemption: recorded waivers, one for each breach that an approver answers for by name.
+
+A waiver never moves a threshold. It names one measure, one exact scope, an owner, a reason and a
+last day, and it holds for the bytes it was granted to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from fnmatch import fnmatchcase
+
+from pydantic import ValidationError
+
+from governance.appetite import RiskAppetite, Threshold
+from governance.errors import GateClosed, UsageError
+from governance.evidence import Decision, Waiver
+from governance.measurement import Measurement, describe_scope
+from governance.outcome import Outcome
+from governance.settings import Settings
+from registry.attestation import document
+from registry.offline import APPROVERS
+from registry.record import Record, append, read_decision, subject_of
+from registry.signing import Role, Signer
+from registry.statement import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverRequest:
+    """What somebody asks to be waived, and what that person answers for.
+
+    Parameters
+    ----------
+    measure : str
+        A measure, or a shell pattern over measures such as ``fairness.*``.
+    scope : mapping of str to str
+        Scope entries that a measurement must have; others are left open.
+    role : str
+        Whose key signs: an approver's.
+    """
+
+    measure: str
+    owner: str
+    reason: str
+    granted_on: date
+    expires_on: date
+    role: str = Role.RISK_APPROVER.value
+    scope: Mapping[str, str]
+
+    def concerns(self, measurement: Measurement) -> bool:
+        """Tell whether the request asks about `measurement`."""
+        return fnmatchcase(measurement.measure, self.measure) and all(
+            measurement.scope.get(name) == value for name, value in self.scope.items()
+        )
+
+    def waiver(self, measurement: Measurement) -> Waiver:
+        """Return the waiver for exactly this measurement's measure and scope."""
+        try:
+            return Waiver(
+                measure=measurement.measure,
+                scope=dict(measurement.scope),
+                owner=self.owner,
+                reason=self.reason,
+                granted_on=self.granted_on,
+                expires_on=self.expires_on,
+            )
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(str(part) for part in problem["loc"]) or "waiver"
+            raise UsageError(f"The waiver cannot be granted: {place}: {problem['msg']}") from None
+
+
+def waive(settings: Settings, version: int, request: WaiverRequest) -> tuple[Waiver, ...]:
+    """Record a waiver for every closed, required measurement that matches; return them all.
+
+    What is asked for again with the same words is listed and not recorded twice. Nothing is
+    recorded unless everything that matches may be waived.
+
+    Raises
+    ------
+    GateClosed
+        If a match may not be waived, or the role may not waive.
+    UsageError
+        If the version was not judged, or nothing closed matches.
+    """
+    if request.role not in APPROVERS:
+        allowed = ", ".join(sorted(APPROVERS))
+        raise GateClosed(f"The role {request.role} may not waive; allowed: {allowed}.")
+    record = Record.load(settings)
+    entry = record.decision(version)
+    if entry is None:
+        raise UsageError(f"Version {version} was not judged. Run `python -m registry gate` first.")
+    decision, appetite = read_decision(entry)
+    matches = _matches(request, decision, appetite)
+    _refuse_unwaivable(matches)
+    granted = record.waivers(version)
+    wanted = tuple(request.waiver(measurement) for measurement, _ in matches)
+    signer = Signer.open(settings.keyring, Role(request.role))
+    subject = (subject_of(version), record.manifest(version).statement.sha256)
+    for waiver in wanted:
+        if waiver not in granted:
+            predicate = {
+                "waiver": document(waiver),
+                "role": request.role,
+                "decision": decision.digest,
+            }
+            append(settings, Kind.WAIVER, subject=subject, predicate=predicate, signer=signer)
+    return wanted
+
+
+def _matches(
+    request: WaiverRequest, decision: Decision, appetite: RiskAppetite
+) -> list[tuple[Measurement, Threshold]]:
+    found = [
+        (measurement, threshold)
+        for measurement in decision.judged
+        if request.concerns(measurement)
+        and measurement.outcome in (Outcome.BREACH, Outcome.INCONCLUSIVE)
+        and (threshold := _required(appetite, measurement, decision.decided_on)) is not None
+    ]
+    if not found:
+        raise UsageError(
+            f"Nothing that closes the gate matches {request.measure} "
+            f"({describe_scope(request.scope)}). `python -m registry gate` lists what does."
+        )
+    return found
+
+
+def _required(appetite: RiskAppetite, measurement: Measurement, on: date) -> Threshold | None:
+    """Return the threshold that judged `measurement`, if a promotion needs it."""
+    for threshold in appetite.in_force(on):
+        if threshold.concerns(measurement):
+            return threshold if threshold.need == "required" else None
+    return None
+
+
+def _refuse_unwaivable(matches: list[tuple[Measurement, Threshold]]) -> None:
+    refused = [
+        f"{measurement.measure} ({describe_scope(measurement.scope)})"
+        for measurement, threshold in matches
+        if not threshold.is_waivable
+    ]
+    if refused:
+        raise GateClosed(
+            f"The risk appetite says that these may not be waived: {'; '.join(refused[:5])}. "
+            "Nothing was recorded. Ask for the others by name, or change the model."
+        )

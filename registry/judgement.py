@@ -1,0 +1,78 @@
+"""Judgement: the gate's decision about a version, recorded with everything it rests on."""
+
+from __future__ import annotations
+
+import importlib.resources
+from datetime import date
+from pathlib import Path
+
+from governance import gate as pure_gate
+from governance.appetite import RiskAppetite
+from governance.errors import GateClosed, Inconclusive, LimitlineError
+from governance.evidence import Decision
+from governance.outcome import Outcome
+from governance.settings import Settings
+from registry.attestation import check_subject, document
+from registry.ledger import Entry
+from registry.record import Record, append, read_decision, read_evidence, subject_of
+from registry.signing import Role, Signer
+from registry.statement import Kind
+
+PACKAGED_APPETITE = "uci_demo"
+
+
+def gate(settings: Settings, version: int, *, appetite: RiskAppetite, on: date) -> Decision:
+    """Judge the newest evidence of a version, record the decision and return it, open or closed.
+
+    The same evidence, appetite, waivers and day give the same decision to the byte; it is not
+    recorded twice in a row.
+
+    Raises
+    ------
+    GateClosed
+        If the version has no evidence.
+    IntegrityError
+        If the evidence is not signed by the validator or speaks about other bytes.
+    """
+    record = Record.load(settings)
+    manifest, entry = record.manifest(version), evidence_of(record, version)
+    evidence = read_evidence(entry)
+    check_subject(evidence, manifest)
+    decision = pure_gate.judge(evidence, appetite, record.waivers(version), on)
+    newest = record.decision(version)
+    if newest is None or read_decision(newest)[0].digest != decision.digest:
+        predicate = {
+            "decision": document(decision),
+            "digest": decision.digest,
+            "appetite": document(appetite),
+        }
+        subject = (subject_of(version), manifest.statement.sha256)
+        signer = Signer.open(settings.keyring, Role.LEDGER)
+        append(settings, Kind.DECISION, subject=subject, predicate=predicate, signer=signer)
+    return decision
+
+
+def evidence_of(record: Record, version: int) -> Entry:
+    """Return the newest evidence of a version."""
+    entry = record.evidence(version)
+    if entry is None:
+        raise GateClosed(
+            f"Version {version} has no validation evidence, so nothing can open the gate. "
+            f"Run `python -m monitoring validate --version {version}`."
+        )
+    return entry
+
+
+def closed(version: int, decision: Decision) -> LimitlineError:
+    """Return the error that a closed gate raises: breached is 12, cannot tell is 14."""
+    reasons = "".join(f"\n  - {reason}" for reason in decision.refusals)
+    text = f"The gate is closed for version {version} on {decision.decided_on}:{reasons}"
+    return Inconclusive(text) if decision.outcome is Outcome.INCONCLUSIVE else GateClosed(text)
+
+
+def read_appetite(path: Path | None) -> RiskAppetite:
+    """Read a risk appetite file; none given means the packaged demo appetite."""
+    if path is not None:
+        return RiskAppetite.load(path)
+    packaged = importlib.resources.files("governance") / "appetite" / f"{PACKAGED_APPETITE}.toml"
+    return RiskAppetite.parse(packaged.read_text(encoding="utf-8"))

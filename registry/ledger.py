@@ -1,0 +1,300 @@
+"""The ledger: an append-only list of signed statements, as an RFC 6962 tree in one SQLite file.
+
+Every append is one transaction. Triggers refuse updates and deletes, which stops accidents; an
+attacker who owns the file is found out by the signed checkpoint and by its copy at the witness.
+The witness folder beside the ledger shows the mechanism; in earnest the copy belongs where the
+ledger's administrator cannot write. A hash chain alone would miss a full rewrite and a cut tail.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from governance import durable
+from governance.errors import EnvironmentFault, IntegrityError
+from registry import offline
+from registry.offline import Checkpoint
+from registry.signing import Envelope, People, Signer, checked
+from registry.statement import Statement
+
+DATABASE = "ledger.db"
+CHECKPOINT = "checkpoint.txt"
+WITNESS = "witness"
+BUSY_SECONDS = 30.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entry (
+    seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE TRIGGER IF NOT EXISTS entry_is_never_updated BEFORE UPDATE ON entry
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS entry_is_never_deleted BEFORE DELETE ON entry
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One verified line of the ledger."""
+
+    seq: int
+    recorded_at: str
+    statement: Statement
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """The ledger in one folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the database, the checkpoint and the witness folder.
+    people : People
+        Whose signatures count.
+    signer : Signer or None
+        The ledger's own key; without it the ledger can only be read.
+    clock : callable
+        Says when an entry was recorded; the days that count are inside the statements.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        people: People,
+        signer: Signer | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.folder = folder
+        self._people = people
+        self._signer = signer
+        self._clock = clock
+
+    @classmethod
+    def open(cls, folder: Path, signer: Signer | None = None, *, people: People) -> Ledger:
+        """Open the ledger in `folder`; with the ledger's key, begin it if it does not exist.
+
+        Raises
+        ------
+        IntegrityError
+            If a part of it is missing: a ledger never begins twice.
+        """
+        ledger = cls(folder, people=people, signer=signer)
+        if signer is not None:
+            ledger._begin()
+        there = [path.exists() for path in (folder / DATABASE, folder / CHECKPOINT)]
+        if not all(there):
+            if any(there):
+                raise IntegrityError(
+                    f"A part of the ledger in {folder} is missing; it was removed."
+                )
+            raise EnvironmentFault(
+                f"There is no ledger in {folder}. Run `python -m registry init` first."
+            )
+        return ledger
+
+    def append(self, envelope: Envelope, *, kind: str, subject: str) -> int:
+        """Append one statement and return its sequence number.
+
+        When this returns, the entry is on disk. The signed head follows it; if the process dies in
+        between, the next append or `verify` writes the head.
+
+        Raises
+        ------
+        IntegrityError
+            If the ledger no longer fits its signed head, or the statement its label.
+        EnvironmentFault
+            If the place is full or busy.
+        """
+        with self._transaction() as connection:
+            bodies = _bodies(connection)
+            self._head_of(bodies)
+            entry = {
+                "seq": len(bodies),
+                "kind": str(kind),
+                "subject": subject,
+                "recorded_at": self._clock().astimezone(UTC).isoformat(timespec="seconds"),
+                "envelope": envelope.as_json(),
+            }
+            body = offline.canonical(entry)
+            with checked():
+                offline.verify_entry(body, len(bodies), self._people.by_key)
+            row = (len(bodies), str(kind), subject, body)
+            connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", row)
+        self._publish()
+        return len(bodies)
+
+    def bodies(self) -> list[bytes]:
+        """Return the raw entries, which are what the tree is made of."""
+        with self._transaction(mode="DEFERRED") as connection:
+            return _bodies(connection)
+
+    def entries(self, kind: str | None = None, subject: str | None = None) -> tuple[Entry, ...]:
+        """Return the verified entries, oldest first.
+
+        Raises
+        ------
+        IntegrityError
+            If the ledger does not fit its signed head or any entry is not what it says.
+        """
+        bodies = self.bodies()
+        head = self._head_of(bodies)
+        with checked():
+            verified = offline.verify_entries(bodies, head, self._people.by_key)
+        found = [
+            Entry(
+                seq=entry["seq"],
+                recorded_at=entry["recorded_at"],
+                statement=Statement.of(entry["statement"], entry["person"]),
+            )
+            for entry in verified
+            if kind in (None, entry["kind"]) and subject in (None, entry["subject"])
+        ]
+        return tuple(found)
+
+    def verify(self, witnessed: Path | None = None) -> Checkpoint:
+        """Verify every entry, the signed head and the witnessed heads; return the present head.
+
+        Parameters
+        ----------
+        witnessed : Path, optional
+            A checkpoint kept elsewhere, besides the copy in the witness folder.
+
+        Raises
+        ------
+        IntegrityError
+            If anything was edited, removed, reordered, cut off or rewritten.
+        """
+        self.entries()
+        if self._signer is not None:
+            self._publish()
+        leaves = [offline.leaf_hash(body) for body in self.bodies()]
+        present = Checkpoint(len(leaves), offline.tree_root(leaves))
+        copy = self.folder / WITNESS / CHECKPOINT
+        if not copy.is_file():
+            raise IntegrityError(f"The witnessed checkpoint {copy} is missing.")
+        for path in filter(None, (copy, witnessed)):
+            old = self._read(path)
+            proof = offline.consistency_proof(leaves, old.size)
+            if not offline.verify_consistency(old, present, proof):
+                raise IntegrityError(
+                    f"The ledger does not continue its witnessed head of {old.size} entries: "
+                    "history was rewritten or cut off."
+                )
+        return present
+
+    def checkpoint(self) -> str:
+        """Return the text of the signed head."""
+        return (self.folder / CHECKPOINT).read_text(encoding="utf-8")
+
+    def _begin(self) -> None:
+        if (self.folder / CHECKPOINT).exists():
+            return
+        durable.make_folder(self.folder)
+        durable.make_folder(self.folder / WITNESS)
+        with _faults(), durable.locked(self.folder / ".begin.lock", what="The ledger"):
+            witness = self.folder / WITNESS / CHECKPOINT
+            if (self.folder / CHECKPOINT).exists() or (
+                witness.exists() and self._read(witness).size
+            ):
+                return
+            connection = sqlite3.connect(self.folder / DATABASE, timeout=BUSY_SECONDS)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_SCHEMA)
+            finally:
+                connection.close()
+            (self.folder / DATABASE).chmod(0o600)
+            if not self.bodies():
+                self._publish(is_first=True)
+
+    def _publish(self, *, is_first: bool = False) -> None:
+        """Write the signed head, never an older one: the write lock orders the writers."""
+        if self._signer is None:
+            return
+        with self._transaction() as connection:
+            bodies = _bodies(connection)
+            if not is_first and self._head_of(bodies).size == len(bodies):
+                return
+            root = offline.tree_root([offline.leaf_hash(body) for body in bodies])
+            text = self._signer.sign_checkpoint(len(bodies), root).encode()
+            # The witness comes first: a kill in between leaves an older head, which is caught up
+            # by the next run, and never a head without a witness.
+            durable.write_bytes(self.folder / WITNESS / CHECKPOINT, text)
+            durable.write_bytes(self.folder / CHECKPOINT, text)
+
+    def _head_of(self, bodies: Sequence[bytes]) -> Checkpoint:
+        """Return the signed head after checking that `bodies` continue it."""
+        path = self.folder / CHECKPOINT
+        if not path.is_file():
+            raise IntegrityError(f"The ledger's checkpoint {path} is missing.")
+        head = self._read(path)
+        leaves = [offline.leaf_hash(body) for body in bodies[: head.size]]
+        if len(leaves) < head.size or offline.tree_root(leaves) != head.root:
+            raise IntegrityError(
+                f"The ledger differs from its signed head of {head.size} entries: it was edited, "
+                "reordered or cut off. Compare it with the witnessed copy."
+            )
+        return head
+
+    def _read(self, path: Path) -> Checkpoint:
+        with checked():
+            return offline.read_checkpoint(path.read_text(encoding="utf-8"), self._people.by_key)
+
+    @contextmanager
+    def _transaction(self, mode: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        if not (self.folder / DATABASE).is_file():
+            raise IntegrityError(f"The ledger's database in {self.folder} is missing.")
+        with _faults():
+            connection = sqlite3.connect(
+                self.folder / DATABASE, timeout=BUSY_SECONDS, isolation_level=None
+            )
+            try:
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(f"BEGIN {mode}")
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                # Closing rolls back what was not committed.
+                connection.close()
+
+
+def _bodies(connection: sqlite3.Connection) -> list[bytes]:
+    rows = connection.execute("SELECT seq, kind, subject, body FROM entry ORDER BY seq").fetchall()
+    for place, (seq, kind, subject, body) in enumerate(rows):
+        if seq != place or not _labels_fit(body, kind, subject):
+            raise IntegrityError(f"Ledger entry {place} was removed, moved or relabelled.")
+    return [row[3] for row in rows]
+
+
+def _labels_fit(body: bytes, kind: str, subject: str) -> bool:
+    try:
+        entry = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(entry, dict) and (entry.get("kind"), entry.get("subject")) == (kind, subject)
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.OperationalError, sqlite3.IntegrityError) as error:
+        raise EnvironmentFault(
+            f"The ledger cannot be written or read: {error}. Nothing half-written was kept; "
+            "make room or wait, then run this again."
+        ) from None
+    except sqlite3.DatabaseError as error:
+        raise IntegrityError(f"The ledger's database is damaged: {error}.") from None
+    except OSError as error:
+        raise durable.fault_from(error) or error from None

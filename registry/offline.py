@@ -1,0 +1,539 @@
+"""Check Limitline's signed records with nothing but Python and the `cryptography` package.
+
+This file imports nothing of Limitline, so that an auditor can read it in one sitting, copy it and
+run it elsewhere; every evidence pack carries it as ``verify.py``. The rest of the registry uses the
+same functions, so what an outsider checks is what the product checks.
+
+::
+
+    python verify.py PACK                      a pack: folder or zip
+    python verify.py PACK --people FILE        with public keys obtained another way
+    python verify.py PACK --checkpoint FILE    against a ledger head that was witnessed earlier
+    python verify.py PACK --model FOLDER       and a model folder against its signed manifest
+
+References
+----------
+RFC 6962 §2.1 (Merkle tree), RFC 9162 §2.1.3-2.1.4 (proofs), DSSE v1, in-toto Statement v1,
+C2SP tlog-checkpoint and signed-note.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import stat
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+NAMESPACE = "https://limitline.dev/"
+LEDGER_ORIGIN = "limitline.dev/ledger"
+
+APPROVERS = frozenset({"risk_approver", "business_approver"})
+
+SIGNERS: Mapping[str, frozenset[str]] = {
+    "model-manifest/v1": frozenset({"developer"}),
+    "validation-evidence/v1": frozenset({"validator"}),
+    "gate-decision/v1": frozenset({"ledger"}),
+    "approval/v1": APPROVERS,
+    "waiver/v1": APPROVERS,
+    "finding/v1": frozenset({"validator"}),
+    "heartbeat/v1": frozenset({"validator"}),
+    "lifecycle/v1": frozenset({"ledger"}),
+}
+"""Which role's key may sign which kind of statement."""
+
+
+class VerificationError(Exception):
+    """Something differs from what was signed; the message says what."""
+
+
+class Person(NamedTuple):
+    """Who holds a key, in which role."""
+
+    name: str
+    role: str
+    key_id: str
+    public_key: bytes
+
+
+# A person is looked up by key id.
+People = Mapping[str, Person]
+
+
+class Checkpoint(NamedTuple):
+    """A signed head of the ledger: so many entries had this root."""
+
+    size: int
+    root: bytes
+
+
+def canonical(value: object) -> bytes:
+    """Return the canonical JSON bytes of a value that holds no fractions."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def manifest(folder: Path) -> list[dict[str, Any]]:
+    """List every file below `folder`, hidden ones included: path, SHA-256 and size, sorted.
+
+    Raises
+    ------
+    VerificationError
+        If the folder is missing, or holds a link or anything that is not a plain file.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        raise VerificationError(f"There is no folder {folder.name} to check.")
+    files = []
+    for place, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = Path(place, name)
+            kind = path.lstat().st_mode
+            inside = path.relative_to(folder).as_posix()
+            if stat.S_ISREG(kind):
+                data = path.read_bytes()
+                digest = hashlib.sha256(data).hexdigest()
+                files.append({"path": inside, "sha256": digest, "size": len(data)})
+            elif not stat.S_ISDIR(kind):
+                raise VerificationError(
+                    f"{inside} is a link or a special file; only files are allowed."
+                )
+    return sorted(files, key=lambda file: str(file["path"]))
+
+
+def manifest_digest(files: Sequence[Mapping[str, Any]]) -> str:
+    """Return the SHA-256 of a manifest: the identity of a model version."""
+    return hashlib.sha256(canonical(list(files))).hexdigest()
+
+
+def compare_manifests(
+    found: Sequence[Mapping[str, Any]], signed: Sequence[Mapping[str, Any]]
+) -> None:
+    """Refuse unless both manifests list the same files with the same bytes.
+
+    Raises
+    ------
+    VerificationError
+        Naming at most three files that were changed, added or removed.
+    """
+    there = {file["path"]: (file["sha256"], file["size"]) for file in found}
+    wanted = {file["path"]: (file["sha256"], file["size"]) for file in signed}
+    differences = [f"{path} was added" for path in sorted(there.keys() - wanted.keys())]
+    differences += [f"{path} is missing" for path in sorted(wanted.keys() - there.keys())]
+    common = sorted(there.keys() & wanted.keys())
+    differences += [f"{path} was changed" for path in common if there[path] != wanted[path]]
+    if differences:
+        raise VerificationError(
+            f"The model folder differs from its manifest: {'; '.join(differences[:3])}."
+        )
+
+
+def key_id(public_key: bytes) -> str:
+    """Return the SHA-256 of the 32 raw public-key bytes, in hexadecimal."""
+    return hashlib.sha256(public_key).hexdigest()
+
+
+def pre_authentication(payload_type: str, payload: bytes) -> bytes:
+    """Return the DSSE pre-authentication encoding: what is really signed.
+
+    Examples
+    --------
+    >>> pre_authentication("http://example.com/HelloWorld", b"hello world")
+    b'DSSEv1 29 http://example.com/HelloWorld 11 hello world'
+    """
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def read_people(data: bytes) -> dict[str, Person]:
+    """Read ``people.json``; the key ids are computed anew, never believed."""
+    try:
+        listed = json.loads(data)["people"]
+        people = [_person(entry) for entry in listed]
+    except (ValueError, KeyError, TypeError) as error:
+        raise VerificationError("people.json cannot be read.") from error
+    return {person.key_id: person for person in people}
+
+
+def _person(entry: Mapping[str, str]) -> Person:
+    public_key = base64.b64decode(entry["public_key"], validate=True)
+    return Person(entry["name"], entry["role"], key_id(public_key), public_key)
+
+
+def payload_of(envelope: Mapping[str, Any]) -> bytes:
+    """Return what a DSSE envelope carries, unverified."""
+    return base64.b64decode(envelope["payload"], validate=True)
+
+
+def verify_signature(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Tell whether `signature` is the Ed25519 signature of `message` under `public_key`."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def verify_statement(envelope: Mapping[str, Any], people: People) -> tuple[dict[str, Any], Person]:
+    """Return the statement in a DSSE envelope, with the person who signed it.
+
+    Raises
+    ------
+    VerificationError
+        If no trusted key signed it, or a key that may not sign this kind of statement.
+    """
+    try:
+        payload = payload_of(envelope)
+        (signed,) = envelope["signatures"]
+        signature = base64.b64decode(signed["sig"], validate=True)
+        person = people.get(signed["keyid"])
+        payload_type = envelope["payloadType"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise VerificationError("A statement's envelope is damaged.") from error
+    if payload_type != PAYLOAD_TYPE:
+        raise VerificationError("A statement's envelope is of another type.")
+    if person is None:
+        raise VerificationError("A statement is signed by a key that is not in people.json.")
+    if not verify_signature(
+        person.public_key, signature, pre_authentication(payload_type, payload)
+    ):
+        raise VerificationError(f"The signature of {person.role} does not fit its statement.")
+    statement = json.loads(payload)
+    kind = str(statement.get("predicateType", "")).removeprefix(NAMESPACE)
+    if statement.get("_type") != STATEMENT_TYPE or len(statement.get("subject", ())) != 1:
+        raise VerificationError("A signed payload is not an in-toto statement about one subject.")
+    if person.role not in SIGNERS.get(kind, frozenset()):
+        raise VerificationError(f"The role {person.role} may not sign {kind or 'this'}.")
+    return statement, person
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """Return the RFC 6962 hash of one entry."""
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the RFC 6962 hash of two subtrees."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def _parents(level: Sequence[bytes]) -> list[bytes]:
+    above = [node_hash(level[i], level[i + 1]) for i in range(0, len(level) - 1, 2)]
+    return above + list(level[len(level) - len(level) % 2 :])
+
+
+def tree_root(leaves: Sequence[bytes]) -> bytes:
+    """Return the Merkle tree hash over leaf hashes; an empty tree has the hash of nothing."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    level = list(leaves)
+    while len(level) > 1:
+        level = _parents(level)
+    return level[0]
+
+
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """Return the audit path of leaf `index` in the tree over `leaves`."""
+    proof, level = [], list(leaves)
+    while len(level) > 1:
+        if index ^ 1 < len(level):
+            proof.append(level[index ^ 1])
+        level, index = _parents(level), index // 2
+    return proof
+
+
+def verify_inclusion(leaf: bytes, index: int, *, head: Checkpoint, proof: Sequence[bytes]) -> bool:
+    """Tell whether `proof` shows that `leaf` is entry `index` of the tree with this head."""
+    if not 0 <= index < head.size:
+        return False
+    first, last, found = index, head.size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if first & 1 or first == last:
+            found = node_hash(sibling, found)
+            while not first & 1 and first:
+                first, last = first >> 1, last >> 1
+        else:
+            found = node_hash(found, sibling)
+        first, last = first >> 1, last >> 1
+    return last == 0 and found == head.root
+
+
+def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
+    """Return the proof that the first `old_size` leaves were only ever appended to."""
+    return _subproof(leaves, old_size, is_whole=True) if 0 < old_size < len(leaves) else []
+
+
+def _subproof(leaves: Sequence[bytes], old_size: int, *, is_whole: bool) -> list[bytes]:
+    if old_size == len(leaves):
+        return [] if is_whole else [tree_root(leaves)]
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    left, right = leaves[:split], leaves[split:]
+    if old_size <= split:
+        return [*_subproof(left, old_size, is_whole=is_whole), tree_root(right)]
+    return [*_subproof(right, old_size - split, is_whole=False), tree_root(left)]
+
+
+def verify_consistency(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> bool:
+    """Tell whether the tree `new` only ever appended to the tree `old`."""
+    if old.size in (0, new.size):
+        same = new.root if old.size else tree_root([])
+        return not proof and old.root == same
+    steps = list(proof) if old.size & (old.size - 1) else [old.root, *proof]
+    if old.size > new.size or not steps:
+        return False
+    first, last = old.size - 1, new.size - 1
+    while first & 1:
+        first, last = first >> 1, last >> 1
+    was = now = steps[0]
+    for step in steps[1:]:
+        if last == 0:
+            return False
+        if first & 1 or first == last:
+            was, now = node_hash(step, was), node_hash(step, now)
+            while not first & 1 and first:
+                first, last = first >> 1, last >> 1
+        else:
+            now = node_hash(now, step)
+        first, last = first >> 1, last >> 1
+    return last == 0 and was == old.root and now == new.root
+
+
+def checkpoint_body(size: int, root: bytes) -> bytes:
+    """Return the text of a checkpoint that is signed."""
+    return f"{LEDGER_ORIGIN}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+
+
+def note_key_hash(public_key: bytes) -> bytes:
+    """Return the four bytes by which a signed note names an Ed25519 key."""
+    return hashlib.sha256(LEDGER_ORIGIN.encode() + b"\n\x01" + public_key).digest()[:4]
+
+
+def read_checkpoint(text: str, people: People) -> Checkpoint:
+    """Return what a checkpoint says, if the ledger's key signed it.
+
+    Raises
+    ------
+    VerificationError
+        If the text is damaged or not signed by a key of the role ``ledger``.
+    """
+    try:
+        body, signature_line = text.split("\n\n")
+        origin, size, root = body.split("\n")
+        marked = base64.b64decode(
+            signature_line.removeprefix(f"— {LEDGER_ORIGIN} ").strip(), validate=True
+        )
+        head = Checkpoint(int(size), base64.b64decode(root, validate=True))
+    except ValueError as error:
+        raise VerificationError("The ledger's checkpoint is damaged.") from error
+    keys = [person.public_key for person in people.values() if person.role == "ledger"]
+    if origin != LEDGER_ORIGIN or not any(
+        marked[:4] == note_key_hash(key) and verify_signature(key, marked[4:], f"{body}\n".encode())
+        for key in keys
+    ):
+        raise VerificationError("The ledger's checkpoint is not signed by the ledger's key.")
+    return head
+
+
+def verify_entry(body: bytes, seq: int, people: People) -> dict[str, Any]:
+    """Return one ledger entry with its verified ``statement`` and ``person``.
+
+    Raises
+    ------
+    VerificationError
+        If the entry is damaged, out of order, or its statement is not what its label says.
+    """
+    try:
+        entry = json.loads(body)
+        is_plain = canonical(entry) == body and entry["seq"] == seq
+        kind, subject, envelope = entry["kind"], entry["subject"], entry["envelope"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise VerificationError(f"Ledger entry {seq} is damaged.") from error
+    if not is_plain:
+        raise VerificationError(f"Ledger entry {seq} is not at its place or not canonical.")
+    statement, person = verify_statement(envelope, people)
+    labelled = f"{NAMESPACE}{kind}/v1", subject
+    if labelled != (statement["predicateType"], statement["subject"][0]["name"]):
+        raise VerificationError(f"Ledger entry {seq} is labelled as something else than it holds.")
+    return {**entry, "statement": statement, "person": person}
+
+
+def verify_promotions(entries: Sequence[Mapping[str, Any]]) -> int:
+    """Check gate and four eyes on every promotion; return how many there are.
+
+    Raises
+    ------
+    VerificationError
+        If a promotion lacks an open gate decision, or approvals by both approver roles for the same
+        digests in force on its day, or if one person or key acts twice in it.
+    """
+    promotions = [
+        entry for entry in entries if _event(entry) in ("promotion-intent", "promotion-applied")
+    ]
+    for promotion in promotions:
+        problem = _promotion_problem(promotion["statement"], entries[: promotion["seq"]])
+        if problem:
+            raise VerificationError(f"The promotion in entry {promotion['seq']} {problem}.")
+    return sum(_event(entry) == "promotion-applied" for entry in entries)
+
+
+def _event(entry: Mapping[str, Any]) -> str:
+    return str(entry["statement"]["predicate"]["event"]) if entry["kind"] == "lifecycle" else ""
+
+
+def _promotion_problem(statement: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> str:
+    """Say what is wrong with a promotion, given what was recorded before it; or nothing."""
+    said = statement["predicate"]
+    if not all(
+        0 <= seq < len(before) for seq in (said["manifest"], said["evidence"], *said["approvals"])
+    ):
+        return "rests on entries that did not exist"
+    manifest, evidence = before[said["manifest"]], before[said["evidence"]]
+    approvals = [before[seq] for seq in said["approvals"]]
+    acting = [manifest, evidence, *approvals]
+    kinds = ["model-manifest", "validation-evidence", *["approval"] * len(approvals)]
+    if [entry["kind"] for entry in acting] != kinds:
+        return "rests on statements of another kind"
+    if any(entry["statement"]["subject"] != statement["subject"] for entry in acting):
+        return "rests on statements about other bytes"
+    if sorted(entry["person"].role for entry in approvals) != sorted(APPROVERS):
+        return "lacks an approval by each approver role"
+    for trait in ("name", "key_id"):
+        if len({getattr(entry["person"], trait) for entry in acting}) != len(acting):
+            return "has one person in two roles"
+    for entry in approvals:
+        given = entry["statement"]["predicate"]
+        if given["binds"] != said["binds"]:
+            return "was approved for other digests"
+        if not given["approved_on"] <= said["on"] <= given["expires_on"]:
+            return "rests on an approval that was not in force"
+    decisions = [
+        entry["statement"]["predicate"]["decision"]["outcome"]
+        for entry in before
+        if entry["kind"] == "gate-decision"
+        and entry["statement"]["subject"] == statement["subject"]
+        and entry["statement"]["predicate"]["digest"] == said["binds"]["decision"]
+    ]
+    return "" if "PASS" in decisions else "had no open gate"
+
+
+def verify_entries(
+    bodies: Sequence[bytes], head: Checkpoint, people: People
+) -> list[dict[str, Any]]:
+    """Verify a whole ledger against a signed head and return its entries.
+
+    Entries after the head are allowed (the head is written after them) and checked one by one.
+    """
+    if head.size > len(bodies):
+        raise VerificationError(f"The ledger has {len(bodies)} entries; its head says {head.size}.")
+    leaves = [leaf_hash(body) for body in bodies]
+    if tree_root(leaves[: head.size]) != head.root:
+        raise VerificationError(
+            "The ledger's entries differ from its signed head: history was rewritten."
+        )
+    return [verify_entry(body, seq, people) for seq, body in enumerate(bodies)]
+
+
+def read_pack(path: Path) -> dict[str, bytes]:
+    """Return the files of an evidence pack, folder or zip, by name."""
+    try:
+        if path.is_dir():
+            inside = [item for item in path.rglob("*") if item.is_file()]
+            return {item.relative_to(path).as_posix(): item.read_bytes() for item in inside}
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile) as error:
+        raise VerificationError(f"The pack {path.name} cannot be read.") from error
+
+
+def verify_pack(
+    path: Path, *, people_file: Path | None = None, witness_file: Path | None = None
+) -> dict[str, Any]:
+    """Verify an evidence pack and return what was checked.
+
+    Raises
+    ------
+    VerificationError
+        On the first thing that does not fit.
+    """
+    files = read_pack(path)
+    missing = {"people.json", "checkpoint.txt", "ledger.jsonl"} - files.keys()
+    if missing:
+        raise VerificationError(f"The pack lacks {', '.join(sorted(missing))}.")
+    people = read_people(people_file.read_bytes() if people_file else files["people.json"])
+    head = read_checkpoint(files["checkpoint.txt"].decode(), people)
+    bodies = files["ledger.jsonl"].split(b"\n")[:-1]
+    if len(bodies) != head.size:
+        raise VerificationError(f"The pack holds {len(bodies)} entries; its head says {head.size}.")
+    entries = verify_entries(bodies, head, people)
+    leaves = [leaf_hash(body) for body in bodies]
+    if witness_file:
+        old = read_checkpoint(witness_file.read_text(encoding="utf-8"), people)
+        if not verify_consistency(old, head, consistency_proof(leaves, old.size)):
+            raise VerificationError("The pack's ledger does not continue the witnessed head.")
+    for name in [name for name in files if name.startswith("statements/")]:
+        _verify_receipt(name, json.loads(files[name]), head=head, leaves=leaves)
+    return {
+        "entries": len(entries),
+        "promotions": verify_promotions(entries),
+        "root": head.root.hex(),
+        "keys": {person.role: person.key_id for person in people.values()},
+        "manifests": {
+            entry["subject"]: entry["statement"]["predicate"]["files"]
+            for entry in entries
+            if entry["kind"] == "model-manifest"
+        },
+    }
+
+
+def _verify_receipt(
+    name: str, receipt: Mapping[str, Any], *, head: Checkpoint, leaves: Sequence[bytes]
+) -> None:
+    leaf = leaf_hash(canonical(receipt["entry"]))
+    proof = [bytes.fromhex(step) for step in receipt["inclusion_proof"]]
+    index = receipt["entry"]["seq"]
+    shown = json.loads(payload_of(receipt["entry"]["envelope"])) == receipt["statement"]
+    is_entry = leaf in leaves and verify_inclusion(leaf, index, head=head, proof=proof)
+    if not (shown and is_entry):
+        raise VerificationError(f"{name} is not what the ledger holds.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify a pack from the command line; 0 when it holds, 15 when it does not."""
+    parser = argparse.ArgumentParser(description="Verify a Limitline evidence pack.")
+    parser.add_argument("pack", type=Path)
+    parser.add_argument("--people", type=Path, help="public keys obtained another way")
+    parser.add_argument("--checkpoint", type=Path, help="a ledger head witnessed earlier")
+    parser.add_argument("--model", type=Path, help="a model folder to compare with its manifest")
+    parser.add_argument("--version", help="the version that the model folder is said to be")
+    asked = parser.parse_args(arguments)
+    try:
+        found = verify_pack(asked.pack, people_file=asked.people, witness_file=asked.checkpoint)
+        if asked.model:
+            signed = found["manifests"].get(f"credit-limit@{asked.version}", [])
+            compare_manifests(manifest(asked.model), signed)
+    except (VerificationError, OSError) as error:
+        sys.stderr.write(f"NOT VERIFIED: {error}\n")
+        return 15
+    lines = [
+        f"VERIFIED: {found['entries']} entries, {found['promotions']} promotions with four eyes."
+    ]
+    lines += [f"ledger root {found['root']}", "Compare these key ids with those you were given:"]
+    lines += [f"  {role:18} {identity}" for role, identity in found["keys"].items()]
+    lines += [f"Model folder equals the signed manifest of {asked.version}."] if asked.model else []
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

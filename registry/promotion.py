@@ -1,0 +1,167 @@
+"""Promotion: a version becomes champion, by four eyes, in steps that survive a kill.
+
+Order: check, write the intent, move the alias, read it back, write that it was applied. The alias
+may be moved twice without harm, so whatever a killed run left behind is finished by the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from governance import durable
+from governance.errors import GateClosed, IntegrityError
+from governance.settings import Settings
+from registry import card
+from registry.approval import require_open
+from registry.catalogue import CHALLENGER, CHAMPION, Catalogue
+from registry.judgement import evidence_of
+from registry.ledger import Entry
+from registry.load import verify_version
+from registry.offline import APPROVERS
+from registry.record import ABANDONED, APPLIED, INTENT, Record, append_event, bindings, in_force
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What a promotion did.
+
+    Parameters
+    ----------
+    previous : int or None
+        The champion before.
+    is_new : bool
+        False when the version already was champion by the same approvals.
+    """
+
+    version: int
+    previous: int | None
+    is_new: bool
+
+
+def promote(settings: Settings, version: int, *, on: date) -> Promotion:
+    """Make a version champion; doing it again changes nothing.
+
+    Raises
+    ------
+    GateClosed, Inconclusive
+        If the gate is not open on this day, or approvals by two different approver roles for
+        exactly these digests are not in force, or one person would act twice.
+    IntegrityError
+        If the version's bytes are not what the developer signed.
+    EnvironmentFault
+        If another promotion is running.
+    """
+    with in_flight(settings):
+        record = Record.load(settings)
+        approvals = check(record, version, on)
+        verify_version(settings, record, version)
+        catalogue = Catalogue.open(settings)
+        finish_pending(settings, record, catalogue)
+        record = Record.load(settings)
+        previous = record.champion()
+        is_new = previous != version
+        if is_new:
+            _intend(settings, record, version, approvals, on)
+            apply_intent(settings, catalogue)
+        elif catalogue.alias_version(CHAMPION) != version:
+            raise IntegrityError(
+                f"Version {version} is champion in the ledger; MLflow's alias was moved outside. "
+                "Run `python -m registry reconcile`."
+            )
+        if catalogue.alias_version(CHALLENGER) == version:
+            catalogue.remove_alias(CHALLENGER)
+        for touched in {version, previous} - {None}:
+            card.project(settings, int(touched or version))
+        return Promotion(version=version, previous=previous, is_new=is_new)
+
+
+def check(record: Record, version: int, on: date) -> tuple[Entry, ...]:
+    """Return the two approvals under which a version may be promoted on the day `on`."""
+    require_open(record, version, on)
+    binds = bindings(record, version)
+    approvals = {
+        entry.statement.person.role: entry
+        for entry in record.approvals(version)
+        if entry.statement.predicate["binds"] == binds and in_force(entry, on)
+    }
+    missing = sorted(APPROVERS - approvals.keys())
+    if missing:
+        raise GateClosed(
+            f"Version {version} lacks an approval in force on {on} by: {', '.join(missing)}. "
+            "It must be for the present gate decision; one given before something changed does "
+            "not count."
+        )
+    made = [record.manifest(version), evidence_of(record, version), *approvals.values()]
+    people = [entry.statement.person for entry in made]
+    for values in ({person.name for person in people}, {person.key_id for person in people}):
+        if len(values) != len(made):
+            raise GateClosed(
+                "One person acts in two roles. Developer, validator and both approvers must be "
+                "four different people with four different keys."
+            )
+    return tuple(approvals[role] for role in sorted(approvals))
+
+
+@contextmanager
+def in_flight(settings: Settings) -> Iterator[None]:
+    """Hold the promotion lock; one promotion or reconciliation at a time."""
+    with durable.locked(settings.ledger / ".promotion.lock", what="A promotion"):
+        yield
+
+
+def apply_intent(settings: Settings, catalogue: Catalogue) -> int:
+    """Carry out the pending intent: move the alias, read it back, write that it was applied."""
+    pending = Record.load(settings).pending()
+    if pending is None:
+        raise IntegrityError("There is no promotion to carry out.")
+    said = pending.statement.predicate
+    version = int(said["version"])
+    catalogue.set_alias(CHAMPION, version)
+    found = catalogue.alias_version(CHAMPION)
+    if found != version:
+        raise IntegrityError(
+            f"MLflow's alias {CHAMPION} reads {found} after it was set to {version}."
+        )
+    predicate = {**said, "event": APPLIED, "intent": pending.seq}
+    append_event(settings, version, predicate)
+    return version
+
+
+def _intend(
+    settings: Settings, record: Record, version: int, approvals: tuple[Entry, ...], on: date
+) -> None:
+    predicate = {
+        "event": INTENT,
+        "alias": CHAMPION,
+        "version": version,
+        "previous": record.champion(),
+        "on": on.isoformat(),
+        "manifest": record.manifest(version).seq,
+        "evidence": evidence_of(record, version).seq,
+        "approvals": [entry.seq for entry in approvals],
+        "binds": bindings(record, version),
+    }
+    append_event(settings, version, predicate)
+
+
+def finish_pending(settings: Settings, record: Record, catalogue: Catalogue) -> tuple[str, ...]:
+    """Close what a killed run left behind, and say how.
+
+    If the alias had moved, the promotion is applied. If it had not, the intent is abandoned:
+    nothing had happened yet, and the gate may have closed since.
+    """
+    pending = record.pending()
+    if pending is None:
+        return ()
+    intended = int(pending.statement.predicate["version"])
+    if catalogue.alias_version(CHAMPION) == intended:
+        apply_intent(settings, catalogue)
+        return (f"The interrupted promotion of version {intended} was completed.",)
+    predicate = {"event": ABANDONED, "version": intended, "intent": pending.seq}
+    append_event(settings, intended, predicate)
+    return (
+        f"The interrupted promotion of version {intended} had moved nothing and was abandoned.",
+    )

@@ -1,0 +1,171 @@
+"""Submission: a candidate becomes a numbered version with a signed manifest of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from governance import canonical
+from governance.errors import IntegrityError
+from governance.settings import Settings
+from registry import card, offline, serialize
+from registry.catalogue import CHALLENGER, CandidateFiles, Catalogue, LoggedModel, RunFacts
+from registry.record import Record, append, subject_of
+from registry.signing import Signer, checked
+from registry.statement import Kind
+
+METADATA_NAME = "limitline.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelVersion:
+    """A submitted version.
+
+    Parameters
+    ----------
+    manifest_digest : str
+        Identity of its bytes; name and number alone identify nothing, because MLflow hands the
+        same number out again when a registered model is deleted and made anew.
+    is_new : bool
+        False when the same candidate had been submitted before.
+    """
+
+    version: int
+    manifest_digest: str
+    run_id: str
+    folder: Path
+    is_new: bool
+
+
+def submit(
+    candidate: CandidateFiles,
+    facts: RunFacts,
+    lineage: Mapping[str, Any],
+    *,
+    settings: Settings,
+    signer: Signer,
+) -> ModelVersion:
+    """Log a candidate, sign the manifest of its folder and record it; the same candidate once.
+
+    Two candidates are the same when code, declarations, estimator (by canonical digest),
+    requirements and lineage are the same. So `lineage` must not hold a duration or a time of day;
+    those belong to `facts`, which show and decide nothing.
+
+    Raises
+    ------
+    IntegrityError
+        If the estimator holds types that this host would refuse to load, or the catalogue hands
+        out a version number that the ledger already knows.
+    """
+    identity = canonical.digest({"files": _file_digests(candidate), "lineage": lineage})
+    known = _known(settings, identity)
+    if known is not None:
+        return known
+    _refuse_foreign_types(candidate)
+    catalogue = Catalogue.open(settings)
+    logged = catalogue.log_model(candidate, facts=facts)
+    if logged.version in Record.load(settings).versions():
+        raise IntegrityError(
+            f"MLflow handed out version {logged.version} again: the registered model was deleted "
+            "outside. Restore the catalogue; the ledger is not rewritten."
+        )
+    predicate = _manifest(logged, candidate, settings)
+    predicate |= {"submission": identity, "lineage": dict(lineage)}
+    digest = offline.manifest_digest(predicate["files"])
+    subject = (subject_of(logged.version), digest)
+    append(settings, Kind.MANIFEST, subject=subject, predicate=predicate, signer=signer)
+    catalogue.set_alias(CHALLENGER, logged.version)
+    card.project(settings, logged.version)
+    return ModelVersion(
+        version=logged.version,
+        manifest_digest=digest,
+        run_id=logged.run_id,
+        folder=logged.folder,
+        is_new=True,
+    )
+
+
+def _manifest(logged: LoggedModel, candidate: CandidateFiles, settings: Settings) -> dict[str, Any]:
+    estimators = [path for path in candidate.artifacts.values() if path.suffix == ".skops"]
+    with checked():
+        files = offline.manifest(logged.folder)
+    return {
+        "files": files,
+        "declared": _declared(candidate),
+        "estimators": {path.name: serialize.canonical_digest(path) for path in estimators},
+        "location": logged.folder.relative_to(settings.mlflow_artifacts).as_posix(),
+        "run_id": logged.run_id,
+        "model_id": logged.model_id,
+    }
+
+
+def _known(settings: Settings, identity: str) -> ModelVersion | None:
+    """Find an earlier submission of the same candidate whose bytes are still as signed.
+
+    A version that MLflow holds without a manifest in the ledger (a run that was killed in between)
+    is never adopted: nobody signed its bytes. `reconcile` names it.
+    """
+    for entry in reversed(tuple(Record.load(settings).of(Kind.MANIFEST))):
+        statement = entry.statement
+        if statement.predicate["submission"] != identity:
+            continue
+        folder = settings.mlflow_artifacts / statement.predicate["location"]
+        try:
+            same = offline.manifest(folder) == statement.predicate["files"]
+        except offline.VerificationError:
+            same = False
+        if same:
+            return ModelVersion(
+                version=int(statement.subject_name.rpartition("@")[2]),
+                manifest_digest=statement.sha256,
+                run_id=statement.predicate["run_id"],
+                folder=folder,
+                is_new=False,
+            )
+    return None
+
+
+def _declared(candidate: CandidateFiles) -> dict[str, str]:
+    """Return the digests that ``limitline.json`` states about the declarations beside it."""
+    described = [path for path in candidate.artifacts.values() if path.name == METADATA_NAME]
+    said = json.loads(described[0].read_bytes()) if described else {}
+    return {name: str(value) for name, value in said.items() if name.endswith("_digest")}
+
+
+def _refuse_foreign_types(candidate: CandidateFiles) -> None:
+    for path in candidate.artifacts.values():
+        foreign = serialize.foreign_types(path) if path.suffix == ".skops" else []
+        if foreign:
+            raise IntegrityError(
+                f"{path.name} names {', '.join(foreign[:3])}, which this host would refuse to load."
+            )
+
+
+def _file_digests(candidate: CandidateFiles) -> dict[str, Any]:
+    return {
+        "python_model": _digest(candidate.python_model),
+        "artifacts": {name: _digest(path) for name, path in candidate.artifacts.items()},
+        "code": {
+            file.relative_to(root.parent).as_posix(): _digest(file)
+            for root in candidate.code_paths
+            for file in sorted([root] if root.is_file() else root.rglob("*.py"))
+        },
+        "input": _columns(candidate.signature_input),
+        "output": _columns(candidate.signature_output),
+        "params": dict(candidate.signature_params),
+        "requirements": list(candidate.pip_requirements),
+    }
+
+
+def _columns(schema: Any) -> list[list[str]]:
+    return [[column.name, str(column.type)] for column in schema]
+
+
+def _digest(path: Path) -> str:
+    if path.suffix == ".skops":
+        return serialize.canonical_digest(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()

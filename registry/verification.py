@@ -1,0 +1,47 @@
+"""Verification: every signature, the whole history and every model file below one home."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from governance.errors import IntegrityError
+from governance.settings import Settings
+from registry import offline
+from registry.ledger import Ledger
+from registry.load import verify_version
+from registry.record import Record
+from registry.signing import People, checked
+
+
+def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict[str, Any]:
+    """Verify the home and return what was verified.
+
+    Raises
+    ------
+    IntegrityError
+        Naming everything about the models' files that does not fit, or the first thing about the
+        ledger that does not.
+    """
+    people = People.load(settings.keyring)
+    ledger = Ledger.open(settings.ledger, people=people)
+    head = ledger.verify(witness_file)
+    with checked():
+        bodies = ledger.bodies()
+        entries = offline.verify_entries(bodies, head, people.by_key)
+        promotions = offline.verify_promotions(entries)
+    record, problems, versions = Record.load(settings), [], {}
+    for version in record.versions():
+        try:
+            versions[str(version)] = verify_version(settings, record, version)
+        except IntegrityError as error:
+            problems.append(f"Version {version}: {error}")
+    if problems:
+        raise IntegrityError(" ".join(problems))
+    return {
+        "entries": head.size,
+        "promotions": promotions,
+        "root": head.root.hex(),
+        "keys": {person.role: person.key_id for person in people.by_key.values()},
+        "versions": versions,
+    }

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+
+import pytest
+
+from governance.appetite import RiskAppetite
+from governance.errors import GateClosed, UsageError
+from governance.evidence import Evidence
+from governance.settings import Settings
+from registry.attestation import attest
+from registry.exemption import WaiverRequest, waive
+from registry.judgement import gate
+from registry.record import Record
+from registry.signing import Signer
+
+DAY, LAST = date(2026, 1, 5), date(2026, 6, 30)
+RATIOS = {"female": 0.60, "male": 0.70, "unknown": 1.0}
+
+
+@pytest.fixture
+def judged(
+    home: Settings,
+    evidence: Callable[..., Evidence],
+    signer: Callable[[str], Signer],
+    appetite: RiskAppetite,
+) -> Callable[..., None]:
+    def make(**numbers: object) -> None:
+        wanted: Mapping[str, object] = {"raise_ratio": RATIOS, **numbers}
+        attest(home, evidence(**wanted), version=1, signer=signer("validator"))
+        gate(home, 1, appetite=appetite, on=DAY)
+
+    return make
+
+
+def _request(measure: str = "fairness.*", **changed: object) -> WaiverRequest:
+    wanted = {
+        "measure": measure,
+        "scope": {},
+        "owner": "Head of Conduct",
+        "reason": "a known gap, remediation under way",
+        "granted_on": DAY,
+        "expires_on": LAST,
+        **changed,
+    }
+    return WaiverRequest(**wanted)
+
+
+def test_one_waiver_is_recorded_for_every_breach_that_matches_and_no_other(
+    home: Settings, judged: Callable[..., None]
+) -> None:
+    judged()
+    granted = waive(home, 1, _request())
+
+    assert [dict(waiver.scope) for waiver in granted] == [
+        {"attribute": "sex", "group": "female"},
+        {"attribute": "sex", "group": "male"},
+    ]
+    assert Record.load(home).waivers(1) == granted
+
+
+def test_waivers_open_the_gate_without_moving_a_threshold(
+    home: Settings, judged: Callable[..., None], appetite: RiskAppetite
+) -> None:
+    judged()
+    waive(home, 1, _request())
+    decision = gate(home, 1, appetite=appetite, on=DAY)
+
+    assert decision.is_open
+    assert len(decision.waived) == 2
+    assert decision.appetite == appetite.digest
+
+
+def test_a_scope_narrows_the_waiver(
+    home: Settings, judged: Callable[..., None], appetite: RiskAppetite
+) -> None:
+    judged()
+    assert len(waive(home, 1, _request(scope={"group": "male"}))) == 1
+    assert not gate(home, 1, appetite=appetite, on=DAY).is_open
+
+
+def test_the_same_waiver_is_listed_again_and_recorded_once(
+    home: Settings, judged: Callable[..., None]
+) -> None:
+    judged()
+    assert waive(home, 1, _request()) == waive(home, 1, _request())
+    assert len(Record.load(home).waivers(1)) == 2
+
+
+def test_what_may_not_be_waived_is_refused_and_nothing_is_recorded(
+    home: Settings, judged: Callable[..., None]
+) -> None:
+    judged(auc=0.5)
+
+    with pytest.raises(GateClosed, match=r"accuracy\.auc"):
+        waive(home, 1, _request("*"))
+    assert Record.load(home).waivers(1) == ()
+
+
+@pytest.mark.parametrize("measure", ["fairness.cut_ratio", "stability.*", "accuracy.auc"])
+def test_a_pattern_that_matches_nothing_closed_is_a_usage_error(
+    home: Settings, judged: Callable[..., None], measure: str
+) -> None:
+    judged()
+
+    with pytest.raises(UsageError, match="Nothing that closes the gate matches"):
+        waive(home, 1, _request(measure))
+
+
+def test_a_version_that_was_not_judged_has_nothing_to_waive(home: Settings) -> None:
+    with pytest.raises(UsageError, match="was not judged"):
+        waive(home, 1, _request())
+
+
+@pytest.mark.parametrize("role", ["developer", "validator", "ledger"])
+def test_only_approvers_waive(home: Settings, judged: Callable[..., None], role: str) -> None:
+    judged()
+
+    with pytest.raises(GateClosed, match="may not waive"):
+        waive(home, 1, _request(role=role))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"reason": "short"}, {"owner": ""}, {"expires_on": DAY}, {"expires_on": date.min}]
+)
+def test_a_waiver_needs_an_owner_a_reason_and_a_later_last_day(
+    home: Settings, judged: Callable[..., None], changed: dict[str, object]
+) -> None:
+    judged()
+
+    with pytest.raises(UsageError, match="cannot be granted"):
+        waive(home, 1, _request(**changed))
+    assert Record.load(home).waivers(1) == ()
+
+
+def test_an_expired_waiver_closes_the_gate_again(
+    home: Settings, judged: Callable[..., None], appetite: RiskAppetite
+) -> None:
+    judged()
+    waive(home, 1, _request())
+
+    assert gate(home, 1, appetite=appetite, on=LAST).is_open
+    assert not gate(home, 1, appetite=appetite, on=date(2026, 7, 1)).is_open

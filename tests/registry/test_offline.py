@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry import offline
+from registry.offline import Checkpoint, VerificationError
+
+# The reference vectors of Certificate Transparency for RFC 6962.
+LEAVES = [
+    bytes.fromhex(text)
+    for text in (
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    )
+]
+ROOTS = [
+    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
+    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
+    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
+    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
+    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
+]
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_tree_roots_equal_the_reference_vectors(size: int) -> None:
+    leaves = [offline.leaf_hash(data) for data in LEAVES[:size]]
+
+    assert offline.tree_root(leaves).hex() == ROOTS[size - 1]
+
+
+def test_an_empty_tree_has_the_hash_of_nothing() -> None:
+    assert offline.tree_root([]) == hashlib.sha256(b"").digest()
+
+
+def test_an_inclusion_proof_equals_the_reference_vector() -> None:
+    proof = offline.inclusion_proof([offline.leaf_hash(data) for data in LEAVES], 0)
+
+    assert [step.hex() for step in proof] == [
+        "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7",
+        "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e",
+        "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4",
+    ]
+
+
+def _tree(size: int) -> list[bytes]:
+    return [offline.leaf_hash(number.to_bytes(2, "big")) for number in range(size)]
+
+
+@pytest.mark.parametrize("size", range(1, 41))
+def test_every_entry_proves_its_place_and_no_other(size: int) -> None:
+    leaves = _tree(size)
+    head = Checkpoint(size, offline.tree_root(leaves))
+    for index, leaf in enumerate(leaves):
+        proof = offline.inclusion_proof(leaves, index)
+        assert offline.verify_inclusion(leaf, index, head=head, proof=proof)
+        assert not offline.verify_inclusion(offline.leaf_hash(b"x"), index, head=head, proof=proof)
+        assert size == 1 or not offline.verify_inclusion(
+            leaf, (index + 1) % size, head=head, proof=proof
+        )
+
+
+@pytest.mark.parametrize("size", range(1, 41))
+def test_every_earlier_head_is_shown_to_be_continued(size: int) -> None:
+    leaves = _tree(size)
+    new = Checkpoint(size, offline.tree_root(leaves))
+    for old_size in range(size + 1):
+        old = Checkpoint(old_size, offline.tree_root(leaves[:old_size]))
+        proof = offline.consistency_proof(leaves, old_size)
+        assert offline.verify_consistency(old, new, proof)
+        assert not offline.verify_consistency(Checkpoint(old_size, b"\0" * 32), new, proof)
+
+
+@given(st.integers(2, 60), st.data())
+def test_a_rewritten_history_continues_no_earlier_head(size: int, data: st.DataObject) -> None:
+    old_size = data.draw(st.integers(1, size))
+    edited = data.draw(st.integers(0, old_size - 1))
+    leaves = _tree(size)
+    old = Checkpoint(old_size, offline.tree_root(leaves[:old_size]))
+    leaves[edited] = offline.leaf_hash(b"rewritten")
+    new = Checkpoint(size, offline.tree_root(leaves))
+
+    assert not offline.verify_consistency(old, new, offline.consistency_proof(leaves, old_size))
+
+
+def test_a_tree_that_was_cut_off_continues_nothing() -> None:
+    leaves = _tree(9)
+    longer, shorter = (
+        Checkpoint(9, offline.tree_root(leaves)),
+        Checkpoint(5, offline.tree_root(leaves[:5])),
+    )
+
+    assert not offline.verify_consistency(longer, shorter, [])
+
+
+def test_the_pre_authentication_encoding_is_the_one_of_the_dsse_document() -> None:
+    encoded = offline.pre_authentication("http://example.com/HelloWorld", b"hello world")
+
+    assert encoded == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+
+
+def test_a_manifest_lists_hidden_files_and_is_sorted(tmp_path: Path) -> None:
+    for name in ("b", ".hidden", "a/.git/config"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+
+    assert [file["path"] for file in offline.manifest(tmp_path)] == [
+        ".hidden",
+        "a/.git/config",
+        "b",
+    ]
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_manifest_refuses_links_to_files_and_to_folders(tmp_path: Path, is_folder: bool) -> None:
+    target = tmp_path / "target"
+    target.mkdir() if is_folder else target.write_text("x")
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "link").symlink_to(target)
+
+    with pytest.raises(VerificationError, match="link is a link"):
+        offline.manifest(folder)
+
+
+def test_the_offline_verifier_imports_nothing_of_the_product() -> None:
+    listing = "import sys, runpy; runpy.run_path(sys.argv[1]); print(*sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", listing, offline.__file__],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {name.partition(".")[0] for name in done.stdout.split()}
+
+    assert not imported & {"registry", "governance", "pydantic", "pyarrow", "mlflow", "typer"}
+    assert "cryptography" in imported

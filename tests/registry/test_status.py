@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import date
+
+from rich.console import Console
+
+from governance.appetite import RiskAppetite
+from governance.evidence import Evidence, Finding, Severity
+from governance.settings import Settings
+from registry import card, finding
+from registry.attestation import attest
+from registry.exemption import WaiverRequest, waive
+from registry.judgement import gate
+from registry.record import Record
+from registry.signing import Signer
+from registry.status import render, render_decision, status
+
+DAY = date(2026, 1, 5)
+
+
+def _story(
+    home: Settings,
+    evidence: Callable[..., Evidence],
+    signer: Callable[[str], Signer],
+    appetite: RiskAppetite,
+) -> None:
+    ratios = {"female": 0.5, "male": 0.6}
+    attest(home, evidence(raise_ratio=ratios), version=1, signer=signer("validator"))
+    gate(home, 1, appetite=appetite, on=DAY)
+    request = WaiverRequest(
+        measure="fairness.*",
+        scope={"group": "male"},
+        owner="Head of Conduct",
+        reason="a known gap | with <b>markup</b>",
+        granted_on=DAY,
+        expires_on=date(2026, 6, 30),
+    )
+    waive(home, 1, request)
+    gate(home, 1, appetite=appetite, on=DAY)
+    opened = Finding(
+        id="f-1",
+        measure="stability.index",
+        severity=Severity.SEVERE,
+        text="moved",
+        owner="Head of Model Risk",
+        opened_on=DAY,
+    )
+    finding.open_finding(home, opened, version=1)
+    finding.record_heartbeat(home, "drift", on=DAY, facts={})
+
+
+def test_the_status_tells_what_happened_and_why(
+    home: Settings,
+    evidence: Callable[..., Evidence],
+    signer: Callable[[str], Signer],
+    appetite: RiskAppetite,
+) -> None:
+    _story(home, evidence, signer, appetite)
+    document = status(home, DAY)
+    (version,) = document["versions"]
+
+    assert document["champion"] is None
+    assert (version["state"], version["gate"]) == ("refused", "BREACH")
+    assert ["female" in line for line in version["refusals"]] == [True]
+    assert [item["is_in_force"] for item in version["waivers"]] == [True]
+    assert document["findings_open"][0]["id"] == "f-1"
+    assert document["last_heartbeat"] == "2026-01-05"
+    assert document["ledger"]["entries"] == 7
+    assert status(home, date(2026, 7, 1))["versions"][0]["waivers"][0]["is_in_force"] is False
+
+
+def test_the_status_fits_a_hundred_columns(
+    home: Settings,
+    evidence: Callable[..., Evidence],
+    signer: Callable[[str], Signer],
+    appetite: RiskAppetite,
+) -> None:
+    _story(home, evidence, signer, appetite)
+    text = io.StringIO()
+    render(status(home, DAY), Console(file=text, width=100))
+    said = text.getvalue()
+
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
+    for words in ("refused", "female", "Head of Conduct", "severe", "one machine", "serve"):
+        assert words in said
+
+
+def test_the_judged_table_shows_the_gravest_first(
+    home: Settings,
+    evidence: Callable[..., Evidence],
+    signer: Callable[[str], Signer],
+    appetite: RiskAppetite,
+) -> None:
+    _story(home, evidence, signer, appetite)
+    text = io.StringIO()
+    decision = gate(home, 1, appetite=appetite, on=DAY)
+    render_decision(1, decision, Console(file=text, width=100))
+    lines = text.getvalue().splitlines()
+
+    assert lines[1].startswith("BREACH ")
+    assert "waived" in lines[2]
+    assert "closed for version 1: 1 refusals, 1 answered" in lines[-1]
+
+
+def test_the_card_shows_verdicts_waivers_findings_and_digests_in_two_languages(
+    home: Settings,
+    evidence: Callable[..., Evidence],
+    signer: Callable[[str], Signer],
+    appetite: RiskAppetite,
+) -> None:
+    _story(home, evidence, signer, appetite)
+    record = Record.load(home)
+    text = card.describe(record, 1)
+
+    assert text.startswith("# Credit-limit model, version 1: refused")
+    assert "额度模型第 1 版" in text
+    assert "闸门拒绝" in text
+    assert (
+        "| BREACH | fairness.raise_ratio | attribute=sex, group=female | 0.5 [0.49, 0.51] |" in text
+    )
+    assert "| BREACH (waived) |" in text
+    assert "severe: stability.index" in text
+    assert record.manifest(1).statement.sha256 in text
+    assert "outcomes after the first month" in text
+    assert "<b>" not in text
+
+
+def test_the_tags_hold_state_gate_and_lineage(home: Settings) -> None:
+    tags = card.tags(Record.load(home), 1)
+
+    assert tags["limitline.state"] == "submitted"
+    assert tags["limitline.gate"] == "not judged"
+    assert tags["limitline.lineage.data_digest"] == "ab" * 32
