@@ -1,0 +1,1 @@
+"""The thing governed: from a default probability to a limit, and why."""

@@ -1,0 +1,166 @@
+"""Declared features: one reviewed file, one SELECT, the same numbers wherever they are needed.
+
+Training, validation, decision and replay all compute their features here, from the same text, so
+there is no second implementation that could drift away from the first. The text travels inside the
+model.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from governance.declaration import Declaration
+from governance.errors import ContractError
+from limits import sql
+
+INPUT_TYPES: Mapping[str, pa.DataType] = {
+    "current_limit_minor": pa.int64(),
+    "balance_minor": pa.int64(),
+    "utilization": pa.float64(),
+    "months_delinquent": pa.int64(),
+    "months_since_raise": pa.int64(),
+    "months_since_cut": pa.int64(),
+    "segment": pa.string(),
+}
+
+
+class Feature(BaseModel):
+    """One model feature.
+
+    Parameters
+    ----------
+    sql : str
+        ANSI SQL expression over `sources`.
+    sign : {-1, 0, 1}
+        Direction in which the feature may move the default probability; 0 leaves it free.
+    reason_group : str
+        The group under which the feature is named to a customer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    sql: str = Field(min_length=1)
+    sources: tuple[str, ...] = Field(min_length=1)
+    sign: Literal[-1, 0, 1]
+    reason_group: str
+    why: str = Field(min_length=1)
+
+
+class FeatureSpec(Declaration):
+    """The features and decision inputs of one model, in the order in which the model sees them."""
+
+    called: ClassVar[str] = "feature spec"
+
+    schema_: Literal["feature-spec/1"] = Field(alias="schema")
+    id: str
+    version: str
+    title: str
+    horizon_months: int = Field(ge=1)
+    subject_column: str = "customer_pseudonym"
+    currency: str
+    current_limit_column: str
+    features: tuple[Feature, ...] = Field(min_length=1)
+    inputs: Mapping[str, str]
+
+    @model_validator(mode="after")
+    def _is_coherent(self) -> FeatureSpec:
+        names = [*self.names, *self.inputs]
+        if len(set(names)) != len(names):
+            raise ValueError("a feature or input is declared twice")
+        if set(self.inputs) != set(INPUT_TYPES):
+            raise ValueError(f"the inputs must be exactly {', '.join(sorted(INPUT_TYPES))}")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Feature names in model order."""
+        return tuple(feature.name for feature in self.features)
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """Monotone directions in model order."""
+        return tuple(feature.sign for feature in self.features)
+
+    @property
+    def reason_groups(self) -> tuple[str, ...]:
+        """Reason group of each feature in model order."""
+        return tuple(feature.reason_group for feature in self.features)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Released columns that the features read, sorted."""
+        return tuple(sorted({name for feature in self.features for name in feature.sources}))
+
+    @property
+    def does_read_current_limit(self) -> bool:
+        """Tell whether any feature reads the limit under decision."""
+        return self.current_limit_column in self.sources
+
+    def select(self, keep: Sequence[str] = ()) -> str:
+        """Return the one SELECT that computes everything from a table named ``source``."""
+        columns = [sql.quoted(name) for name in keep]
+        columns += [f"CAST({f.sql} AS DOUBLE) AS {sql.quoted(f.name)}" for f in self.features]
+        columns += [f"{text} AS {sql.quoted(name)}" for name, text in self.inputs.items()]
+        return "SELECT " + ", ".join(columns) + " FROM source"  # noqa: S608  (reviewed files, locked engine)
+
+
+def packaged(name: str) -> str:
+    """Return the text of a feature spec that ships with the product."""
+    place = importlib.resources.files("limits") / "specs" / f"{name}.toml"
+    if not place.is_file():
+        raise ContractError(f"No feature spec named {name} ships with Limitline.")
+    return place.read_text(encoding="utf-8")
+
+
+def compute(spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()) -> pa.Table:
+    """Compute features and decision inputs, row by row, in input order.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        What to compute.
+    source : pyarrow.Table or pyarrow.RecordBatchReader
+        Released columns, ``(n_rows,)`` each.
+    keep : sequence of str
+        Columns to carry along, such as the pseudonym or the label.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``keep``, then ``float64`` features, then the decision inputs, ``n_rows`` rows.
+
+    Raises
+    ------
+    ContractError
+        If a needed column is missing or a feature is not finite somewhere.
+    """
+    wanted = [*spec.sources, spec.current_limit_column, *keep]
+    missing = sorted(set(wanted) - set(source.schema.names))
+    if missing:
+        raise ContractError(
+            f"The feature spec {spec.id} needs {', '.join(missing)}; the table has no such column."
+        )
+    result = sql.run(spec.select(keep), source=source)
+    for feature in spec.features:
+        column = result[feature.name]
+        if column.null_count or not pc.all(pc.is_finite(column), min_count=0).as_py():
+            raise ContractError(
+                f"The feature {feature.name} is missing or not finite in some rows; the model was "
+                "fitted without such values. Mend the column or declare how it is filled."
+            )
+    for name, kind in INPUT_TYPES.items():
+        position = result.column_names.index(name)
+        result = result.set_column(position, name, result[name].cast(kind))
+    return result
+
+
+def matrix(spec: FeatureSpec, table: pa.Table) -> pa.Table:
+    """Return only the model's columns of `table`, in model order."""
+    return table.select(list(spec.names))

@@ -1,0 +1,151 @@
+"""The credit-limit model as a folder: default model, features, policy and the code that joins them.
+
+A default probability alone moves no money; a policy alone knows no risk. What is validated,
+approved, promoted and replayed is therefore the two together, with the pure code between them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from limits import engine, scoring
+from limits.features import FeatureSpec
+from limits.policy import LimitPolicy
+from registry.catalogue import CandidateFiles
+
+# Everything that deciding needs, and nothing that reads a disk, a key or a registry.
+TRAVELLING_CODE: Mapping[str, tuple[str, ...]] = {
+    "governance": ("__init__", "canonical", "declaration", "errors", "outcome"),
+    "limits": ("__init__", "engine", "features", "policy", "reasons", "scoring", "sql"),
+    "registry": ("__init__", "serialize"),
+}
+
+
+# What a served model needs installed; everything else arrives with these.
+REQUIREMENTS = (
+    "duckdb",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "scikit-learn",
+    "skops",
+)
+
+SERVED_COLUMNS = (
+    "default_probability",
+    "limit_before_minor",
+    "limit_after_minor",
+    "action",
+    "reasons",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelParts:
+    """What makes one credit-limit model.
+
+    Parameters
+    ----------
+    estimator : Path
+        The fitted default model, ``skops``.
+    features_text, policy_text : str
+        The declarations, kept as they were reviewed, to the letter.
+    facts : mapping
+        What else an auditor asks: data digest, commit, seed; becomes ``limitline.json``.
+    released : pyarrow.Schema
+        Names and types of the feature table's columns.
+    """
+
+    estimator: Path
+    features_text: str
+    policy_text: str
+    facts: Mapping[str, Any]
+    released: pa.Schema
+
+
+def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
+    """Lay out a credit-limit model in the empty staging folder `folder`.
+
+    Returns
+    -------
+    CandidateFiles
+        Ready for `registry.submission.submit`.
+
+    Raises
+    ------
+    ContractError
+        If a declaration is unusable.
+    """
+    spec, policy = FeatureSpec.parse(parts.features_text), LimitPolicy.parse(parts.policy_text)
+    described = {
+        **parts.facts,
+        "features_digest": spec.digest,
+        "policy_digest": policy.digest,
+        "policy_stamp": policy.stamp,
+        "code_digest": code_digest(),
+        "horizon_months": spec.horizon_months,
+    }
+    place = folder / "parts"
+    place.mkdir(parents=True)
+    shutil.copyfile(parts.estimator, place / "default_model.skops")
+    (place / "features.toml").write_text(parts.features_text, encoding="utf-8")
+    (place / "limit_policy.toml").write_text(parts.policy_text, encoding="utf-8")
+    text = json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True)
+    (place / "limitline.json").write_text(text, encoding="utf-8")
+    columns = sorted({*spec.sources, spec.current_limit_column})
+    return CandidateFiles(
+        python_model=_copied(folder, "limits", "credit_limit_model"),
+        artifacts={
+            "default_model": place / "default_model.skops",
+            "features": place / "features.toml",
+            "limit_policy": place / "limit_policy.toml",
+            "limitline": place / "limitline.json",
+        },
+        code_paths=_packages(folder / "code"),
+        signature_input=pa.schema([parts.released.field(name) for name in columns]),
+        signature_output=_served_schema(),
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        signature_params={"as_of": policy.effective_from.isoformat()},
+    )
+
+
+def _served_schema() -> pa.Schema:
+    known = engine.OUTPUT_SCHEMA.append(pa.field(scoring.DEFAULT_PROBABILITY, pa.float64()))
+    return pa.schema([known.field(name) for name in SERVED_COLUMNS])
+
+
+def code_digest() -> str:
+    """SHA-256 over the code that decides; a decision made by other code says so."""
+    total = hashlib.sha256()
+    for package, modules in sorted(TRAVELLING_CODE.items()):
+        for module in modules:
+            content = (importlib.resources.files(package) / f"{module}.py").read_bytes()
+            total.update(f"{package}/{module}.py\0{len(content)}\0".encode() + content)
+    return total.hexdigest()
+
+
+def _packages(folder: Path) -> list[Path]:
+    for package, modules in TRAVELLING_CODE.items():
+        (folder / package).mkdir(parents=True)
+        for module in modules:
+            source = importlib.resources.files(package) / f"{module}.py"
+            (folder / package / f"{module}.py").write_bytes(source.read_bytes())
+    return sorted(folder.iterdir())
+
+
+def _copied(folder: Path, package: str, module: str) -> Path:
+    target = folder / f"{module}.py"
+    target.write_bytes((importlib.resources.files(package) / f"{module}.py").read_bytes())
+    return target

@@ -1,0 +1,125 @@
+"""Replay: the same features, model and policy must give the same limit again, to the cent.
+
+A replay takes nothing from the decision log but the question. The model comes verified from the
+registry, by the digest that the log names; the rows come from the pinned feature table; the rest is
+computed again and compared value by value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from governance.errors import IntegrityError, UsageError
+from governance.settings import Settings
+from limits import decision_log
+from limits.book import Engine
+from limits.decision_log import DecisionLog
+from limits.engine import Freeze
+from privacy.feature_table import PSEUDONYM, FeatureTable, Part
+from privacy.keyring import Keyring
+from registry.load import load_verified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What a replay found.
+
+    Parameters
+    ----------
+    decisions : int
+        How many decisions were made again.
+    differing : mapping of str to int
+        Column to number of decisions that came out differently; empty means all are equal.
+    """
+
+    vintage: str
+    model: str
+    decisions: int
+    differing: dict[str, int]
+
+    @property
+    def is_equal(self) -> bool:
+        """Tell whether every replayed decision equals the logged one."""
+        return not self.differing
+
+
+def replay(
+    settings: Settings, vintage: str, *, keyring: Keyring, sample: int, seed: int
+) -> Replayed:
+    """Make a seeded sample of a vintage's decisions again and compare.
+
+    Raises
+    ------
+    UsageError
+        If the vintage was not decided, or the sample is empty.
+    IntegrityError
+        If log, model or table are not what they were when the decisions were made.
+    """
+    if sample < 1:
+        raise UsageError("A replay needs a sample of at least one decision.")
+    log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
+    engine = _pinned_engine(settings, log)
+    logged = _sampled(log, sample, seed)
+    rows = _pinned_rows(settings, log, keyring, logged[PSEUDONYM])
+    as_of = date.fromisoformat(log.identity["as_of"])
+    freeze = Freeze(log.identity["freeze"])
+    made = [engine.decide(batch, as_of=as_of, freeze=freeze) for batch in rows.to_batches()]
+    again = pa.concat_tables(made)
+    return Replayed(
+        vintage=vintage,
+        model=log.identity["model"],
+        decisions=logged.num_rows,
+        differing=_differences(logged.sort_by(PSEUDONYM), again.sort_by(PSEUDONYM)),
+    )
+
+
+def _pinned_engine(settings: Settings, log: DecisionLog) -> Engine:
+    """Load the model that the log names, and only if it still is that model."""
+    verified = load_verified(settings, str(log.identity["model_version"]))
+    if verified.manifest_digest != log.identity["model_digest"]:
+        raise IntegrityError(
+            f"Version {verified.version} in the registry is not the model that made these "
+            "decisions. Restore the catalogue from the backup of that day."
+        )
+    return Engine.of(verified)
+
+
+def _sampled(log: DecisionLog, sample: int, seed: int) -> pa.Table:
+    everything = log.read()
+    size = min(sample, everything.num_rows)
+    chosen = np.random.default_rng(seed).choice(everything.num_rows, size, replace=False)
+    return everything.take(pa.array(np.sort(chosen)))
+
+
+def _pinned_rows(
+    settings: Settings, log: DecisionLog, keyring: Keyring, pseudonyms: pa.ChunkedArray
+) -> pa.Table:
+    table = FeatureTable.open(
+        settings.features / log.identity["table"], keyring=keyring, part=Part.ALL
+    )
+    if table.digest != log.identity["table_digest"]:
+        raise IntegrityError(f"The table {table.path.name} is not the one that was decided on.")
+    wanted = pseudonyms.combine_chunks()
+    batches = [
+        batch.filter(pc.is_in(batch[PSEUDONYM], value_set=wanted)) for batch in table.reader()
+    ]
+    return pa.Table.from_batches(batches, table.schema).combine_chunks()
+
+
+def _differences(logged: pa.Table, again: pa.Table) -> dict[str, int]:
+    if logged.num_rows != again.num_rows:
+        return {PSEUDONYM: abs(logged.num_rows - again.num_rows)}
+    counts = {}
+    for name in decision_log.SCHEMA.names:
+        left, right = logged[name], again[name]
+        # Two nulls are equal here: a decision that has no band has none again.
+        same = pc.or_kleene(pc.equal(left, right), pc.and_(pc.is_null(left), pc.is_null(right)))
+        differing = logged.num_rows - (pc.sum(pc.fill_null(same, False)).as_py() or 0)
+        if differing:
+            counts[name] = int(differing)
+    return counts

@@ -1,0 +1,76 @@
+"""Scoring: released columns in; default probability, decision inputs and limits out.
+
+This is the one path from a feature table to a limit. Validation, decision, replay and the served
+model all call it, so what was validated is what decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from limits import engine, features, sql
+from limits.engine import Freeze
+from limits.features import FeatureSpec
+from limits.policy import LimitPolicy
+
+DEFAULT_PROBABILITY = "default_probability"
+
+
+class Estimator(Protocol):
+    """What scoring needs of a fitted scikit-learn classifier."""
+
+    def predict_proba(self, X: npt.NDArray[np.float64]) -> Any:  # noqa: N803  (scikit-learn's word)
+        """Return class probabilities, ``(n_rows, 2)``."""
+
+
+def design_matrix(spec: FeatureSpec, computed: pa.Table) -> npt.NDArray[np.float64]:
+    """Return the model's input, ``(n_rows, n_features)``, in the order of the spec."""
+    columns = [computed[name].to_numpy() for name in spec.names]
+    return np.column_stack(columns).astype(np.float64, copy=False)
+
+
+def score(
+    estimator: Estimator, spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()
+) -> pa.Table:
+    """Compute features and the default probability of every row.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``keep``, the features, the decision inputs and ``default_probability`` (0-1 over the
+        spec's horizon), in input order.
+
+    Raises
+    ------
+    ContractError
+        As `limits.features.compute`.
+    """
+    computed = features.compute(spec, source, keep)
+    if computed.num_rows == 0:
+        return computed.append_column(DEFAULT_PROBABILITY, pa.array([], pa.float64()))
+    probability = np.asarray(estimator.predict_proba(design_matrix(spec, computed)))[:, 1]
+    return computed.append_column(DEFAULT_PROBABILITY, pa.array(probability, pa.float64()))
+
+
+def decide(
+    policy: LimitPolicy, scored: pa.Table, *, as_of: date, freeze: Freeze = Freeze.NOTHING
+) -> pa.Table:
+    """Decide every row of a scored table; the decision columns are appended to it.
+
+    Raises
+    ------
+    ContractError
+        As `limits.engine.decide`.
+    """
+    batches = scored.combine_chunks().to_batches()
+    decided = [engine.decide(policy, batch, as_of=as_of, freeze=freeze) for batch in batches]
+    decisions = pa.Table.from_batches(decided, engine.OUTPUT_SCHEMA)
+    for name in engine.OUTPUT_SCHEMA.names:
+        scored = scored.append_column(name, decisions[name])
+    return scored

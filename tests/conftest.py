@@ -1,0 +1,130 @@
+"""The small world: real rows, protected, trained, approved and promoted once for all tests.
+
+Tests read it. One that wants to change something takes `own_world`, a copy.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from governance import settings as governance_settings  # sets the switches before anything loads
+from governance.appetite import RiskAppetite
+from governance.evidence import Evidence
+from governance.measurement import Measurement
+from governance.settings import HOME_VARIABLE, Settings
+from privacy.keyring import Keyring
+
+CUSTOMERS = 2_000
+ON = date(2005, 10, 1)
+
+APPETITE = RiskAppetite.parse(
+    """
+schema = "risk-appetite/1"
+id = "test-world"
+version = "1"
+[[thresholds]]
+measure = "accuracy.auc"
+at_least = 0.60
+basis = "point"
+kind = "house"
+owner = "tests"
+source = "tests"
+effective_from = 2005-01-01
+"""
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """A home with a promoted champion."""
+
+    settings: Settings
+    champion: int
+
+    @property
+    def keyring(self) -> Keyring:
+        return Keyring.open(self.settings.keyring)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker, and all journeys on one: they share dear fixtures."""
+    for item in items:
+        folder = item.path.parent.name
+        group = folder if folder == "journeys" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    home = tmp_path_factory.mktemp("small world")  # a path with a space, on purpose
+    before = os.environ.get(HOME_VARIABLE)
+    os.environ[HOME_VARIABLE] = str(home)
+    try:
+        yield _made(governance_settings.load())
+    finally:
+        os.environ.pop(HOME_VARIABLE)
+        if before is not None:
+            os.environ[HOME_VARIABLE] = before
+
+
+@pytest.fixture
+def own_world(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A copy of the small world that a test may break; MLflow's database still names the first."""
+    home = tmp_path / "own"
+    shutil.copytree(world.settings.home, home)
+    monkeypatch.setenv(HOME_VARIABLE, str(home))
+    return World(settings=governance_settings.load(), champion=world.champion)
+
+
+def _made(settings: Settings) -> World:
+    from governance.contract import Purpose
+    from limits import features, policy
+    from privacy import contract_files, gate, keyring
+    from registry import approval, attestation, judgement, ledger, promotion, signing
+    from training import candidate, recipes, simulate
+
+    ring = keyring.create(settings.keyring)
+    people = signing.create_people(settings.keyring)
+    keeper = signing.Signer.open(settings.keyring, signing.Role.LEDGER)
+    ledger.Ledger.open(settings.ledger, keeper, people=people)
+    raw = simulate.simulate(settings.raw / "uci_credit.parquet", customers=CUSTOMERS).path
+    contract = contract_files.packaged("uci_credit")
+    tables = {
+        purpose: gate.protect(
+            raw,
+            contract,
+            keyring=ring,
+            out=settings.features,
+            purpose=purpose,
+            vault=settings.vault,
+        )
+        for purpose in (Purpose.TRAINING, Purpose.DECISION)
+    }
+    job = candidate.Job(
+        table=tables[Purpose.TRAINING].path,
+        target=None,
+        features_text=features.packaged("uci_features"),
+        policy_text=policy.packaged("uci_demo"),
+        recipe=recipes.CHAMPION,
+    )
+    version = candidate.train(job, settings=settings).version
+    evidence = Evidence(
+        kind="validation",
+        subject={"model": version.manifest_digest},
+        measurements=(Measurement(measure="accuracy.auc", value=0.75, n=400),),
+        measured_on=ON,
+    )
+    validator = signing.Signer.open(settings.keyring, signing.Role.VALIDATOR)
+    attestation.attest(settings, evidence, version=version.version, signer=validator)
+    judgement.gate(settings, version.version, appetite=APPETITE, on=ON)
+    for role in ("risk_approver", "business_approver"):
+        approval.approve(settings, version.version, role=role, on=ON)
+    promotion.promote(settings, version.version, on=ON)
+    return World(settings=settings, champion=version.version)
