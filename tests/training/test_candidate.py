@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from governance.contract import ColumnContract, Purpose
+from governance.errors import ContractError, KeyringError
+from governance.settings import Settings
+from limits import features, scoring
+from limits.features import FeatureSpec
+from limits.policy import LimitPolicy
+from privacy import assignment, feature_table, gate
+from privacy.feature_table import FeatureTable, Part, TableFacts
+from privacy.keyring import Keyring
+from registry import serialize
+from registry.catalogue import Catalogue
+from registry.load import load_verified
+from training import candidate, evaluation, recipes, sample
+from training.candidate import STEPS, Candidate, Job
+
+Release = Callable[..., Path]
+Shops = Callable[..., pa.Table]
+Jobs = Callable[..., Job]
+
+
+def fit(job: Job, home: Settings) -> candidate.Fitted:
+    spec = FeatureSpec.parse(job.features_text)
+    rows = sample.read(job.table, spec, job.target, keyring=Keyring.open(home.keyring))
+    return candidate.fit(job, spec, rows)
+
+
+def noon() -> datetime:
+    return datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def trained(world: Any) -> Candidate:
+    return world.made
+
+
+@pytest.fixture
+def world_home(world: Any) -> Settings:
+    return world.home
+
+
+def test_what_was_fitted_is_what_the_registry_loads(
+    world_home: Settings, trained: Candidate
+) -> None:
+    loaded = load_verified(world_home, trained.version.version)
+    spec = FeatureSpec.parse(loaded.features_text)
+    rows = np.random.default_rng(0).uniform(0, 2, size=(50, len(spec.names)))
+    told, kept = (
+        evaluation.predict(model, rows) for model in (trained.fitted.estimator, loaded.estimator)
+    )
+    assert (told == kept).all()
+    assert LimitPolicy.parse(loaded.policy_text).digest == trained.lineage["policy_digest"]
+
+
+def test_the_lineage_says_what_an_auditor_asks(world_home: Settings, trained: Candidate) -> None:
+    loaded = load_verified(world_home, trained.version.version)
+    assert dict(loaded.lineage) == dict(trained.lineage)
+    for asked in (
+        *("data_contract", "data_contract_digest", "data_digest", "data_rows", "data_part"),
+        *("target", "horizon_months", "features_id", "features_digest", "policy_id"),
+        *("policy_digest", "recipe", "recipe_parameters", "seed", "operator"),
+        *("code_commit", "code_is_dirty", "lock_digest", "python", "platform", "scikit_learn"),
+    ):
+        assert trained.lineage[asked], asked
+        assert loaded.metadata[asked], asked
+    assert trained.lineage["data_part"] == "open"
+    assert trained.lineage["operator"] == "developer"
+    assert len(trained.lineage["lock_digest"]) == 64
+    measured = {found["measure"] for found in loaded.metadata["evaluation"]}
+    assert measured == {found.measure for found in trained.fitted.evaluation}
+
+
+def test_times_are_shown_and_are_no_part_of_the_candidate(
+    world_home: Settings, trained: Candidate
+) -> None:
+    run = Catalogue.open(world_home)._client.get_run(trained.version.run_id)
+    assert run.data.tags["started_at"] == "2026-03-01T12:00:00+00:00"
+    assert run.data.tags["finished_at"] > run.data.tags["started_at"]
+    assert not any("2026-03-01" in value for value in trained.lineage.values())
+    assert run.data.metrics["out_of_fold.discrimination.auc"] == pytest.approx(
+        trained.fitted.evaluation[0].value
+    )
+
+
+def test_the_same_job_is_submitted_once_and_another_seed_anew(
+    world_home: Settings, trained: Candidate, job: Jobs
+) -> None:
+    table = gate.latest(world_home.features, contract_id="corner-shops", purpose=Purpose.TRAINING)
+    steps: list[str] = []
+    again = candidate.train(job(table), settings=world_home, clock=noon, done=steps.append)
+    other = candidate.train(job(table, seed=1), settings=world_home, clock=noon)
+    assert (trained.version.is_new, again.version.is_new) == (True, False)
+    assert again.version.manifest_digest == trained.version.manifest_digest
+    assert other.version.is_new
+    assert other.version.version > trained.version.version
+    assert len(steps) == STEPS
+
+
+def test_nothing_of_the_sealed_customers_reaches_a_candidate(
+    home: Settings, release: Release, make_shops: Shops, job: Jobs, tmp_path: Path
+) -> None:
+    # Two tables with the same open customers; in the second one every sealed value is another.
+    path = release(make_shops(800))
+    ring = Keyring.open(home.keyring)
+    rows = FeatureTable.open(path, keyring=ring, part=Part.ALL).read()
+    sealed = assignment.is_sealed(rows["assignment"])
+    spoiled = rows
+    for name, value in {"late": 7, "turnover": 1e6, "owed": 1e-6, "failed": 1}.items():
+        position = rows.column_names.index(name)
+        changed = pc.if_else(sealed, pa.scalar(value, rows[name].type), rows[name])
+        spoiled = spoiled.set_column(position, name, changed)
+    facts = TableFacts(contract=contract_of(rows), purpose=Purpose.TRAINING, source="spoiled")
+    other = feature_table.write_unchecked(
+        spoiled.to_batches(), facts, keyring=ring, out=tmp_path / "spoiled"
+    )
+    assert sum(sealed.to_pylist()) > 100
+    digests = []
+    for table in (path, other):
+        fitted = fit(job(table), home)
+        digests.append(serialize.dump(fitted.estimator, tmp_path / "model.skops"))
+        digests.append(fitted.evaluation)
+    assert digests[:2] == digests[2:]
+
+
+def contract_of(rows: pa.Table) -> ColumnContract:
+    kept = [name for name in rows.column_names if name not in ("customer_pseudonym", "assignment")]
+    columns = [
+        {"name": "shop", "type": "string", "role": "subject_id", "action": "pseudonymize"},
+        *(
+            {
+                "name": name,
+                "type": {"double": "float64"}.get(str(rows[name].type), "int64"),
+                "role": "label" if name == "failed" else "feature",
+                "action": "keep",
+                "purposes": ["training"],
+            }
+            for name in kept
+        ),
+    ]
+    return ColumnContract.model_validate(
+        {
+            "schema": "column-contract/1",
+            "id": "spoiled",
+            "version": "1",
+            "title": "Spoiled",
+            "source": "simulated",
+            "columns": [{"sensitivity": "C1", "why": "Simulated."} | column for column in columns],
+        }
+    )
+
+
+def test_a_candidate_that_is_not_calibrated_gets_a_sigmoid(
+    home: Settings, release: Release, make_shops: Shops, job: Jobs
+) -> None:
+    # Two hundred deep trees with a high learning rate are far too sure of themselves.
+    usual = job(release(make_shops(900)))
+    sure = dataclasses.replace(
+        usual.recipe, parameters={"max_iter": 200, "learning_rate": 0.5, "early_stopping": False}
+    )
+    fitted = fit(dataclasses.replace(usual, recipe=sure), home)
+    assert fitted.verdict.is_sigmoid_needed
+    assert type(fitted.estimator).__name__ == "CalibratedClassifierCV"
+    assert "Behind a sigmoid" in fitted.calibration
+    slope = next(found for found in fitted.evaluation if found.measure == "calibration.slope")
+    assert slope.value == pytest.approx(1.0, abs=0.4)
+
+
+def test_the_figures_are_pictures_of_a_candidate(world_home: Settings, trained: Candidate) -> None:
+    drawn = sorted(world_home.mlflow_artifacts.rglob("*.png"))
+    assert {path.name for path in drawn} == {
+        "reliability.png",
+        "separation.png",
+        "directions.png",
+    }
+    assert all(path.read_bytes()[:4] == b"\x89PNG" for path in drawn)
+
+
+def test_no_row_is_written_outside_the_feature_table(
+    world_home: Settings, trained: Candidate
+) -> None:
+    path = gate.latest(world_home.features, contract_id="corner-shops", purpose=Purpose.TRAINING)
+    table = FeatureTable.open(path, keyring=Keyring.open(world_home.keyring)).read()
+    needles = [repr(value).encode() for value in table["turnover"].to_pylist()[:50]]
+    needles += [value.hex().encode() for value in table["customer_pseudonym"].to_pylist()[:50]]
+    needles += [bytes(value) for value in table["customer_pseudonym"].to_pylist()[:50]]
+    written = [
+        world_home.mlflow_database,
+        *world_home.mlflow_artifacts.rglob("*"),
+        *world_home.ledger.rglob("*"),
+    ]
+    for path in written:
+        content = path.read_bytes() if path.is_file() else b""
+        assert not any(needle in content for needle in needles), path
+
+
+def test_without_a_signing_key_nothing_is_fitted(
+    home: Settings, release: Release, make_shops: Shops, job: Jobs
+) -> None:
+    steps: list[str] = []
+    (home.keyring / "signing" / "developer.pem").unlink()
+    with pytest.raises(KeyringError, match="signing key"):
+        candidate.train(job(release(make_shops(400))), settings=home, clock=noon, done=steps.append)
+    assert steps == []
+
+
+def test_an_unusable_declaration_is_refused(
+    home: Settings, release: Release, make_shops: Shops, job: Jobs
+) -> None:
+    table = release(make_shops(400))
+    for changed in ({"features_text": "schema = 1"}, {"policy_text": "not toml"}):
+        with pytest.raises(ContractError):
+            candidate.train(job(table, **changed), settings=home, clock=noon)
+    assert not home.mlflow_database.exists()
+
+
+@pytest.mark.parametrize(
+    ("packaged", "does_leak"), [("uci_features", False), ("uci_features_limit_leak", True)]
+)
+def test_only_the_planted_fault_rewards_a_raise(
+    uci: pa.Table, packaged: str, does_leak: bool
+) -> None:
+    spec = FeatureSpec.parse(features.packaged(packaged))
+    rows = uci.slice(0, 6_000)
+    computed = features.compute(spec, rows, keep=("default_next_month",))
+    labels = computed["default_next_month"].to_numpy()
+    recipe = recipes.CHAMPION.estimator(spec.signs, seed=0)
+    fitted = evaluation.fit(recipe, scoring.design_matrix(spec, computed), labels)
+    position = rows.column_names.index("limit_bal")
+    raised = rows.set_column(
+        position, "limit_bal", pc.cast(pc.multiply(rows["limit_bal"], 1.3), pa.int64())
+    )
+    before, after = (
+        scoring.score(fitted, spec, table)["default_probability"].to_numpy()
+        for table in (rows, raised)
+    )
+    if does_leak:
+        assert after.mean() < 0.98 * before.mean()
+        assert (after < before).mean() > 0.5
+    else:
+        assert (after == before).all()
+
+
+def test_the_declarations_travel_to_the_letter(world_home: Settings, trained: Candidate) -> None:
+    folder = trained.version.folder / "artifacts"
+    facts = json.loads((folder / "limitline.json").read_text(encoding="utf-8"))
+    assert facts["horizon_months"] == 12
+    assert facts["features_digest"] == FeatureSpec.load(folder / "features.toml").digest
+    assert not [path for path in trained.version.folder.rglob("*") if "training" in path.parts]

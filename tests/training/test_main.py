@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from privacy.__main__ import app as privacy
+from registry.__main__ import app as registry
+from training.__main__ import app as training
+
+HOME = "LIMITLINE_HOME"
+
+
+def train(*arguments: str) -> Result:
+    return CliRunner().invoke(training, ["train", *arguments])
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    home = tmp_path / "a home"
+    monkeypatch.setenv(HOME, str(home))
+    for app, arguments in (
+        (privacy, ["init"]),
+        (registry, ["init"]),
+        (training, ["simulate", "--customers", "350"]),
+        (privacy, ["protect", "--purpose", "training"]),
+    ):
+        ran = CliRunner().invoke(app, arguments)
+        assert ran.exit_code == 0, ran.output
+    return home
+
+
+def test_the_bundled_data_train_a_champion_and_a_faulty_twin(prepared: Path) -> None:
+    sound = json.loads(train("--json").stdout)
+    assert sound["lineage"]["features_id"] == "uci-features"
+    assert sound["is_new"] is True
+    assert {"measure", "value", "low", "high", "n"} <= sound["measurements"][0].keys()
+    faulty = train("--fault", "limit-leak")
+    assert faulty.exit_code == 0
+    assert "uci-features-limit-leak" in faulty.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--fault", "limit-leak", "--spec", "mine.toml"], 2, "--fault or --spec"),
+        (["--fault", "no-such-fault"], 2, "limit-leak"),
+        (["--spec", "nowhere.toml"], 2, "nowhere.toml"),
+        (["--features", "nowhere"], 2, "no feature table"),
+        (["--target", "nothing"], 10, "no outcome column nothing"),
+    ],
+)
+def test_a_bad_request_is_one_line_and_an_exit_code(
+    prepared: Path, arguments: list[str], code: int, says: str
+) -> None:
+    ran = train(*arguments)
+    assert ran.exit_code == code
+    assert says in " ".join(ran.stderr.split())
+    assert ran.stdout == ""
+    assert "Traceback" not in ran.stderr
+    assert not (prepared / "mlflow.db").exists()
+
+
+def test_without_a_protected_table_the_way_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOME, str(tmp_path))
+    ran = train()
+    assert ran.exit_code == 2
+    assert "privacy protect" in " ".join(ran.stderr.split())

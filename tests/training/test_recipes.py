@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+from registry import serialize
+from training import evaluation, recipes
+from training.recipes import CHALLENGER, CHAMPION, Recipe
+
+SIGNS = (1, -1, 0, 1)
+
+
+def world(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 4)).round(2)
+    odds = features[:, 0] - features[:, 1] + np.sin(3 * features[:, 2]) * features[:, 3] - 1
+    return features, (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+
+
+@pytest.fixture(scope="module", params=[CHAMPION, CHALLENGER], ids=["champion", "challenger"])
+def fitted(request: pytest.FixtureRequest) -> tuple[Recipe, object]:
+    features, labels = world(3_000)
+    return request.param, evaluation.fit(request.param.estimator(SIGNS, seed=0), features, labels)
+
+
+def test_no_customer_profits_from_a_worse_feature(fitted: tuple) -> None:
+    features, _ = world(2_000, seed=1)
+    before = evaluation.predict(fitted[1], features)
+    for column, sign in enumerate(SIGNS):
+        for step in (0.05, 0.7, 3.0):
+            moved = features.copy()
+            moved[:, column] += step
+            change = (evaluation.predict(fitted[1], moved) - before) * sign
+            assert sign == 0 or change.min() >= 0
+
+
+def test_the_challenger_adds_up_and_the_champion_need_not(fitted: tuple) -> None:
+    recipe, estimator = fitted
+    features, _ = world(500, seed=2)
+    moved = features.copy()
+    moved[:, 2] = 0.5
+    other = features.copy()
+    other[:, 3] = 1.0
+    both = moved.copy()
+    both[:, 3] = 1.0
+    odds = estimator.decision_function
+    interaction = np.abs(odds(both) - odds(moved) - odds(other) + odds(features)).max()
+    assert bool(interaction < 1e-9) is (recipe is CHALLENGER)
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    features, labels = world(1_500)
+    fits = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="openmp"):
+            fits.append(CHAMPION.estimator(SIGNS, seed=0).fit(features, labels))
+    one, two = (fit.predict_proba(features) for fit in fits)
+    assert (one == two).all()
+
+
+def test_the_fitted_estimator_is_of_allowed_types(fitted: tuple, tmp_path: object) -> None:
+    path = tmp_path / "model.skops"  # type: ignore[operator]
+    serialize.dump(fitted[1], path)
+    features, _ = world(100, seed=3)
+    loaded = serialize.load(path)
+    assert (evaluation.predict(loaded, features) == evaluation.predict(fitted[1], features)).all()
+
+
+def test_no_recipe_reweights_classes_or_stops_early() -> None:
+    for recipe in (recipes.CHAMPION, recipes.CHALLENGER):
+        assert "class_weight" not in recipe.parameters
+        assert recipe.parameters["early_stopping"] is False

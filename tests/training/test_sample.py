@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from governance.contract import Purpose
+from governance.errors import ContractError, IntegrityError, KeyringError
+from governance.settings import Settings
+from limits.features import FeatureSpec
+from privacy.feature_table import FeatureTable, Part
+from privacy.keyring import Keyring
+from training import sample
+from training.sample import Sample
+
+Release = Callable[..., Path]
+Shops = Callable[..., pa.Table]
+
+
+@pytest.fixture
+def read(home: Settings, shop_spec: str) -> Callable[..., Sample]:
+    def from_folder(path: Path, target: str | None = None, spec: str = shop_spec) -> Sample:
+        parsed = FeatureSpec.parse(spec)
+        return sample.read(path, parsed, target, keyring=Keyring.open(home.keyring))
+
+    return from_folder
+
+
+def labeled(table: pa.Table, labels: object, kind: pa.DataType | None = None) -> pa.Table:
+    position = table.column_names.index("failed")
+    return table.set_column(position, "failed", pa.array(labels, kind))
+
+
+def test_a_sample_is_the_open_part_in_the_order_of_the_spec(
+    home: Settings, release: Release, make_shops: Shops, read: Callable[..., Sample]
+) -> None:
+    path = release(make_shops(600))
+    found = read(path)
+    ring = Keyring.open(home.keyring)
+    visible = FeatureTable.open(path, keyring=ring).read()
+    everybody = FeatureTable.open(path, keyring=ring, part=Part.ALL)
+    assert visible.num_rows < everybody.num_rows == 600
+    assert found.features.shape == (visible.num_rows, 3)
+    assert found.features.dtype == np.float64
+    assert (found.features[:, 0] == visible["late"].to_numpy()).all()
+    assert (found.features[:, 2] == visible["turnover"].to_numpy()).all()
+    assert (found.labels == visible["failed"].to_numpy()).all()
+    assert found.target == "failed"
+
+
+def constant(value: int) -> Callable[[pa.Table], pa.Table]:
+    return lambda table: labeled(table, [value] * table.num_rows, pa.int64())
+
+
+def few_events(table: pa.Table) -> pa.Table:
+    return labeled(table, [1] * 10 + [0] * (table.num_rows - 10), pa.int64())
+
+
+def two_is_a_label(table: pa.Table) -> pa.Table:
+    return labeled(table, [number % 3 for number in range(table.num_rows)], pa.int64())
+
+
+def unknown_outcomes(table: pa.Table) -> pa.Table:
+    return labeled(
+        table,
+        [None if number % 50 == 0 else number % 2 for number in range(table.num_rows)],
+        pa.int64(),
+    )
+
+
+def infinite_turnover(table: pa.Table) -> pa.Table:
+    rows = pa.array(np.arange(table.num_rows))
+    spoiled = pc.if_else(pc.less(rows, 40), float("inf"), table["turnover"])
+    return table.set_column(table.column_names.index("turnover"), "turnover", spoiled)
+
+
+def nothing_owed_on_nothing(table: pa.Table) -> pa.Table:
+    position = table.column_names.index("first_line")
+    return table.set_column(position, "first_line", pa.array([0.0] * table.num_rows))
+
+
+def missing_turnover(table: pa.Table) -> pa.Table:
+    rows = pa.array(np.arange(table.num_rows))
+    spoiled = pc.if_else(pc.less(rows, 40), pa.scalar(None, pa.float64()), table["turnover"])
+    return table.set_column(table.column_names.index("turnover"), "turnover", spoiled)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (constant(0), "is 0 for every customer"),
+        (constant(1), "is 1 for every customer"),
+        (few_events, "at least 20 of each"),
+        (two_is_a_label, "other values than 0 and 1"),
+        (unknown_outcomes, "missing in"),
+        (lambda table: table.slice(0, 150), "at least 200"),
+        (lambda table: table.drop_columns(["turnover"]), "needs turnover"),
+        (nothing_owed_on_nothing, "load"),
+        (missing_turnover, "turnover"),
+    ],
+    ids=[
+        *("all good", "all bad", "few events", "three labels", "unknown outcomes", "few rows"),
+        *("missing column", "infinite feature", "missing values"),
+    ],
+)
+def test_a_sample_that_cannot_be_learned_from_is_refused(
+    release: Release,
+    make_shops: Shops,
+    read: Callable[..., Sample],
+    spoil: Callable[[pa.Table], pa.Table],
+    says: str,
+) -> None:
+    with pytest.raises(ContractError, match=says):
+        read(release(spoil(make_shops(600))))
+
+
+def test_an_infinite_value_in_a_column_is_refused(
+    release: Release, make_shops: Shops, read: Callable[..., Sample]
+) -> None:
+    # Whether the gate or the feature spec stops it, nothing is fitted on it.
+    with pytest.raises(ContractError, match="turnover"):
+        read(release(infinite_turnover(make_shops(600))))
+
+
+@pytest.mark.parametrize("target", ["nobody_knows", "customer_pseudonym", "assignment"])
+def test_an_unknown_target_is_refused(
+    release: Release, make_shops: Shops, read: Callable[..., Sample], target: str
+) -> None:
+    with pytest.raises(ContractError, match=f"no outcome column {target}.*failed"):
+        read(release(make_shops(600)), target)
+
+
+def test_an_outcome_among_the_features_is_refused(
+    release: Release, make_shops: Shops, read: Callable[..., Sample], shop_spec: str
+) -> None:
+    path = release(make_shops(600))
+    with pytest.raises(ContractError, match="reads late, the outcome itself"):
+        read(path, "late")
+    leaking = shop_spec.replace('sql = "turnover"', 'sql = "turnover - failed"')
+    leaking = leaking.replace('sources = ["turnover"]', 'sources = ["turnover", "failed"]')
+    with pytest.raises(ContractError, match="reads failed, the outcome itself"):
+        read(path, spec=leaking)
+
+
+def test_a_table_released_for_another_purpose_is_refused(
+    release: Release, make_shops: Shops, read: Callable[..., Sample]
+) -> None:
+    with pytest.raises(ContractError, match="released for decision"):
+        read(release(make_shops(600), Purpose.DECISION))
+
+
+def test_a_table_without_a_label_asks_for_a_target(
+    release: Release, make_shops: Shops, read: Callable[..., Sample]
+) -> None:
+    with pytest.raises(ContractError, match="--target"):
+        read(release(make_shops(600).drop_columns(["failed"])))
+
+
+def test_a_text_is_no_outcome(
+    release: Release, make_shops: Shops, read: Callable[..., Sample]
+) -> None:
+    with pytest.raises(ContractError, match="must be 0 and 1"):
+        sample._labels(pa.chunked_array([["yes", "no"]]), "answer")
+
+
+def test_an_altered_table_and_a_missing_ring_are_refused(
+    home: Settings, release: Release, make_shops: Shops, read: Callable[..., Sample]
+) -> None:
+    path = release(make_shops(600))
+    content = bytearray((path / "open.parquet").read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / "open.parquet").write_bytes(content)
+    with pytest.raises(IntegrityError):
+        read(path)
+    (home.keyring / "kek.key").unlink()
+    with pytest.raises(KeyringError):
+        read(path)

@@ -1,0 +1,190 @@
+"""Commands of the training room, with the bundled data as the default of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from governance import command
+from governance.contract import Purpose
+from governance.errors import UsageError
+from governance.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from training.candidate import Candidate
+
+app = command.room("training", "Make the raw demo table; fit candidates and hand them over.")
+
+RAW_NAME = "uci_credit.parquet"
+CONTRACT = "uci-credit"
+FEATURES = "uci_features"
+POLICY = "uci_demo"
+
+
+class Fault(StrEnum):
+    """A fault that is planted on purpose, so that a refusal can be shown."""
+
+    LIMIT_LEAK = "limit-leak"
+
+
+Challenger = Annotated[
+    bool, typer.Option("--challenger", help="Fit the additive challenger recipe.")
+]
+Planted = Annotated[Fault | None, typer.Option(help="Plant a fault, to watch the gate refuse it.")]
+Features = Annotated[
+    Path | None, typer.Option(help="Folder of a feature table; default: the latest one.")
+]
+Target = Annotated[
+    str | None, typer.Option(help="Outcome column of 0 and 1; default: the contract's label.")
+]
+Spec = Annotated[Path | None, typer.Option(help="Feature spec; default: the bundled one.")]
+Policy = Annotated[Path | None, typer.Option(help="Limit policy; default: the bundled one.")]
+Seed = Annotated[int, typer.Option(help="Seed of folds and trees.")]
+
+FAULTY_FEATURES: Mapping[Fault, str] = {Fault.LIMIT_LEAK: "uci_features_limit_leak"}
+
+
+@app.command()
+@command.guarded
+def simulate(
+    customers: Annotated[
+        int, typer.Option(help="How many of the 30,000 published customers, as a seeded sample.")
+    ] = 30_000,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated identities.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Parquet file; default: raw/ in home.")] = None,
+    as_json: command.AsJson = False,
+) -> None:
+    """Write the raw demo table: real behavior, simulated identities."""
+    from training import simulate as simulation
+
+    target = out or command.load_home().raw / RAW_NAME
+    written = simulation.simulate(target, customers=customers, seed=seed)
+    document = {
+        "schema": "limitline/training-simulate/1",
+        "path": str(written.path),
+        "rows": written.rows,
+        "seed": written.seed,
+        "content_digest": written.content_digest,
+        "identities": "simulated",
+    }
+    command.emit(
+        document,
+        as_json=as_json,
+        people=lambda console: console.print(
+            f"{written.rows:,} real customers under simulated identities: {written.path}",
+            soft_wrap=True,
+            markup=False,
+        ),
+    )
+
+
+@app.command()
+@command.guarded
+def train(
+    challenger: Challenger = False,
+    fault: Planted = None,
+    features: Features = None,
+    target: Target = None,
+    spec: Spec = None,
+    policy: Policy = None,
+    seed: Seed = 0,
+    as_json: command.AsJson = False,
+) -> None:
+    """Fit a candidate on the open customers, evaluate it out-of-fold and hand it over."""
+    if fault is not None and spec is not None:
+        raise UsageError("A planted fault replaces the feature spec; give --fault or --spec.")
+    settings = command.load_home()
+    from limits import features as declared
+    from limits import policy as policies
+    from training import candidate, recipes
+
+    bundled = FAULTY_FEATURES[fault] if fault is not None else FEATURES
+    recipe = recipes.CHALLENGER if challenger else recipes.CHAMPION
+    job = candidate.Job(
+        table=features or _latest(settings),
+        target=target,
+        features_text=_text(spec) if spec else declared.packaged(bundled),
+        policy_text=_text(policy) if policy else policies.packaged(POLICY),
+        recipe=recipe,
+        seed=seed,
+    )
+    with _progress(f"train {recipe.name}", candidate.STEPS) as done:
+        made = candidate.train(job, settings=settings, clock=_now, done=done)
+    command.emit(_document(made), as_json=as_json, people=lambda console: _tell(console, made))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _latest(settings: Settings) -> Path:
+    from privacy import gate
+
+    return gate.latest(settings.features, contract_id=CONTRACT, purpose=Purpose.TRAINING)
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}.")
+    return path.read_text(encoding="utf-8")
+
+
+@contextmanager
+def _progress(title: str, steps: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar on stderr, where it does not disturb a document on stdout."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=command.stderr) as bar:
+        task = bar.add_task(title, total=steps)
+
+        def done(step: str) -> None:
+            bar.update(task, advance=1, description=f"{title}: {step}")
+
+        yield done
+
+
+def _document(made: Candidate) -> dict[str, Any]:
+    return {
+        "schema": "limitline/training-train/1",
+        "version": made.version.version,
+        "manifest_digest": made.version.manifest_digest,
+        "is_new": made.version.is_new,
+        "run_id": made.version.run_id,
+        "calibration": made.fitted.calibration,
+        "is_sigmoid_fitted": made.fitted.verdict.is_sigmoid_needed,
+        "measurements": [measurement.as_json() for measurement in made.fitted.evaluation],
+        "lineage": dict(made.lineage),
+        "seconds": round(made.seconds, 3),
+    }
+
+
+def _tell(console: Console, made: Candidate) -> None:
+    from rich.table import Table
+
+    table = Table("measure", "value", "95 % interval", "n", title="Out-of-fold, open customers")
+    for found in made.fitted.evaluation:
+        shown = (found.value, found.low, found.high)
+        value, low, high = ("undefined" if x is None else f"{x:.4f}" for x in shown)
+        table.add_row(found.measure, value, f"{low} – {high}", f"{found.n:,}")
+    console.print(table)
+    console.print(made.fitted.calibration)
+    state = "submitted" if made.version.is_new else "submitted before; nothing changed"
+    console.print(
+        f"Version {made.version.version} ({made.lineage['recipe_title']}, "
+        f"{made.lineage['features_id']}): {state}. It waits for validation."
+    )
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m training")

@@ -1,0 +1,258 @@
+"""Whether a default probability means what it says, and what is done when it does not.
+
+Every calibration error has a noise floor: a perfect model does not measure zero on a finite sample.
+The error is therefore held against the errors of simulated perfect models, and a sigmoid is fitted
+only if the model is worse than nearly all of them or its slope is off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from governance.measurement import Measurement
+from training.discrimination import (
+    BOOTSTRAP_DRAWS,
+    ONE_CLASS,
+    Z95,
+    Labels,
+    Scores,
+    basic_interval,
+    undefined,
+)
+
+BINS = 15
+SLOPE_RANGE = (0.9, 1.1)
+
+_SLOPE = "calibration.slope"
+_INTERCEPT = "calibration.intercept"
+_NEWTON_STEPS = 50
+_TINY = 1e-15
+
+
+def measure_brier(labels: Labels, probability: Scores) -> Measurement:
+    """Return the mean squared error of the default probability with a normal 95 % interval.
+
+    Formula: mean of (p - y) squared.
+
+    Notes
+    -----
+    When it says nothing: without rows.
+
+    Examples
+    --------
+    >>> measure_brier(np.array([0, 1]), np.array([0.5, 0.5])).value
+    0.25
+    """
+    return _mean("accuracy.brier", (probability - labels) ** 2)
+
+
+def measure_log_loss(labels: Labels, probability: Scores) -> Measurement:
+    """Return the mean negative log-likelihood with a normal 95 % interval.
+
+    Formula: mean of -log(p) for defaulters and -log(1 - p) for the others; probabilities are kept
+    1e-15 away from 0 and 1.
+
+    Notes
+    -----
+    When it says nothing: without rows.
+
+    Examples
+    --------
+    >>> round(measure_log_loss(np.array([0, 1]), np.array([0.5, 0.5])).value, 6)
+    0.693147
+    """
+    kept = np.clip(probability, _TINY, 1 - _TINY)
+    return _mean("accuracy.log_loss", -np.where(labels == 1, np.log(kept), np.log1p(-kept)))
+
+
+def measure_calibration_error(labels: Labels, probability: Scores, *, seed: int) -> Measurement:
+    """Return the expected calibration error with a basic bootstrap 95 % interval.
+
+    Formula: over at most 15 bins of equally many customers, the sum of
+    ``|sum of (p - y) in the bin| / n``. It means little without `measure_noise_floor`.
+
+    Notes
+    -----
+    When it says nothing: without rows.
+
+    Examples
+    --------
+    >>> measure_calibration_error(np.array([0, 1]), np.array([0.25, 0.25]), seed=0).value
+    0.25
+    """
+    n = len(labels)
+    if n == 0:
+        return undefined("calibration.error", 0, "There are no rows.")
+    bins, gap = _bins(probability), probability - labels
+    value = _error(bins, gap)
+    rng = np.random.default_rng([seed, 4])
+    drawn = (rng.integers(0, n, n) for _ in range(BOOTSTRAP_DRAWS))
+    low, high = basic_interval(value, [_error(bins[rows], gap[rows]) for rows in drawn])
+    return Measurement(measure="calibration.error", value=value, low=low, high=high, n=n)
+
+
+def measure_noise_floor(probability: Scores, *, seed: int) -> Measurement:
+    """Return the calibration error that a perfect model with these probabilities would measure.
+
+    Formula: outcomes are drawn from the probabilities themselves 200 times; ``value`` is the mean
+    error of those draws, ``high`` their 95th and ``low`` their 5th percentile.
+
+    Notes
+    -----
+    When it says nothing: without rows.
+
+    Examples
+    --------
+    >>> measure_noise_floor(np.array([0.0, 1.0]), seed=0).value
+    0.0
+    """
+    n = len(probability)
+    if n == 0:
+        return undefined("calibration.noise_floor", 0, "There are no rows.")
+    bins, rng = _bins(probability), np.random.default_rng([seed, 5])
+    draws = [
+        _error(bins, probability - (rng.random(n) < probability)) for _ in range(BOOTSTRAP_DRAWS)
+    ]
+    low, high = (float(edge) for edge in np.quantile(draws, [0.05, 0.95]))
+    mean = float(np.mean(draws))
+    return Measurement(measure="calibration.noise_floor", value=mean, low=low, high=high, n=n)
+
+
+def measure_calibration_line(
+    labels: Labels, probability: Scores
+) -> tuple[Measurement, Measurement]:
+    """Return slope and intercept of the outcome on the log-odds, with Wald 95 % intervals.
+
+    Formula: maximum likelihood of ``logit P(y = 1) = intercept + slope * logit(p)``. A calibrated
+    model has slope 1 and intercept 0; a slope below 1 means too extreme probabilities.
+
+    Notes
+    -----
+    When it says nothing: with one class only, or when the probability separates the classes
+    perfectly or is constant, the line is undefined; both outcomes are ``INCONCLUSIVE``.
+
+    Examples
+    --------
+    >>> labels = np.array([0, 0, 0, 1, 0, 1, 1, 1])
+    >>> slope, intercept = measure_calibration_line(labels, np.array([0.25] * 4 + [0.75] * 4))
+    >>> round(slope.value, 6), round(abs(intercept.value), 6)
+    (1.0, 0.0)
+    """
+    line, n = fit_line(labels, log_odds(probability)), len(labels)
+    if line is None:
+        reason = ONE_CLASS if len(np.unique(labels)) < 2 else "The calibration line has no maximum."
+        slope, intercept = (
+            undefined(name, n, reason, unit="number") for name in (_SLOPE, _INTERCEPT)
+        )
+        return slope, intercept
+    return (
+        _with_error(_SLOPE, line.slope, line.slope_error, n),
+        _with_error(_INTERCEPT, line.intercept, line.intercept_error, n),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A fitted calibration line with its standard errors."""
+
+    slope: float
+    intercept: float
+    slope_error: float
+    intercept_error: float
+
+    def apply(self, odds: Scores) -> Scores:
+        """Return the probabilities that the line gives to log-odds."""
+        calibrated: Scores = 1.0 / (1.0 + np.exp(-(self.intercept + self.slope * odds)))
+        return calibrated
+
+
+def fit_line(labels: Labels, odds: Scores) -> Line | None:
+    """Fit the calibration line by Newton's method; ``None`` if the likelihood has no maximum."""
+    if len(np.unique(labels)) < 2 or np.ptp(odds) == 0:
+        return None
+    design = np.column_stack([np.ones(len(odds)), odds])
+    weights = np.zeros(2)
+    for _ in range(_NEWTON_STEPS):
+        fitted = 1.0 / (1.0 + np.exp(-np.clip(design @ weights, -500, 500)))
+        information = design.T @ (design * (fitted * (1 - fitted))[:, None])
+        if not np.isfinite(information).all() or np.linalg.cond(information) > 1 / _TINY:
+            return None
+        step = np.linalg.solve(information, design.T @ (labels - fitted))
+        weights = weights + step
+        if np.abs(step).max() < 1e-10:
+            errors = np.sqrt(np.diag(np.linalg.inv(information)))
+            intercept, slope = (float(weight) for weight in weights)
+            return Line(
+                slope=slope,
+                intercept=intercept,
+                slope_error=float(errors[1]),
+                intercept_error=float(errors[0]),
+            )
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a sigmoid is needed, and the sentence that says why."""
+
+    is_sigmoid_needed: bool
+    reason: str
+
+
+def judge_calibration(slope: Measurement, error: Measurement, floor: Measurement) -> Verdict:
+    """Decide whether a model is calibrated as it is.
+
+    A sigmoid is needed if the slope is undefined or outside [0.9, 1.1], or if the error exceeds
+    the 95th percentile of its noise floor.
+    """
+    low, high = SLOPE_RANGE
+    if slope.value is None or not low <= slope.value <= high:
+        found = "undefined" if slope.value is None else f"{slope.value:.3f}"
+        return Verdict(
+            is_sigmoid_needed=True, reason=f"The slope is {found}, outside [{low}, {high}]."
+        )
+    if error.value is None or floor.high is None:
+        return Verdict(is_sigmoid_needed=True, reason="The calibration error is undefined.")
+    numbers = f"{error.value:.4f} against a noise floor of {floor.high:.4f} (95th percentile)"
+    if error.value > floor.high:
+        return Verdict(is_sigmoid_needed=True, reason=f"The calibration error is {numbers}.")
+    return Verdict(
+        is_sigmoid_needed=False,
+        reason=f"Calibrated: slope {slope.value:.3f}, error {numbers}.",
+    )
+
+
+def log_odds(probability: Scores) -> Scores:
+    """Return the log-odds of probabilities, kept finite at 0 and 1."""
+    kept = np.clip(probability, _TINY, 1 - _TINY)
+    odds: Scores = np.log(kept) - np.log1p(-kept)
+    return odds
+
+
+def _mean(measure: str, losses: Scores) -> Measurement:
+    n = len(losses)
+    if n == 0:
+        return undefined(measure, 0, "There are no rows.")
+    value = float(losses.mean())
+    margin = Z95 * float(losses.std(ddof=1)) / n**0.5 if n > 1 else float("nan")
+    return Measurement(
+        measure=measure, value=value, low=value - margin, high=value + margin, n=n, unit="number"
+    )
+
+
+def _with_error(measure: str, value: float, error: float, n: int) -> Measurement:
+    low, high = value - Z95 * error, value + Z95 * error
+    return Measurement(measure=measure, value=value, low=low, high=high, n=n, unit="number")
+
+
+def _bins(probability: Scores) -> NDArray[np.intp]:
+    """Put customers into bins of equal size; equal probabilities share a bin."""
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, BINS + 1)[1:-1]))
+    return np.searchsorted(edges, probability, side="right")
+
+
+def _error(bins: NDArray[np.intp], gap: Scores) -> float:
+    return float(np.abs(np.bincount(bins, weights=gap)).sum() / len(gap))

@@ -1,0 +1,265 @@
+"""The candidate: a fitted default probability with its policy, evaluated and handed over.
+
+Training ends where judging begins. It reports what it measured out-of-fold, and it hands the
+credit-limit model to the registry, where somebody else validates it on customers it never saw.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sklearn.calibration import CalibratedClassifierCV
+
+from governance import canonical
+from governance.measurement import Measurement
+from governance.settings import Settings
+from limits import model
+from limits.features import FeatureSpec
+from limits.policy import LimitPolicy
+from privacy.keyring import Keyring
+from registry import serialize, submission
+from registry.catalogue import CandidateFiles, RunFacts
+from registry.signing import Role, Signer
+from registry.submission import ModelVersion
+from training import evaluation, figures, lineage, sample
+from training.calibration import Verdict
+from training.evaluation import FOLDS, OutOfFold
+from training.recipes import Recipe
+from training.sample import Sample
+
+STEPS = FOLDS + 3
+"""How often `train` reports: every fold, the fit, the figures, the hand-over."""
+
+
+def _say_nothing(step: str) -> None:
+    """Report a finished step to nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to train on, towards what, and how.
+
+    Parameters
+    ----------
+    table : Path
+        Folder of a feature table that was released for training.
+    target : str or None
+        Outcome column; ``None`` takes the label that the table's contract names.
+    features_text, policy_text : str
+        The reviewed declarations; they travel inside the model to the letter.
+    """
+
+    table: Path
+    target: str | None
+    features_text: str
+    policy_text: str
+    recipe: Recipe
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A fitted estimator with what was measured while it was made.
+
+    Parameters
+    ----------
+    estimator
+        scikit-learn classes only; takes ``(n_rows, n_features)`` in the order of the spec.
+    evaluation : tuple of Measurement
+        Out-of-fold, of the estimator as it is handed over.
+    verdict : Verdict
+        Whether the recipe alone was calibrated; if not, `estimator` has a sigmoid.
+    """
+
+    estimator: Any
+    out_of_fold: OutOfFold
+    evaluation: tuple[Measurement, ...]
+    verdict: Verdict
+
+    @property
+    def calibration(self) -> str:
+        """What was found about calibration, and whether the sigmoid mended it."""
+        if not self.verdict.is_sigmoid_needed:
+            return self.verdict.reason
+        after = evaluation.verdict(self.evaluation)
+        return f"{self.verdict.reason} Behind a sigmoid, fitted for that: {after.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A submitted candidate: its version, what was measured and where it came from.
+
+    Parameters
+    ----------
+    times : mapping of str to datetime
+        ``started_at`` and ``finished_at``, the moment before the hand-over.
+    """
+
+    version: ModelVersion
+    fitted: Fitted
+    lineage: Mapping[str, str]
+    times: Mapping[str, datetime]
+
+    @property
+    def seconds(self) -> float:
+        """How long reading, fitting, evaluating and drawing took, without the hand-over."""
+        return (self.times["finished_at"] - self.times["started_at"]).total_seconds()
+
+
+def train(
+    job: Job,
+    *,
+    settings: Settings,
+    clock: Callable[[], datetime],
+    done: Callable[[str], None] = _say_nothing,
+) -> Candidate:
+    """Fit, evaluate and submit one candidate; the same job on the same data is submitted once.
+
+    Parameters
+    ----------
+    clock : callable
+        Tells start and end; both are shown with the run and are no part of the candidate.
+    done : callable
+        Called with a step's name after each of the `STEPS` steps.
+
+    Raises
+    ------
+    ContractError
+        If a declaration cannot be used, or as `training.sample.read`.
+    KeyringError
+        If a data key or the developer's signing key is missing.
+    """
+    started = clock()
+    spec, policy = FeatureSpec.parse(job.features_text), LimitPolicy.parse(job.policy_text)
+    # Keys come first: a missing one should not cost a fit.
+    keyring = Keyring.open(settings.keyring)
+    signer = Signer.open(settings.keyring, Role.DEVELOPER)
+    rows = sample.read(job.table, spec, job.target, keyring=keyring)
+    fitted = fit(job, spec, rows, done=done)
+    facts = describe(job, spec, policy, rows)
+    with tempfile.TemporaryDirectory(prefix="limitline-train-") as staging:
+        place = Path(staging)
+        drawn = _draw(place, spec, rows, fitted, seed=job.seed)
+        done("figures")
+        files = _assemble(place, job, rows, fitted, facts)
+        times = {"started_at": started, "finished_at": clock()}
+        shown = _run_facts(job, fitted, facts, times, drawn)
+        version = submission.submit(files, shown, facts, settings=settings, signer=signer)
+    done("hand-over")
+    return Candidate(version=version, fitted=fitted, lineage=facts, times=times)
+
+
+def fit(
+    job: Job, spec: FeatureSpec, rows: Sample, *, done: Callable[[str], None] = _say_nothing
+) -> Fitted:
+    """Evaluate a recipe out-of-fold, decide on calibration, fit it on the whole sample."""
+    recipe = job.recipe.estimator(spec.signs, seed=job.seed)
+    raw = evaluation.out_of_fold(
+        lambda: job.recipe.estimator(spec.signs, seed=job.seed),
+        rows.features,
+        rows.labels,
+        seed=job.seed,
+        done=lambda: done("fold"),
+    )
+    measured = evaluation.evaluate(raw, seed=job.seed)
+    verdict, result, estimator = evaluation.verdict(measured), raw, recipe
+    if verdict.is_sigmoid_needed:
+        result = raw.with_sigmoid()
+        measured = evaluation.evaluate(result, seed=job.seed)
+        estimator = CalibratedClassifierCV(recipe, method="sigmoid", cv=FOLDS, ensemble=False)
+    fitted = evaluation.fit(estimator, rows.features, rows.labels)
+    done("fit")
+    return Fitted(estimator=fitted, out_of_fold=result, evaluation=measured, verdict=verdict)
+
+
+def describe(job: Job, spec: FeatureSpec, policy: LimitPolicy, rows: Sample) -> dict[str, str]:
+    """Return the lineage: everything that makes this candidate this candidate, and no time of day.
+
+    References
+    ----------
+    JR/T 0221-2021, traceability: data source, volume, digest and sampling; script, environment,
+    operator and parameters. Start and end time are tags of the run.
+    """
+    return {
+        "data_contract": rows.table.contract_id,
+        "data_contract_digest": rows.table.contract_digest,
+        "data_digest": rows.table.digest,
+        "data_part": rows.table.part.value,
+        "data_rows": str(len(rows.labels)),
+        "data_events": str(int(rows.labels.sum())),
+        "target": rows.target,
+        "horizon_months": str(spec.horizon_months),
+        "features_id": spec.id,
+        "features_title": spec.title,
+        "features_digest": spec.digest,
+        "policy_id": policy.id,
+        "policy_digest": policy.digest,
+        "recipe": job.recipe.name,
+        "recipe_title": job.recipe.title,
+        "recipe_parameters": canonical.dumps(job.recipe.parameters).decode(),
+        "seed": str(job.seed),
+        "operator": Role.DEVELOPER.value,
+        **lineage.code(),
+        **lineage.environment(),
+    }
+
+
+def _draw(
+    place: Path, spec: FeatureSpec, rows: Sample, fitted: Fitted, *, seed: int
+) -> Mapping[str, Path]:
+    effects = figures.measure_effects(
+        fitted.estimator, rows.features, spec.names, spec.signs, seed=seed
+    )
+    return figures.draw(place, fitted.out_of_fold, effects)
+
+
+def _assemble(
+    place: Path, job: Job, rows: Sample, fitted: Fitted, facts: Mapping[str, str]
+) -> CandidateFiles:
+    """Lay the model out in `place` as files that can be logged."""
+    estimator = place / "estimator.skops"
+    estimator_digest = serialize.dump(fitted.estimator, estimator)
+    parts = model.ModelParts(
+        estimator=estimator,
+        features_text=job.features_text,
+        policy_text=job.policy_text,
+        facts={
+            **facts,
+            "estimator_digest": estimator_digest,
+            "calibration": fitted.calibration,
+            "is_sigmoid_fitted": fitted.verdict.is_sigmoid_needed,
+            "evaluation_sample": "out-of-fold, open customers",
+            "evaluation": canonical.plain(fitted.evaluation),
+        },
+        released=rows.table.schema,
+    )
+    return model.assemble(place / "model", parts)
+
+
+def _run_facts(
+    job: Job,
+    fitted: Fitted,
+    facts: Mapping[str, str],
+    times: Mapping[str, datetime],
+    drawn: Mapping[str, Path],
+) -> RunFacts:
+    metrics = {}
+    for measurement in fitted.evaluation:
+        edges = {"": measurement.value, ".low": measurement.low, ".high": measurement.high}
+        for suffix, value in edges.items():
+            if value is not None:
+                metrics[f"out_of_fold.{measurement.measure}{suffix}"] = value
+    parameters = {name: str(value) for name, value in job.recipe.parameters.items()}
+    stamps = {name: moment.isoformat(timespec="seconds") for name, moment in times.items()}
+    return RunFacts(
+        run_name=f"train {job.recipe.name} ({facts['features_id']})",
+        params={**parameters, "recipe": job.recipe.name, "seed": str(job.seed)},
+        metrics={**metrics, "out_of_fold.n": float(len(fitted.out_of_fold.labels))},
+        tags={**facts, **stamps, "calibration": fitted.calibration},
+        figures=drawn,
+    )
