@@ -1,0 +1,314 @@
+"""Commands of the monitoring room."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from governance import command
+from governance.command import AsJson, OnDay
+from governance.errors import Breach, Inconclusive, UsageError
+from monitoring import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from governance.appetite import RiskAppetite
+    from governance.measurement import Measurement
+    from monitoring.tick import Done
+
+app = command.room("monitoring", "Is the model right, is it fair, has the world moved?")
+
+Appetite = Annotated[
+    Path | None, typer.Option(help="Risk appetite; the demonstration's if left out.")
+]
+Decisions = Annotated[Path, typer.Option(help="Parquet or CSV of decisions, anybody's.")]
+Action = Annotated[str, typer.Option(help="Column: raise, hold, cut, refuse or review.")]
+Result = Annotated[str, typer.Option(help="Column: good, bad, pending; or 0, 1 = bad, missing.")]
+Count = Annotated[
+    str | None, typer.Option(help="Column of counts, if a row stands for several customers.")
+]
+_EXITS = " Exit 13: a breach; 14: cannot tell."
+
+
+@app.command()
+@command.guarded
+def validate(
+    version: Annotated[str, typer.Option(help="A version number, latest or champion.")] = "latest",
+    on: OnDay = "",
+    contract: Annotated[str, typer.Option(help="Contract id of the table.")] = "uci-credit",
+    appetite: Appetite = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model version on the sealed customers and sign the evidence; the gate judges."""
+    settings = command.load_home()
+    day = command.parse_day(on)
+    with command.stderr.status("Validating on the sealed customers ..."):
+        from monitoring import validate as validation
+
+        done = validation.validate(
+            settings, version, contract=contract, appetite=_appetite(appetite), on=day
+        )
+    document = {
+        "schema": "validation/1",
+        "version": done.version,
+        "evidence": done.evidence.digest,
+        "entry": done.entry,
+        "outcome": done.record.outcome.value,
+        "measurements": [m.as_json() for m in done.record.measurements],
+        "page": str(done.folder / "index.html"),
+    }
+
+    def people(out: Any) -> None:
+        hidden = ("drift.", "calibration.ece")
+        title = f"Validation of version {done.version}"
+        terminal.show(out, title, done.record.measurements, hidden=hidden)
+        out.print(f"Evidence {done.evidence.digest[:16]}, ledger entry {done.entry}")
+        out.print(f"Page: {document['page']}", soft_wrap=True)
+
+    command.emit(document, as_json=as_json, people=people)
+
+
+@app.command()
+@command.guarded
+def watch(
+    on: OnDay = "",
+    plan: Annotated[Path | None, typer.Option(help="Watch plan; the demonstration's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Judge every window that is due and was not judged yet; running it again does nothing new."""
+    _tick(on, plan, as_json=as_json)
+
+
+@app.command()
+@command.guarded
+def tick(
+    on: OnDay = "",
+    plan: Annotated[Path | None, typer.Option(help="Watch plan; the demonstration's.")] = None,
+    print_schedule: Annotated[
+        bool, typer.Option("--print-schedule", help="Print a cron line and a systemd timer.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Do what watch does; this is the command for cron, safe to kill and to run twice."""
+    if not print_schedule:
+        _tick(on, plan, as_json=as_json)
+        return
+    from governance import settings
+    from monitoring.tick import schedule
+
+    text = schedule(settings.load())
+    document = {"schema": "schedule/1", "text": text}
+    command.emit(document, as_json=as_json, people=lambda out: out.print(text, soft_wrap=True))
+
+
+@app.command(help="Compare two tables column by column." + _EXITS)
+@command.guarded
+def drift(
+    reference: Annotated[Path, typer.Option(help="Parquet or CSV: how it was.")],
+    current: Annotated[Path, typer.Option(help="Parquet or CSV: how it is.")],
+    tolerance: Annotated[float, typer.Option(min=0.0, help="Largest PSI that is no drift.")] = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two tables column by column."""
+    from monitoring import plain_table
+    from monitoring.counts import fit_bins, reduce
+    from monitoring.drift import measure_drift
+
+    before, now = plain_table.read(reference), plain_table.read(current)
+    bins = fit_bins(before)
+    if not bins.features:
+        raise UsageError("The reference has no column of numbers or text to compare.")
+    found = measure_drift(reduce(before, bins), reduce(now, bins), tolerance=tolerance)
+    _answer("drift", found, as_json=as_json)
+
+
+@app.command(help="Measure how often, and for how much, decisions were wrong." + _EXITS)
+@command.guarded
+def misjudgment(
+    decisions: Decisions,
+    action: Action,
+    outcome: Result,
+    amount: Annotated[
+        str | None, typer.Option(help="Column: absolute limit change, whole minor units.")
+    ] = None,
+    count: Count = None,
+    appetite: Appetite = None,
+    on: OnDay = "",
+    as_json: AsJson = False,
+) -> None:
+    """Measure how often, and for how much, decisions were wrong."""
+    from monitoring import plain_table
+    from monitoring.misjudgment import measure_misjudgment
+    from monitoring.record import judge
+
+    table = plain_table.read(decisions)
+    counts = plain_table.decisions(
+        table, action=action, outcome=outcome, amount=amount, count=count
+    )
+    found = judge(measure_misjudgment(counts), _appetite(appetite), command.parse_day(on))
+    _answer("misjudgment", found, as_json=as_json)
+
+
+@app.command(help="Compare groups: approved, raised, cut, and cut though good." + _EXITS)
+@command.guarded
+def fairness(
+    decisions: Decisions,
+    action: Action,
+    outcome: Result,
+    group: Annotated[str, typer.Option(help="Column of the groups to compare.")],
+    reference_group: Annotated[
+        str, typer.Option(help="The group to compare with; the largest if left out.")
+    ] = "",
+    count: Count = None,
+    appetite: Appetite = None,
+    on: OnDay = "",
+    as_json: AsJson = False,
+) -> None:
+    """Compare groups: approved, raised, cut, and cut though good."""
+    from monitoring import plain_table
+    from monitoring.fairness import audit
+    from monitoring.record import judge
+
+    table = plain_table.read(decisions)
+    counts = plain_table.decisions(table, action=action, outcome=outcome, count=count, group=group)
+    groups = {str(name): counts.where(group=name).total() or 0 for name in counts.values("group")}
+    reference = reference_group or max(groups, key=lambda name: (groups[name], name))
+    if reference not in groups:
+        raise UsageError(
+            f"The column {group} has no group with the name that --reference-group has."
+        )
+    found = audit(counts, attribute=group, reference_group=reference)
+    _answer("fairness", judge(found, _appetite(appetite), command.parse_day(on)), as_json=as_json)
+
+
+@app.command()
+@command.guarded
+def report(
+    window: Annotated[
+        str, typer.Option(help="A window that was judged, such as 2005-09; the newest if left out.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the record of one window, and where its page is."""
+    from governance.measurement import Measurement
+    from monitoring.publication import PAGE_FILE, RECORD_FILE
+    from monitoring.tick import finished
+
+    settings = command.load_home()
+    known = [done.name for done in finished(settings)]
+    name = window or (known[-1] if known else "")
+    if name not in known:
+        named = ", ".join(known) or "none; run `python -m monitoring watch`"
+        raise UsageError(f"No window of that name was judged. Judged so far: {named}.")
+    folder = settings.reports / name
+    document = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    found = [Measurement.model_validate(m) for m in document["measurements"]]
+    page = str(folder / PAGE_FILE)
+
+    def people(out: Any) -> None:
+        terminal.show(out, str(document["title"]), found)
+        out.print(f"Page: {page}", soft_wrap=True)
+        out.print(f"All windows: {settings.reports / PAGE_FILE}", soft_wrap=True)
+
+    command.emit({**document, "page": page}, as_json=as_json, people=people)
+
+
+@app.command()
+@command.guarded
+def status(as_json: AsJson = False) -> None:
+    """Say which windows were judged, and with which outcome."""
+    from monitoring.tick import finished
+
+    settings = command.load_home()
+    done = finished(settings)
+    document = {"schema": "watch-status/1", "windows": [_window(item) for item in done]}
+
+    def people(out: Any) -> None:
+        terminal.show_windows(out, done)
+        out.print(f"Overview: {settings.reports / 'index.html'}", soft_wrap=True)
+
+    command.emit(document, as_json=as_json, people=people)
+
+
+def _tick(on: str, plan: Path | None, *, as_json: bool) -> None:
+    from monitoring.tick import tick as run
+    from monitoring.windows import read_plan
+
+    settings = command.load_home()
+    day = command.parse_day(on)
+    with command.stderr.status("Watching ...") as progress:
+        found = run(
+            settings,
+            read_plan(plan),
+            on=day,
+            say=lambda doing: progress.update(f"Watching: {doing} ..."),
+        )
+    document = {
+        "schema": "watch/1",
+        "on": day.isoformat(),
+        "judged": list(found.judged),
+        "windows": [_window(item) for item in found.done],
+        "waiting": {name: until.isoformat() for name, until in found.waiting.items()},
+        "findings": list(found.findings),
+        "page": str(settings.reports / "index.html"),
+    }
+
+    def people(out: Any) -> None:
+        terminal.show_windows(out, found.done, new=found.judged)
+        for name, until in found.waiting.items():
+            out.print(f"Waiting: {name} is judged from {until} on.")
+        if not found.judged:
+            out.print("Nothing new: every window that is due was judged before.")
+        if found.findings:
+            out.print(f"{len(found.findings)} findings are open; python -m registry status")
+        out.print(f"Overview: {document['page']}", soft_wrap=True)
+
+    command.emit(document, as_json=as_json, people=people)
+
+
+def _answer(what: str, found: Sequence[Measurement], *, as_json: bool) -> None:
+    """Print measurements and leave with the exit code of the gravest one."""
+    from governance.outcome import Outcome, worst
+
+    outcome = worst(m.outcome for m in found)
+    document = {
+        "schema": f"{what}/1",
+        "outcome": outcome.value,
+        "measurements": [m.as_json() for m in found],
+    }
+    command.emit(
+        document, as_json=as_json, people=lambda out: terminal.show(out, what.capitalize(), found)
+    )
+    breaches = sum(m.outcome is Outcome.BREACH for m in found)
+    silent = sum(m.outcome is Outcome.INCONCLUSIVE for m in found)
+    if outcome is Outcome.BREACH:
+        raise Breach(f"{breaches} of {len(found)} measurements lie outside what is allowed.")
+    if outcome is Outcome.INCONCLUSIVE:
+        raise Inconclusive(
+            f"{silent} of {len(found)} measurements cannot tell; no breach is shown."
+        )
+
+
+def _appetite(path: Path | None) -> RiskAppetite:
+    from monitoring.watch import read_appetite
+
+    return read_appetite(path)
+
+
+def _window(done: Done) -> dict[str, Any]:
+    return {
+        "window": done.name,
+        "outcome": done.outcome.value,
+        "breaches": done.breaches,
+        "due_on": done.due_on.isoformat(),
+        "judged_on": done.done_on.isoformat(),
+        "revision": done.revision,
+    }
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m monitoring")

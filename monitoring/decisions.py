@@ -1,0 +1,106 @@
+"""Decisions with outcomes: rows become the counts that misjudgment and fairness are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from governance.contract import Purpose
+from governance.counts import Counts
+from governance.errors import ContractError
+from governance.measurement import Measurement
+from monitoring.misjudgment import BAD, CUT, GOOD, MONEY, PENDING
+from privacy import audit as audit_vault
+from privacy.feature_table import PSEUDONYM
+from privacy.keyring import Keyring
+from privacy.pseudonym import PSEUDONYM_TYPE
+
+ACTION, OUTCOME = "action", "outcome"
+
+_CUT, _KEPT = CUT[0], "hold"
+
+
+def outcomes(label: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Translate a default label (0, 1 or missing) into good, bad and pending.
+
+    Raises
+    ------
+    ContractError
+        If the label holds anything else.
+    """
+    number = pc.cast(label, pa.int64())
+    known = pc.is_in(pc.drop_null(number), value_set=pa.array([0, 1], pa.int64()))
+    if not pc.all(known, min_count=0).as_py():
+        raise ContractError("The outcome holds other values than 0, 1 and missing.")
+    return pc.fill_null(pc.if_else(pc.equal(number, 1), BAD, GOOD), PENDING)
+
+
+def confusion(decided: pa.Table) -> Counts:
+    """Count decisions by action and outcome, and add up the limit changes in minor units.
+
+    Parameters
+    ----------
+    decided : pyarrow.Table
+        ``action``, ``outcome``, ``limit_before_minor``, ``limit_after_minor``.
+    """
+    change = pc.abs(pc.subtract(decided["limit_after_minor"], decided["limit_before_minor"]))
+    columns = {
+        ACTION: decided[ACTION],
+        OUTCOME: decided[OUTCOME],
+        "n": np.ones(decided.num_rows, dtype=np.int64),
+        MONEY: change,
+    }
+    return Counts(pa.table(columns), ("n", MONEY))
+
+
+def measure_fairness(
+    decided: pa.Table, *, keyring: Keyring, vault: Path, purpose: Purpose, mandate: str
+) -> tuple[Measurement, ...]:
+    """Audit decisions by every protected attribute that the audit vault knows.
+
+    The vault is asked twice: by action, and by cut or not and outcome. Asking by action and
+    outcome at once would make more cells small, and each withheld cell hides a neighbor too.
+
+    Parameters
+    ----------
+    decided : pyarrow.Table
+        ``customer_pseudonym`` of `purpose`, ``action``, ``outcome``.
+    mandate : str
+        Recorded in the vault's access log.
+    """
+    from monitoring.fairness import audit
+
+    # SQL engines know bytes, not sixteen of them.
+    place = decided.column_names.index(PSEUDONYM)
+    pseudonyms = pc.cast(decided[PSEUDONYM], PSEUDONYM_TYPE)
+    decided = decided.set_column(place, PSEUDONYM, pseudonyms)
+    infos = audit_vault.groups(vault, keyring)
+    is_cut = pc.is_in(decided[ACTION], value_set=pa.array(CUT))
+    halves = decided.select([PSEUDONYM, OUTCOME]).append_column(
+        ACTION, pc.if_else(is_cut, _CUT, _KEPT)
+    )
+    asked: tuple[tuple[pa.Table, Sequence[str], Sequence[str]], ...] = (
+        (decided, [ACTION], ("approve", "raise", "cut")),
+        (halves, [ACTION, OUTCOME], ("good_cut",)),
+    )
+    measured: list[Measurement] = []
+    for table, by, columns in asked:
+        counted = audit_vault.count(
+            table.select([PSEUDONYM, *by]),
+            keyring=keyring,
+            vault=vault,
+            purpose=purpose,
+            attributes=list(infos),
+            by=by,
+            mandate=mandate,
+        )
+        for attribute, counts in counted.items():
+            reference = infos[attribute].reference_group or ""
+            measured += audit(
+                counts, attribute=attribute, reference_group=reference, columns=columns
+            )
+    return tuple(sorted(measured, key=lambda m: m.scope["attribute"]))

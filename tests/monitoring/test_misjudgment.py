@@ -1,0 +1,53 @@
+"""A misjudgment rate is a number only when the labels can carry it."""
+
+from __future__ import annotations
+
+import pytest
+
+from governance.counts import Counts
+from governance.outcome import Outcome
+from monitoring.misjudgment import measure_misjudgment
+
+
+def _counts(*cells: tuple[str, str, int | None]) -> Counts:
+    return Counts.from_rows({"action": a, "outcome": o, "n": n} for a, o, n in cells)
+
+
+def test_labels_that_arrived_so_far_never_become_a_rate() -> None:
+    early = _counts(("raise", "bad", 40), ("raise", "pending", 960), ("cut", "pending", 500))
+    found = {m.measure: m for m in measure_misjudgment(early)}
+    assert {m.value for m in found.values()} == {None}
+    raised = found["misjudgment.bad_share_of_raised"]
+    assert raised.outcome is Outcome.INCONCLUSIVE
+    assert "2.7%" in raised.reason
+    assert "40 matured, 1460 pending" in raised.reason
+
+
+def test_a_few_pending_labels_do_not_silence_a_matured_vintage() -> None:
+    counts = _counts(("cut", "good", 30), ("hold", "good", 960), ("hold", "pending", 10))
+    found = {m.measure: m for m in measure_misjudgment(counts, scope={"vintage": "2005-09"})}
+    rate = found["misjudgment.good_cut"]
+    assert rate.value == pytest.approx(30 / 990)
+    assert rate.outcome is Outcome.INFO
+    assert rate.scope == {"vintage": "2005-09"}
+    assert rate.reason == "30 of 990; 990 matured, 10 pending"
+
+
+def test_nobody_raised_is_undefined_and_not_zero() -> None:
+    found = {m.measure: m for m in measure_misjudgment(_counts(("hold", "good", 900)))}
+    rate = found["misjudgment.bad_share_of_raised"]
+    assert (rate.value, rate.outcome) == (None, Outcome.INCONCLUSIVE)
+    assert found["misjudgment.good_cut"].value == 0.0
+
+
+def test_a_withheld_cell_silences_the_rates_that_need_it() -> None:
+    counts = _counts(("cut", "good", None), ("hold", "good", 900), ("raise", "bad", 10))
+    found = {m.measure: m for m in measure_misjudgment(counts)}
+    assert found["misjudgment.good_cut"].outcome is Outcome.INCONCLUSIVE
+    assert found["misjudgment.good_cut"].value is None
+
+
+def test_reviews_count_among_the_good_but_are_no_cut() -> None:
+    counts = _counts(("review", "good", 50), ("cut", "good", 50))
+    found = {m.measure: m.value for m in measure_misjudgment(counts)}
+    assert found["misjudgment.good_cut"] == 0.5

@@ -1,0 +1,78 @@
+"""Published and hand-worked intervals."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitoring.intervals import (
+    benjamini_hochberg,
+    clopper_pearson,
+    mover_ratio,
+    newcombe,
+    wilson,
+)
+
+# Newcombe (1998), Statistics in Medicine 17, 857-872, table I: methods 3 (score) and 5 (exact).
+SINGLE = [
+    (81, 263, (0.2553, 0.3662), (0.2527, 0.3676)),
+    (15, 148, (0.0624, 0.1605), (0.0578, 0.1617)),
+    (0, 20, (0.0000, 0.1611), (0.0000, 0.1684)),
+    (1, 29, (0.0061, 0.1718), (0.0009, 0.1776)),
+]
+
+# Newcombe (1998), Statistics in Medicine 17, 873-890, table II, method 10.
+DIFFERENCES = [
+    (56, 70, 48, 80, (0.0524, 0.3339)),
+    (9, 10, 3, 10, (0.1705, 0.8090)),
+    (6, 7, 2, 7, (0.0582, 0.8062)),
+    (5, 56, 0, 29, (-0.0381, 0.1926)),
+    (0, 10, 0, 20, (-0.1611, 0.2775)),
+    (10, 10, 0, 20, (0.6791, 1.0000)),
+]
+
+
+@pytest.mark.parametrize(("events", "n", "score", "exact"), SINGLE)
+def test_intervals_of_one_rate_equal_the_published_table(
+    events: int, n: int, score: tuple[float, float], exact: tuple[float, float]
+) -> None:
+    assert wilson(events, n) == pytest.approx(score, abs=5e-5)
+    assert clopper_pearson(events, n) == pytest.approx(exact, abs=5e-5)
+
+
+@pytest.mark.parametrize(("a", "n", "b", "m", "published"), DIFFERENCES)
+def test_intervals_of_a_difference_equal_the_published_table(
+    a: int, n: int, b: int, m: int, published: tuple[float, float]
+) -> None:
+    assert newcombe(a, n, b, m) == pytest.approx(published, abs=5e-5)
+
+
+def test_the_ratio_interval_equals_the_textbook_form_worked_by_hand() -> None:
+    # 30/100 against 50/100: Wilson (.2189, .3958) and (.4038, .5962).
+    low_1, high_1 = 0.218_948_9, 0.395_848_5
+    low_2, high_2 = 0.403_831_5, 0.596_168_5
+    product = 0.15
+    textbook_low = (
+        product - (product**2 - low_1 * (0.6 - low_1) * high_2 * (1 - high_2)) ** 0.5
+    ) / (high_2 * (1 - high_2))
+    textbook_high = (
+        product + (product**2 - high_1 * (0.6 - high_1) * low_2 * (1 - low_2)) ** 0.5
+    ) / (low_2 * (1 - low_2))
+    assert mover_ratio(30, 100, 50, 100) == pytest.approx((textbook_low, textbook_high), abs=1e-6)
+    assert (textbook_low, textbook_high) == pytest.approx((0.4190, 0.8522), abs=5e-5)
+
+
+def test_nothing_over_nothing_is_undefined() -> None:
+    assert wilson(0, 0) is None
+    assert clopper_pearson(0, 0) is None
+    assert newcombe(0, 0, 1, 2) is None
+    assert mover_ratio(0, 0, 1, 2) is None
+    assert mover_ratio(1, 2, 0, 2) is None
+
+
+def test_adjusted_p_values_equal_the_published_example() -> None:
+    # Benjamini and Hochberg (1995), section 3.2: at .05 exactly the four smallest are rejected.
+    p = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240]
+    p += [0.4262, 0.5719, 0.6528, 0.7590, 1.0000]
+    adjusted = benjamini_hochberg(p)
+    assert (adjusted <= 0.05).sum() == 4
+    assert adjusted[3] == pytest.approx(0.0095 * 15 / 4)
