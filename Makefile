@@ -1,0 +1,132 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --warn-undefined-variables --no-print-directory
+.DEFAULT_GOAL := help
+
+# The switches are set here and in governance/settings.py, so that make and cron behave alike.
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+export OMP_WAIT_POLICY := PASSIVE
+
+PYTHON ?= python3
+CUSTOMERS ?= 30000
+ON ?= 2005-10-01
+VERSION ?= latest
+AS ?= risk_approver
+PORT ?= 5000
+
+VENV := .venv
+PY := $(VENV)/bin/python -P
+READY := $(VENV)/.ready
+
+##@ Start here
+
+.PHONY: setup
+setup: $(READY) ## Create the locked environment (no root, no uv; about a minute)
+
+.PHONY: demo
+demo: $(READY) ## The main job on the real data: protect, train, validate, approve, decide, watch
+	@$(PY) scripts/demo.py --customers $(CUSTOMERS)
+
+.PHONY: test
+test: $(READY) ## The test suite; needs nothing but the locked environment
+	@$(PY) -m pytest -q -n 2 --dist loadgroup -m "not system"
+	@echo "Left out: tests that need a real service (Chromium). They run with: make system"
+
+##@ Monthly work (each is also a verb; see python -m ROOM --help)
+
+.PHONY: protect
+protect: $(READY) ## Raw rows to encrypted, pseudonymized feature tables
+	@$(PY) -m training simulate --customers $(CUSTOMERS)
+	@$(PY) -m privacy protect --input var/raw/uci_credit.parquet --purpose training
+	@$(PY) -m privacy protect --input var/raw/uci_credit.parquet --purpose decision
+
+.PHONY: train
+train: $(READY) ## Train a challenger and log it to MLflow with its policy
+	@$(PY) -m training train
+
+.PHONY: validate
+validate: $(READY) ## Judge VERSION on the sealed customers and sign the evidence
+	@$(PY) -m monitoring validate --version $(VERSION) --on $(ON)
+
+.PHONY: approve
+approve: $(READY) ## Approve VERSION in the role AS (two different roles are needed)
+	@$(PY) -m registry approve --version $(VERSION) --as $(AS) --on $(ON)
+
+.PHONY: promote
+promote: $(READY) ## Make VERSION the champion, if the gate and two approvals allow it
+	@$(PY) -m registry promote --version $(VERSION) --on $(ON)
+
+.PHONY: decide
+decide: $(READY) ## Decide the book with the verified champion as of ON
+	@$(PY) -m limits decide --as-of $(ON)
+
+.PHONY: watch
+watch: $(READY) ## Judge every monitoring window that is due
+	@$(PY) -m monitoring watch --on $(ON)
+
+.PHONY: report
+report: $(READY) ## Say where the newest reports lie
+	@$(PY) -m monitoring report
+
+##@ Look
+
+.PHONY: serve
+serve: $(READY) ## MLflow on loopback: http://127.0.0.1:PORT
+	@$(PY) -m registry serve --port $(PORT)
+
+.PHONY: status
+status: $(READY) ## What happened, what was refused and why, from the ledger
+	@$(PY) -m registry status --on $(ON)
+
+.PHONY: evidence
+evidence: $(READY) ## Write the evidence pack that an outsider can check
+	@$(PY) -m registry evidence
+
+##@ Developers
+
+.PHONY: check
+check: $(READY) ## Everything that must be green: format, lint, types, imports, dependencies, tests
+	@failed=0; \
+	run() { echo "== $$*"; "$$@" || { failed=$$((failed + 1)); echo "-- failed: $$*"; }; }; \
+	run $(PY) -m ruff format --check . ; \
+	run $(PY) -m ruff check . ; \
+	run $(PY) -m mypy ; \
+	run $(VENV)/bin/lint-imports ; \
+	run $(PY) -m deptry . ; \
+	run $(MAKE) test ; \
+	if [ $$failed -gt 0 ]; then echo "$$failed check(s) failed"; exit 1; fi; echo "all checks passed"
+
+.PHONY: system
+system: $(READY) ## Tests that need a real service (Chromium)
+	@$(PY) -m pytest -q -m system tests/system
+
+.PHONY: format
+format: $(READY) ## Format the code
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+.PHONY: lock
+lock: ## Write requirements.lock anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
+
+.PHONY: clean
+clean: ## Remove caches and the demonstration's state in var/ (keys included)
+	rm -rf var .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nA small world: CUSTOMERS=2000 make demo\n'
+
+# The marker is written last: an installation that was interrupted is done again.
+$(READY): requirements.lock pyproject.toml
+	@echo "Creating the locked environment in $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Limitline needs Python 3.11 or newer.") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)

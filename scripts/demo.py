@@ -1,0 +1,204 @@
+"""The main job, end to end: every step is a command that you can run by itself.
+
+The script holds no logic of the product. It runs the rooms' verbs in order, shows each command,
+checks that what must be refused is refused with the right exit code, and says how long each step took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+
+from governance import command, durable, settings
+from governance.errors import GateClosed, Inconclusive, LimitlineError
+
+RAW = "raw/uci_credit.parquet"
+DAY = "2005-10-01"
+# The outcome of the month after the decision is known a month later.
+OUTCOME_DAY = "2005-11-01"
+WAIVER_ENDS = "2005-12-31"
+SMALL_WORLD = 6_000
+SHOWN = ("auc", "ks", "brier")
+
+out = Console(highlight=False)
+
+
+class StepFailed(Exception):
+    """A step ended with another exit code than it should have."""
+
+
+@dataclass
+class Demo:
+    """Runs commands and remembers how long each step took."""
+
+    customers: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    _step: str = ""
+    _began: float = 0.0
+
+    def step(self, title: str) -> None:
+        """Begin a step."""
+        self.end()
+        self._step, self._began = title, time.monotonic()
+        out.print()
+        out.print(Rule(f"[bold]{len(self.seconds) + 1}. {title}", align="left"))
+
+    def end(self) -> None:
+        """End the step that is running, if any."""
+        if self._step:
+            self.seconds[self._step] = time.monotonic() - self._began
+            self._step = ""
+
+    def run(self, line: str, *, expect: tuple[int, ...] = (0,)) -> int:
+        """Run one verb with its output on the terminal."""
+        return self._finished(line, expect, None).returncode
+
+    def ask(self, line: str, *, expect: tuple[int, ...] = (0,)) -> dict[str, Any]:
+        """Run one verb and return the JSON document that it prints."""
+        done = self._finished(f"{line} --json", expect, subprocess.PIPE)
+        document: dict[str, Any] = json.loads(done.stdout)
+        return document
+
+    def _finished(
+        self, line: str, expect: tuple[int, ...], stdout: int | None
+    ) -> subprocess.CompletedProcess[str]:
+        out.print(f"$ python -m {line}", style="cyan", soft_wrap=True)
+        arguments = [sys.executable, "-P", "-m", *shlex.split(line)]
+        done = subprocess.run(arguments, stdout=stdout, text=True, check=False)
+        if done.returncode not in expect:
+            wanted = " or ".join(str(code) for code in expect)
+            raise StepFailed(f"`python -m {line}` ended with {done.returncode}, not {wanted}.")
+        return done
+
+
+def main() -> int:
+    """Run the demonstration; returns an exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=30_000)
+    customers = parser.parse_args().customers
+    try:
+        home = command.load_home().home
+        with durable.locked(home / ".demo.lock", what="The demonstration"):
+            demo = Demo(customers)
+            journey(demo)
+            close(demo)
+    except LimitlineError as error:
+        out.print(f"limitline: {error}", markup=False)
+        return error.exit_code
+    except StepFailed as error:
+        out.print(f"The demonstration stopped: {error}", style="red", markup=False)
+        return 1
+    return 0
+
+
+def journey(demo: Demo) -> None:
+    """Go through the main job."""
+    out.print("[bold]Limitline[/bold]: governance and monitoring for credit-limit models")
+    out.print(
+        "30,000 real customers (UCI, Taiwan 2005); names and numbers of persons are simulated."
+    )
+    protect(demo)
+    versions = train(demo)
+    refuse_the_fault(demo, versions["fault"])
+    promote(demo, versions["sound"])
+    demo.step("Decide every limit, and do it again")
+    demo.run(f"limits decide --as-of {DAY}")
+    demo.run(f"limits replay --vintage {DAY[:7]} --sample 100 --seed 1")
+    demo.step("Watch the six monthly statements")
+    demo.run(f"monitoring watch --on {OUTCOME_DAY}", expect=(0, 13))
+
+
+def protect(demo: Demo) -> None:
+    """Keys, raw rows, encrypted feature tables."""
+    demo.step("Protect: raw rows stop at the gate")
+    demo.run("privacy init")
+    demo.run("registry init")
+    demo.run(f"training simulate --customers {demo.customers}")
+    raw = settings.load().home / RAW
+    for purpose in ("training", "decision"):
+        demo.run(f"privacy protect --input {shlex.quote(str(raw))} --purpose {purpose}")
+
+
+def train(demo: Demo) -> dict[str, int]:
+    """Three candidates: one additive, one with a planted fault, one sound."""
+    demo.step("Train: three candidates, one with a planted fault")
+    versions = {}
+    candidates = {
+        "additive": "training train --challenger",
+        "fault": "training train --fault limit-leak",
+        "sound": "training train",
+    }
+    for name, line in candidates.items():
+        document = demo.ask(line)
+        versions[name] = int(document["version"])
+        out.print(f"  version {document['version']} ({name}): {_figures(document)}")
+    return versions
+
+
+def refuse_the_fault(demo: Demo, version: int) -> None:
+    """The candidate that rewards itself for raising limits must be refused."""
+    demo.step("Refuse the faulty candidate")
+    demo.run(f"monitoring validate --version {version} --on {DAY}")
+    closed = (GateClosed.exit_code,)
+    demo.run(f"registry gate --version {version} --on {DAY}", expect=closed)
+
+
+def promote(demo: Demo, version: int) -> None:
+    """The sound candidate: real findings, recorded waivers, two approvals, champion."""
+    demo.step("Validate, waive what is known, approve and promote the sound candidate")
+    demo.run(f"monitoring validate --version {version} --on {DAY}")
+    closed = (0, GateClosed.exit_code, Inconclusive.exit_code)
+    if demo.run(f"registry gate --version {version} --on {DAY}", expect=closed) != 0:
+        demo.run(
+            f"registry waive --version {version} --measure fairness.* --as risk_approver "
+            f"--owner 'head of credit risk' --on {DAY} --expires {WAIVER_ENDS} --reason "
+            "'Known finding of the demonstration book; remediation plan due before expiry'",
+            expect=(0, 2),
+        )
+        if demo.customers < SMALL_WORLD:
+            demo.run(
+                f"registry waive --version {version} --measure * --as risk_approver "
+                f"--owner 'head of credit risk' --on {DAY} --expires {WAIVER_ENDS} --reason "
+                "'Small demonstration world: too few sealed customers to tell'",
+                expect=(0, 2),
+            )
+        demo.run(f"registry gate --version {version} --on {DAY}")
+    for role in ("risk_approver", "business_approver"):
+        demo.run(f"registry approve --version {version} --as {role} --on {DAY}")
+    demo.run(f"registry promote --version {version} --on {DAY}")
+
+
+def close(demo: Demo) -> None:
+    """Say what happened, from the ledger, and how long it took."""
+    demo.step("What happened, from the ledger")
+    demo.run(f"registry status --on {OUTCOME_DAY}")
+    demo.end()
+    table = Table(title="Seconds by step", title_justify="left")
+    table.add_column("step")
+    table.add_column("seconds", justify="right")
+    for title, seconds in demo.seconds.items():
+        table.add_row(title, f"{seconds:.1f}")
+    table.add_row("all", f"{sum(demo.seconds.values()):.1f}", style="bold")
+    out.print(table)
+
+
+def _figures(document: dict[str, Any]) -> str:
+    named = [(item["measure"].rpartition(".")[2], item["value"]) for item in document["measurements"]]
+    shown = [f"{name.upper()} {value:.4f}" for name, value in named if name in SHOWN and value]
+    return ", ".join(shown) + " (out of fold)"
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    sys.exit(main())
