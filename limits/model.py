@@ -117,7 +117,8 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
         signature_input=pa.schema([parts.released.field(name) for name in columns]),
         signature_output=_served_schema(),
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        signature_params={"as_of": policy.effective_from.isoformat()},
+        # An empty day cannot be read, so whoever forgets it gets an error and not a decision.
+        signature_params={"as_of": ""},
     )
 
 

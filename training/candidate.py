@@ -137,16 +137,15 @@ def train(
     started = clock()
     spec, policy = FeatureSpec.parse(job.features_text), LimitPolicy.parse(job.policy_text)
     # Keys come first: a missing one should not cost a fit.
-    keyring = Keyring.open(settings.keyring)
-    signer = Signer.open(settings.keyring, Role.DEVELOPER)
+    keys = settings.keyring
+    keyring, signer = Keyring.open(keys), Signer.open(keys, Role.DEVELOPER)
     rows = sample.read(job.table, spec, job.target, keyring=keyring)
     fitted = fit(job, spec, rows, done=done)
     facts = describe(job, spec, policy, rows)
     with tempfile.TemporaryDirectory(prefix="limitline-train-") as staging:
-        place = Path(staging)
-        drawn = _draw(place, spec, rows, fitted, seed=job.seed)
+        drawn = _draw(Path(staging), spec, rows, fitted, seed=job.seed)
         done("figures")
-        files = _assemble(place, job, rows, fitted, facts)
+        files = _assemble(Path(staging), job, rows, fitted, facts)
         times = {"started_at": started, "finished_at": clock()}
         shown = _run_facts(job, fitted, facts, times, drawn)
         version = submission.submit(files, shown, facts, settings=settings, signer=signer)
