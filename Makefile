@@ -12,7 +12,7 @@ PYTHON ?= python3
 CUSTOMERS ?= 30000
 ON ?= 2005-10-01
 VERSION ?= latest
-AS ?= risk_approver
+ROLE ?= risk_approver
 PORT ?= 5000
 
 VENV := .venv
@@ -38,20 +38,21 @@ test: $(READY) ## The test suite; needs nothing but the locked environment
 .PHONY: protect
 protect: $(READY) ## Raw rows to encrypted, pseudonymized feature tables
 	@$(PY) -m training simulate --customers $(CUSTOMERS)
-	@$(PY) -m privacy protect --input var/raw/uci_credit.parquet --purpose training
-	@$(PY) -m privacy protect --input var/raw/uci_credit.parquet --purpose decision
+	@$(PY) -m privacy protect --purpose training
+	@$(PY) -m privacy protect --purpose decision
 
 .PHONY: train
 train: $(READY) ## Train a challenger and log it to MLflow with its policy
 	@$(PY) -m training train
 
 .PHONY: validate
-validate: $(READY) ## Judge VERSION on the sealed customers and sign the evidence
+validate: $(READY) ## Measure VERSION on the sealed customers, sign the evidence, ask the gate
 	@$(PY) -m monitoring validate --version $(VERSION) --on $(ON)
+	@$(PY) -m registry gate --version $(VERSION) --on $(ON)
 
 .PHONY: approve
-approve: $(READY) ## Approve VERSION in the role AS (two different roles are needed)
-	@$(PY) -m registry approve --version $(VERSION) --as $(AS) --on $(ON)
+approve: $(READY) ## Approve VERSION in the role ROLE (two different roles are needed)
+	@$(PY) -m registry approve --version $(VERSION) --as $(ROLE) --on $(ON)
 
 .PHONY: promote
 promote: $(READY) ## Make VERSION the champion, if the gate and two approvals allow it
@@ -81,7 +82,7 @@ status: $(READY) ## What happened, what was refused and why, from the ledger
 
 .PHONY: evidence
 evidence: $(READY) ## Write the evidence pack that an outsider can check
-	@$(PY) -m registry evidence
+	@$(PY) -m registry evidence --on $(ON)
 
 ##@ Developers
 

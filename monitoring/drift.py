@@ -170,7 +170,8 @@ def _shift(pair: _Pair, tolerance: float, alpha: float) -> _Shift:
     """Test one column; common bins together, rare ones exactly, and all share the error."""
     old, new, rare = _pooled(pair)
     p_values = [_rare_p_value(pool, pair.sizes, tolerance) for pool in rare]
-    power = 1.0
+    # One common bin left over compares nothing: such a window cannot tell, and never passes.
+    power = 0.0
     if old.size > 1:
         weight, freedom = _weight(old, new), old.size - 1
         p_values.append(_tail(weight * psi(old, new), freedom, weight * tolerance))
@@ -182,7 +183,7 @@ def _shift(pair: _Pair, tolerance: float, alpha: float) -> _Shift:
     return _Shift(
         psi=value,
         interval=_interval(value, every_old.size - 1, _weight(every_old, every_new)),
-        p_value=min(1.0, len(p_values) * min(p_values, default=1.0)),
+        p_value=min([1.0, *(len(p_values) * p for p in p_values)]),
         power=power,
         bins=int(every_old.size),
     )

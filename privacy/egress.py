@@ -213,7 +213,10 @@ def _sqlite_tables(source: Path | bytes) -> Iterator[tuple[str, bytes]]:
     """Read every cell; a database within a container is scanned as bytes only."""
     if isinstance(source, bytes):
         raise sqlite3.NotSupportedError
-    with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    # Without a write-ahead log nobody is writing, and reading must not leave files beside it.
+    is_quiet = not source.with_name(f"{source.name}-wal").exists()
+    uri = f"{source.absolute().as_uri()}?mode=ro{'&immutable=1' if is_quiet else ''}"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
         connection.text_factory = bytes
         query = "SELECT name FROM sqlite_master WHERE type = 'table'"
         for (name,) in connection.execute(query).fetchall():

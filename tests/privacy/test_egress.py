@@ -191,6 +191,17 @@ def test_a_value_across_the_border_of_two_reads_is_found(tmp_path: Path) -> None
             assert found(tmp_path, NAME) == {("big", CANARY)}
 
 
+def test_thousands_of_two_character_names_are_not_found_in_noise(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    names = [chr(0x4E00 + n // 60) + chr(0x6C00 + n % 60) for n in range(3_000)]
+    text = "".join(chr(c) for c in rng.integers(0x20, 0x7F, 1 << 20))
+    (tmp_path / "page.html").write_text(text.replace("@", " "))
+    (tmp_path / "noise.bin").write_bytes(rng.bytes(1 << 20))
+    assert scan(tmp_path, canaries=names, kinds=()).hits == ()
+    (tmp_path / "last").write_bytes(b"..." + names[77].encode())
+    assert found(tmp_path, *names) == {("last", CANARY)}
+
+
 def test_thousands_of_canaries_are_sought_together(tmp_path: Path) -> None:
     canaries = [f"{n:06d}样例" for n in range(5_000)]
     (tmp_path / "a").write_bytes(b"".join(b"~" * 50 + c.encode() for c in canaries[::500]))

@@ -46,9 +46,11 @@ def test_protecting_again_updates_identities_and_keeps_subjects(
 def test_nothing_in_the_vault_files_is_readable(world: Any, table: pa.Table) -> None:
     columns = ("customer_id", "name", "mobile", "resident_id", "bank_card", "address")
     values = [value for name in columns for value in table[name].to_pylist()]
+    files = sorted(world.vault.iterdir())
     report = scan(world.vault, canaries=values)
     assert report.files >= 2
-    assert report.hits == ()
+    assert (report.hits, report.unread) == ((), ())
+    assert sorted(world.vault.iterdir()) == files
 
 
 def test_files_of_the_vault_are_their_owners_alone(world: Any, table: pa.Table) -> None:

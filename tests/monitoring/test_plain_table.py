@@ -1,0 +1,91 @@
+"""Anybody's file is read, or refused in one line that repeats no value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+import pytest
+
+from governance.errors import ContractError
+from monitoring import plain_table
+
+TABLE = pa.table(
+    {
+        "did": ["Raise", "cut", "hold", "cut", "review"],
+        "bad": [0, 1, None, 0, 1],
+        "by": ["a", "a", None, "b", "b"],
+        "cents": [100, 250, 0, 50, 0],
+    }
+)
+
+
+def test_words_codes_and_missing_values_become_counts() -> None:
+    counts = plain_table.decisions(TABLE, action="did", outcome="bad", amount="cents", group="by")
+    found = {(r["action"], r["outcome"], r["group"]): r for r in counts.table.to_pylist()}
+    assert found["raise", "good", "a"]["amount_minor"] == 100
+    assert found["hold", "pending", "unknown"]["n"] == 1
+    assert counts.total() == 5
+
+
+def test_rows_that_stand_for_several_customers_are_weighed() -> None:
+    table = pa.table({"a": ["cut", "cut"], "o": ["good", "bad"], "n": [30, 70]})
+    counts = plain_table.decisions(table, action="a", outcome="o", count="n")
+    assert counts.where(outcome="bad").total() == 70
+
+
+def test_parquet_and_csv_say_the_same(tmp_path: Path) -> None:
+    pq.write_table(TABLE, tmp_path / "d.parquet")
+    csv.write_csv(TABLE, tmp_path / "d.csv")
+    digests = {
+        plain_table.decisions(plain_table.read(path), action="did", outcome="bad").digest
+        for path in tmp_path.iterdir()
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize("name", ["empty.parquet", "empty.csv", "truncated.parquet", "none.csv"])
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.startswith("truncated"):
+        pq.write_table(TABLE, path)
+        path.write_bytes(path.read_bytes()[:-20])
+    elif name.startswith("empty"):
+        path.touch()
+    with pytest.raises(ContractError) as refused:
+        plain_table.read(path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
+    pq.write_table(TABLE.slice(0, 0), tmp_path / "none.parquet")
+    with pytest.raises(ContractError, match="no rows"):
+        plain_table.read(tmp_path / "none.parquet")
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("did", ["SECRETWORD"] * 5),
+        ("did", ["cut", None, "cut", "cut", "cut"]),
+        ("bad", [0, 1, 2, 0, 1]),
+        ("bad", ["SECRETWORD"] * 5),
+        ("cents", [1.5] * 5),
+        ("cents", [-1] * 5),
+        ("cents", [1, None, 1, 1, 1]),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_refused_and_not_repeated(
+    column: str, values: list[object]
+) -> None:
+    table = TABLE.set_column(TABLE.column_names.index(column), column, pa.array(values))
+    with pytest.raises(ContractError, match=column) as refused:
+        plain_table.decisions(table, action="did", outcome="bad", amount="cents")
+    assert "SECRETWORD" not in str(refused.value)
+
+
+def test_a_missing_column_is_named_with_those_that_are_there() -> None:
+    with pytest.raises(ContractError, match=r"lacks the column x; it has did"):
+        plain_table.decisions(TABLE, action="x", outcome="bad")
