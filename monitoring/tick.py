@@ -192,10 +192,13 @@ def _open_findings(sources: Sources, job: Job, record: Record) -> Iterator[str]:
     if not breaches:
         return
     history = History.load(sources.settings)
-    known = {finding.id for finding in history.findings()}
+    known = {finding.id: finding for finding in history.findings()}
     version = job.model_version or history.champion() or max(history.versions(), default=None)
     for measurement in breaches:
         finding = _finding(sources.plan, job, record, measurement)
+        if finding.id in known and known[finding.id].closed_on is not None:
+            # What comes back after somebody closed it is news, under a name of its own.
+            finding = finding.model_copy(update={"id": f"{finding.id}-{job.inputs[:6]}"})
         # Without any model there is nobody to answer; the record and the page still say it.
         if version is not None and finding.id not in known:
             open_finding(sources.settings, finding, version=version)
@@ -203,7 +206,7 @@ def _open_findings(sources: Sources, job: Job, record: Record) -> Iterator[str]:
 
 
 def _finding(plan: WatchPlan, job: Job, record: Record, measurement: Measurement) -> Finding:
-    what = canonical.digest([job.inputs, measurement.measure, dict(measurement.scope)])[:10]
+    what = canonical.digest([job.name, measurement.measure, dict(measurement.scope)])[:10]
     return Finding(
         id=f"{job.name}-{what}",
         measure=measurement.measure,

@@ -32,11 +32,6 @@ def subject_of(version: int) -> str:
     return f"{MODEL_NAME}@{version}"
 
 
-def read_text(document: Mapping[str, Any], name: str) -> str:
-    """Return a text of a predicate; what is not there is empty."""
-    return str(document.get(name, ""))
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
     """Everything that was said, in order, with the questions that the verbs ask of it."""
@@ -231,6 +226,4 @@ def file_digest(manifest: Entry, path: str) -> str:
 def in_force(entry: Entry, on: date) -> bool:
     """Tell whether an approval holds on the day `on`."""
     predicate = entry.statement.predicate
-    return (
-        read_text(predicate, "approved_on") <= on.isoformat() <= read_text(predicate, "expires_on")
-    )
+    return bool(predicate["approved_on"] <= on.isoformat() <= predicate["expires_on"])

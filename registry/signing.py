@@ -90,13 +90,6 @@ class People:
         with checked():
             return cls(offline.read_people(path.read_bytes()))
 
-    def with_role(self, role: str) -> Person:
-        """Return the one person with this role."""
-        for person in self.by_key.values():
-            if person.role == role:
-                return person
-        raise KeyringError(f"Nobody in {PEOPLE_FILE} has the role {role}.")
-
 
 class Signer:
     """One role's private key, able to sign and unwilling to show itself."""

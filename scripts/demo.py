@@ -1,7 +1,7 @@
 """The main job, end to end: every step is a command that you can run by itself.
 
 The script holds no logic of the product. It runs the rooms' verbs in order, shows each command,
-checks that what must be refused is refused with the right exit code, and says how long each step took.
+checks that what must be refused is refused with the right exit code, and says how long it took.
 """
 
 from __future__ import annotations
@@ -194,7 +194,8 @@ def close(demo: Demo) -> None:
 
 
 def _figures(document: dict[str, Any]) -> str:
-    named = [(item["measure"].rpartition(".")[2], item["value"]) for item in document["measurements"]]
+    measured = document["measurements"]
+    named = [(item["measure"].rpartition(".")[2], item["value"]) for item in measured]
     shown = [f"{name.upper()} {value:.4f}" for name, value in named if name in SHOWN and value]
     return ", ".join(shown) + " (out of fold)"
 
