@@ -124,7 +124,14 @@ class RiskAppetite(Declaration):
         A measurement that no threshold concerns stays as it is: ``INFO``, or ``INCONCLUSIVE`` if
         the measure could not tell.
         """
-        for threshold in self.in_force(on):
-            if threshold.concerns(measurement):
-                return threshold.judge(measurement)
-        return measurement
+        threshold = self.threshold_for(measurement, on)
+        return measurement if threshold is None else threshold.judge(measurement)
+
+    def threshold_for(self, measurement: Measurement, on: date) -> Threshold | None:
+        """Return the one threshold that judges `measurement`: the first in force, if any."""
+        return next((t for t in self.in_force(on) if t.concerns(measurement)), None)
+
+    def requires(self, measurement: Measurement, on: date) -> bool:
+        """Tell whether a promotion needs `measurement` to pass."""
+        threshold = self.threshold_for(measurement, on)
+        return threshold is not None and threshold.need == "required"

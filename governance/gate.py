@@ -39,7 +39,7 @@ def judge(
     if not required:
         refusals.append("The risk appetite requires nothing on this day, so nothing can be shown.")
     for threshold in required:
-        concerned = [m for m in judged if _first(appetite, m, on) is threshold]
+        concerned = [m for m in judged if appetite.threshold_for(m, on) is threshold]
         if not concerned:
             refusals.append(f"{threshold.measure} was not measured.")
             outcomes.append(Outcome.INCONCLUSIVE)
@@ -76,13 +76,8 @@ def refusal(measurement: Measurement, threshold: Threshold) -> str:
     where = describe_scope(measurement.scope)
     return (
         f"{measurement.measure} ({where}) = {numbers}, n = {measurement.n}: "
-        f"{measurement.outcome.value}, {measurement.reason}{waivable}."
+        f"{measurement.outcome.value}, {measurement.reason.rstrip('.')}{waivable}."
     )
-
-
-def _first(appetite: RiskAppetite, measurement: Measurement, on: date) -> Threshold | None:
-    """The one threshold that judged `measurement`, as `RiskAppetite.judge` chose it."""
-    return next((t for t in appetite.in_force(on) if t.concerns(measurement)), None)
 
 
 def _answering(

@@ -21,7 +21,7 @@ import pyarrow as pa
 from limits import engine, scoring
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
-from registry.catalogue import CandidateFiles
+from registry.candidate import CandidateFiles
 
 # Everything that deciding needs, and nothing that reads a disk, a key or a registry.
 TRAVELLING_CODE: Mapping[str, tuple[str, ...]] = {

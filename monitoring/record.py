@@ -144,13 +144,13 @@ def compare(reference: Counts, current: Counts, bins: Bins) -> tuple[Comparison,
 def _pooled(feature: str, cells: Mapping[str, tuple[int, int]]) -> Comparison:
     """Pool cells that hold one to nine customers on either side, until the pool is large enough.
 
-    A pool of one cell could be computed from the window's total, so it takes the next one with it.
+    A pool of one cell is always too small, so no cell can be computed from the window's total.
     """
     kept = {
         name: pair for name, pair in cells.items() if not any(0 < n < MINIMUM_CELL for n in pair)
     }
     rare = [name for name in cells if name not in kept]
-    while kept and rare and (len(rare) < 2 or _is_small(cells, rare)):
+    while kept and rare and _is_small(cells, rare):
         smallest = min(kept, key=lambda name: (min(kept[name]), name))
         rare.append(smallest)
         del kept[smallest]

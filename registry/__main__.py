@@ -12,8 +12,9 @@ from rich.console import Console
 from governance import command
 from governance.command import AsJson, OnDay
 from governance.errors import IntegrityError, UsageError
+from governance.settings import Settings
 
-Version = Annotated[int, typer.Option("--version", min=1, help="The model version.")]
+Version = Annotated[str, typer.Option("--version", help="A version number, latest or champion.")]
 Port = Annotated[
     int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")
 ]
@@ -42,11 +43,16 @@ def init(as_json: AsJson = False) -> None:
 
 @app.command()
 @command.guarded
-def serve(port: Port = 5000) -> None:
+def serve(port: Port = 5000, as_json: AsJson = False) -> None:
     """Show the catalogue in MLflow's web page, on the loopback address only."""
-    from registry.server import serve as run
+    from registry import server
 
-    raise typer.Exit(run(command.load_home(), port=port, say=_lines))
+    home = command.load_home()
+    links = server.links(home, port=port)
+    lines = ["MLflow on the loopback address; Ctrl+C ends it.", *links]
+    document = {"schema": "registry-serve/1", "links": links}
+    command.emit(document, as_json=as_json, people=_lines(lines))
+    raise typer.Exit(server.serve(home, port=port))
 
 
 @app.command()
@@ -57,27 +63,26 @@ def gate(
     appetite: Annotated[
         Path | None, typer.Option(help="Risk appetite; the demo's if left out.")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="List every judged measurement.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge a version's newest evidence, record the decision: 0 open, 12 closed, 14 cannot tell."""
     from registry import judgement
     from registry.attestation import document
-    from registry.status import render_decision
+    from registry.status import Rows, render_decision
 
-    decision = judgement.gate(
-        command.load_home(),
-        version,
-        appetite=judgement.read_appetite(appetite),
-        on=command.parse_day(on),
-    )
-    said = {"version": version, "digest": decision.digest, "decision": document(decision)}
+    home = command.load_home()
+    number, held = _number(home, version), judgement.read_appetite(appetite)
+    decision = judgement.gate(home, number, appetite=held, on=command.parse_day(on))
+    rows = Rows.ALL if every else Rows.REQUIRED
+    said = {"version": number, "digest": decision.digest, "decision": document(decision)}
     command.emit(
         {"schema": "registry-gate/1", **said},
         as_json=as_json,
-        people=lambda console: render_decision(version, decision, console),
+        people=lambda console: render_decision(number, decision, held, console, rows=rows),
     )
     if not decision.is_open:
-        raise judgement.closed(version, decision)
+        raise judgement.closed(number, decision)
 
 
 @app.command()
@@ -106,11 +111,13 @@ def waive(
         granted_on=command.parse_day(on),
         expires_on=command.parse_day(expires),
     )
-    granted = exemption.waive(command.load_home(), version, request)
+    home = command.load_home()
+    number = _number(home, version)
+    granted = exemption.waive(home, number, request)
     listed = [waiver.model_dump(mode="json") for waiver in granted]
     lines = [f"waived: {item.measure} ({describe_scope(item.scope)})" for item in granted]
-    lines.append(f"{len(granted)} waivers for version {version} until {expires}, by {owner}.")
-    document = {"schema": "registry-waive/1", "version": version, "waivers": listed}
+    lines.append(f"{len(granted)} waivers for version {number} until {expires}, by {owner}.")
+    document = {"schema": "registry-waive/1", "version": number, "waivers": listed}
     command.emit(document, as_json=as_json, people=_lines(lines))
 
 
@@ -127,11 +134,13 @@ def approve(
     from registry import approval
 
     day = command.parse_day(on)
-    said = approval.approve(command.load_home(), version, role=role, on=day, valid_days=valid_days)
+    home = command.load_home()
+    number = _number(home, version)
+    said = approval.approve(home, number, role=role, on=day, valid_days=valid_days)
     line = (
-        f"Version {version} is approved by {role} until {said['expires_on']} (entry {said['seq']})."
+        f"Version {number} is approved by {role} until {said['expires_on']} (entry {said['seq']})."
     )
-    document = {"schema": "registry-approve/1", "version": version, **said}
+    document = {"schema": "registry-approve/1", "version": number, **said}
     command.emit(document, as_json=as_json, people=_lines([line]))
 
 
@@ -141,12 +150,14 @@ def promote(version: Version, on: OnDay = "", as_json: AsJson = False) -> None:
     """Make a version champion; needs an open gate and two different approvers."""
     from registry import promotion
 
-    done = promotion.promote(command.load_home(), version, on=command.parse_day(on))
-    before = "" if done.previous in (None, version) else f" in place of version {done.previous}"
-    line = f"Version {version} is champion{before}."
+    home = command.load_home()
+    number = _number(home, version)
+    done = promotion.promote(home, number, on=command.parse_day(on))
+    before = "" if done.previous in (None, number) else f" in place of version {done.previous}"
+    line = f"Version {number} is champion{before}."
     document = {
         "schema": "registry-promote/1",
-        "version": version,
+        "version": number,
         "previous": done.previous,
         "is_new": done.is_new,
     }
@@ -221,23 +232,34 @@ def reconcile(
 @app.command()
 @command.guarded
 def evidence(
-    output: Annotated[Path, typer.Option(help="The zip to write.")] = Path("evidence.zip"),
+    output: Annotated[
+        Path | None, typer.Option(help="The zip to write; default: evidence.zip in the home.")
+    ] = None,
     on: OnDay = "",
     as_json: AsJson = False,
 ) -> None:
     """Write the evidence pack that an outsider can check without this product."""
     from registry import evidence as pack
 
-    found = pack.write_pack(command.load_home(), output, on=command.parse_day(on))
+    home = command.load_home()
+    target = output or home.home / "evidence.zip"
+    found = pack.write_pack(home, target, on=command.parse_day(on))
     line = (
-        f"{output}: {found['entries']} entries, {found['promotions']} promotions, verified offline."
+        f"{target}: {found['entries']} entries, {found['promotions']} promotions, verified offline."
     )
     lines = [
         line,
         f"Check it elsewhere: unzip it, then `python verify.py .` (root {found['root'][:16]}).",
     ]
-    document = {"schema": "registry-evidence/1", "path": str(output), "root": found["root"]}
+    document = {"schema": "registry-evidence/1", "path": str(target), "root": found["root"]}
     command.emit(document, as_json=as_json, people=_lines(lines))
+
+
+def _number(home: Settings, version: str) -> int:
+    from registry.load import resolve
+    from registry.record import Record
+
+    return resolve(Record.load(home), version)
 
 
 def _lines(lines: Sequence[str]) -> Any:

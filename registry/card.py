@@ -5,14 +5,14 @@ Anybody with access to MLflow can edit it there; `python -m registry reconcile` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from governance.evidence import Decision
+from governance.appetite import RiskAppetite
+from governance.evidence import Decision, Waiver
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
 from governance.settings import Settings
 from registry.catalogue import Catalogue
-from registry.ledger import Entry
 from registry.record import Record, read_decision, read_evidence
 from registry.signing import NOTICE
 
@@ -97,19 +97,18 @@ def _verdicts(record: Record, version: int) -> Iterator[str]:
     yield "## Verdicts"
     yield ""
     if entry is not None:
-        decision, _ = read_decision(entry)
-        measurements = decision.judged
+        decision, appetite = read_decision(entry)
         yield f"Gate on {decision.decided_on}: **{decision.outcome.value}**."
         yield from (f"- refused: {_cell(line)}" for line in decision.refusals)
+        yield ""
+        yield from _judged(decision, appetite)
     elif evidence is not None:
-        measurements = read_evidence(evidence).measurements
         yield "Measured, not yet judged by the gate."
+        yield ""
+        yield from _table(read_evidence(evidence).measurements, set())
     else:
         yield "Not validated yet."
-        measurements = ()
-    yield ""
-    if measurements:
-        yield from _table(measurements, _waived(entry))
+        yield ""
     if evidence is not None:
         yield "**Not evidenced:** " + (
             "; ".join(read_evidence(evidence).not_evidenced) or "nothing listed"
@@ -117,7 +116,25 @@ def _verdicts(record: Record, version: int) -> Iterator[str]:
         yield ""
 
 
-def _table(measurements: tuple[Measurement, ...], waived: set[object]) -> Iterator[str]:
+def _judged(decision: Decision, appetite: RiskAppetite) -> Iterator[str]:
+    """Show what a promotion needs, and of the rest only what is wrong."""
+    required = [item for item in decision.judged if appetite.requires(item, decision.decided_on)]
+    wrong = [
+        item for item in decision.judged if item not in required and item.outcome is Outcome.BREACH
+    ]
+    yield "Required for promotion:"
+    yield ""
+    yield from _table(required, {waiver_key(waiver) for waiver in decision.waived})
+    if wrong:
+        yield "Not required, but outside the appetite:"
+        yield ""
+        yield from _table(wrong, set())
+    others = len(decision.judged) - len(required) - len(wrong)
+    yield f"{others} further measurements are in the evidence pack."
+    yield ""
+
+
+def _table(measurements: Sequence[Measurement], waived: set[object]) -> Iterator[str]:
     yield "| outcome | measure | scope | value [95 % interval] | n | why |"
     yield "|---|---|---|---|---|---|"
     ordered = sorted(measurements, key=lambda item: (ORDER.index(item.outcome), item.key))
@@ -204,10 +221,9 @@ def _digests(record: Record, version: int) -> Iterator[str]:
     yield "Check them: `python -m registry verify`, or `verify.py` in an evidence pack."
 
 
-def _waived(entry: Entry | None) -> set[object]:
-    decision: Decision | None = read_decision(entry)[0] if entry else None
-    waivers = decision.waived if decision else ()
-    return {(waiver.measure, tuple(sorted(waiver.scope.items()))) for waiver in waivers}
+def waiver_key(waiver: Waiver) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return measure and scope of a waiver, as `Measurement.key` writes them."""
+    return waiver.measure, tuple(sorted(waiver.scope.items()))
 
 
 def _cell(text: str) -> str:

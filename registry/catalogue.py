@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import warnings
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -25,8 +21,10 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 
 from governance import durable
-from governance.errors import ContractError, EnvironmentFault, IntegrityError, UsageError
+from governance.errors import ContractError, EnvironmentFault, UsageError
 from governance.settings import Settings
+from registry.candidate import CandidateFiles, LoggedModel, RunFacts
+from registry.private_copy import copy_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,53 +48,6 @@ _COLUMN_TYPES = {
     "large_string": "string",
     "binary": "binary",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateFiles:
-    """The files that make one credit-limit model.
-
-    Parameters
-    ----------
-    python_model : Path
-        The models-from-code file.
-    artifacts : mapping of str to Path
-        Artifact name to file; the file keeps its own name below ``artifacts/``.
-    code_paths : sequence of Path
-        Packages or modules that travel with the model.
-    signature_params : mapping of str to str
-        Parameters of ``predict`` with their defaults, such as ``as_of``.
-    """
-
-    python_model: Path
-    artifacts: Mapping[str, Path]
-    code_paths: Sequence[Path]
-    signature_input: pa.Schema
-    signature_output: pa.Schema
-    pip_requirements: Sequence[str]
-    signature_params: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """What a run shows in the catalogue; nothing of it decides anything."""
-
-    run_name: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    figures: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoggedModel:
-    """A registered version, with the folder that holds its bytes."""
-
-    name: str
-    version: int
-    run_id: str
-    model_id: str
-    folder: Path
 
 
 class Catalogue:
@@ -250,24 +201,6 @@ class Catalogue:
 def tracking_uri(settings: Settings) -> str:
     """Return the address of the database, for MLflow and for people."""
     return f"sqlite:///{settings.mlflow_database}"
-
-
-def copy_folder(folder: Path, into: Path) -> Path:
-    """Copy a model folder to the fresh folder ``into/model`` without following links."""
-    if not folder.is_dir():
-        raise IntegrityError(f"The model folder {folder} is missing; restore it or train again.")
-    return Path(shutil.copytree(folder, into / "model", symlinks=True))
-
-
-class PrivateFolder:
-    """A temporary folder that only this user can read, for bytes under verification.
-
-    It goes with the last reference to it, so whoever holds what was verified holds the bytes.
-    """
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="limitline-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def _migrate(settings: Settings, version: str) -> None:

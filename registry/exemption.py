@@ -6,7 +6,7 @@ last day, and it holds for the bytes it was granted to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
@@ -74,8 +74,8 @@ class WaiverRequest:
 def waive(settings: Settings, version: int, request: WaiverRequest) -> tuple[Waiver, ...]:
     """Record a waiver for every closed, required measurement that matches; return them all.
 
-    What is asked for again with the same words is listed and not recorded twice. Nothing is
-    recorded unless everything that matches may be waived.
+    What a recorded waiver answers for already is listed with that waiver and not waived twice.
+    Nothing is recorded unless everything that matches may be waived.
 
     Raises
     ------
@@ -95,7 +95,10 @@ def waive(settings: Settings, version: int, request: WaiverRequest) -> tuple[Wai
     matches = _matches(request, decision, appetite)
     _refuse_unwaivable(matches)
     granted = record.waivers(version)
-    wanted = tuple(request.waiver(measurement) for measurement, _ in matches)
+    wanted = tuple(
+        _standing(granted, measurement, request.granted_on) or request.waiver(measurement)
+        for measurement, _ in matches
+    )
     signer = Signer.open(settings.keyring, Role(request.role))
     subject = (subject_of(version), record.manifest(version).statement.sha256)
     for waiver in wanted:
@@ -109,6 +112,11 @@ def waive(settings: Settings, version: int, request: WaiverRequest) -> tuple[Wai
     return wanted
 
 
+def _standing(granted: Sequence[Waiver], measurement: Measurement, on: date) -> Waiver | None:
+    """Return the waiver that answers for `measurement` already."""
+    return next((waiver for waiver in granted if waiver.covers(measurement, on)), None)
+
+
 def _matches(
     request: WaiverRequest, decision: Decision, appetite: RiskAppetite
 ) -> list[tuple[Measurement, Threshold]]:
@@ -117,7 +125,8 @@ def _matches(
         for measurement in decision.judged
         if request.concerns(measurement)
         and measurement.outcome in (Outcome.BREACH, Outcome.INCONCLUSIVE)
-        and (threshold := _required(appetite, measurement, decision.decided_on)) is not None
+        and appetite.requires(measurement, decision.decided_on)
+        and (threshold := appetite.threshold_for(measurement, decision.decided_on)) is not None
     ]
     if not found:
         raise UsageError(
@@ -125,14 +134,6 @@ def _matches(
             f"({describe_scope(request.scope)}). `python -m registry gate` lists what does."
         )
     return found
-
-
-def _required(appetite: RiskAppetite, measurement: Measurement, on: date) -> Threshold | None:
-    """Return the threshold that judged `measurement`, if a promotion needs it."""
-    for threshold in appetite.in_force(on):
-        if threshold.concerns(measurement):
-            return threshold if threshold.need == "required" else None
-    return None
 
 
 def _refuse_unwaivable(matches: list[tuple[Measurement, Threshold]]) -> None:

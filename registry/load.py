@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from governance.errors import GateClosed, IntegrityError, UsageError
 from governance.settings import Settings
 from registry import offline, serialize
-from registry.catalogue import CHAMPION, PrivateFolder, copy_folder
+from registry.catalogue import CHAMPION
 from registry.ledger import Entry
+from registry.private_copy import PrivateFolder, copy_folder
 from registry.record import Record, file_digest
 from registry.signing import checked
 

@@ -7,32 +7,33 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
 
 from governance import durable
 from governance.settings import Settings
 from registry.catalogue import MODEL_NAME, Catalogue, tracking_uri
 from registry.record import Record
-from registry.status import where
 
 HOST = "127.0.0.1"
 
 
-def serve(settings: Settings, *, port: int, say: Callable[[Sequence[str]], Any]) -> int:
+def links(settings: Settings, *, port: int) -> list[str]:
+    """Return the pages of every version, then of the experiments.
+
+    MLflow opens on a page that does not lead to the registry, so people are given the links.
+    """
+    address = f"http://{HOST}:{port}"
+    versions = Record.load(settings).versions()
+    pages = [f"{address}/#/models/{MODEL_NAME}/versions/{version}" for version in versions]
+    return [*pages, f"{address}/#/experiments"]
+
+
+def serve(settings: Settings, *, port: int) -> int:
     """Run MLflow's server until it is interrupted and return its exit code.
 
     It answers on the loopback address and to loopback host names only, which also stops a web page
     elsewhere from reaching it through the browser (DNS rebinding).
     """
-    from governance.command import stderr
-
     Catalogue.open(settings)
-    versions = Record.load(settings).versions()
-    address = f"http://{HOST}:{port}"
-    links = [f"{address}/#/models/{MODEL_NAME}/versions/{version}" for version in versions]
-    lines = ["MLflow on the loopback address; Ctrl+C ends it.", *links, f"{address}/#/experiments"]
-    say([*lines, where(settings, versions, port=port)["evidence"]])(stderr)
     quiet = {"MLFLOW_LOGGING_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
     # MLflow starts workers of its own; a group of their own lets all of them end with this process.
     child = subprocess.Popen(  # noqa: S603  (our own interpreter and fixed arguments)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
+from enum import StrEnum
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -11,10 +13,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from governance.appetite import RiskAppetite
 from governance.evidence import Decision, Waiver
 from governance.measurement import describe_scope
 from governance.settings import Settings
-from registry.card import ORDER, numbers, state
+from registry.card import ORDER, numbers, state, waiver_key
 from registry.catalogue import MODEL_NAME
 from registry.ledger import Ledger
 from registry.record import Record, in_force, read_decision
@@ -61,8 +64,15 @@ def where(settings: Settings, versions: Sequence[int], *, port: int = PORT) -> d
         "catalogue": f"python -m registry serve, then {address}{newest}",
         "reports": str(settings.reports),
         "ledger": str(settings.ledger),
-        "evidence": "python -m registry evidence --output evidence.zip",
+        "evidence": "python -m registry evidence",
     }
+
+
+class Rows(StrEnum):
+    """Which judged measurements are printed."""
+
+    REQUIRED = "required"
+    ALL = "all"
 
 
 def render(document: Mapping[str, Any], console: Console) -> None:
@@ -70,23 +80,29 @@ def render(document: Mapping[str, Any], console: Console) -> None:
     console.print(Group(*_parts(document)))
 
 
-def render_decision(version: int, decision: Decision, console: Console) -> None:
-    """Print the judged measurements, the gravest first, and why the gate is closed if it is."""
-    waived = {(waiver.measure, tuple(sorted(waiver.scope.items()))) for waiver in decision.waived}
+def render_decision(
+    version: int, decision: Decision, appetite: RiskAppetite, console: Console, *, rows: Rows
+) -> None:
+    """Print the judged measurements, the gravest first, and whether the gate is open."""
+    waived = {waiver_key(waiver) for waiver in decision.waived}
+    shown = [
+        item
+        for item in decision.judged
+        if rows is Rows.ALL or appetite.requires(item, decision.decided_on)
+    ]
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("outcome", "measure", "scope", "value [95 % interval]", "n"):
         table.add_column(name, overflow="fold", justify="right" if name == "n" else "left")
-    for item in sorted(decision.judged, key=lambda item: (ORDER.index(item.outcome), item.key)):
+    for item in sorted(shown, key=lambda item: (ORDER.index(item.outcome), item.key)):
         outcome = Text(item.outcome.value, style=_COLORS.get(item.outcome.value, ""))
         outcome.append(" waived" if item.key in waived else "", style="dim")
-        table.add_row(
-            outcome,
-            item.measure,
-            Text(describe_scope(item.scope)),
-            Text(numbers(item)),
-            f"{item.n:,}",
-        )
+        scope = Text(describe_scope(item.scope))
+        table.add_row(outcome, item.measure, scope, Text(numbers(item)), f"{item.n:,}")
     console.print(table)
+    others = Counter(item.outcome.value for item in decision.judged if item not in shown)
+    if others:
+        said = ", ".join(f"{number} {name}" for name, number in sorted(others.items()))
+        console.print(f"Not required for promotion: {said}; --all lists them.", markup=False)
     word = "open" if decision.is_open else "closed"
     said = f"The gate is {word} for version {version}: {len(decision.refusals)} refusals, "
     said += f"{len(decision.waived)} answered by waivers. Decision {decision.digest[:12]}."
@@ -178,8 +194,10 @@ def _refusals(version: Mapping[str, Any]) -> Iterator[RenderableType]:
             f"\nWhy version {version['version']} was refused on {version['decided_on']}",
             style="bold",
         )
-        # What no waiver can answer for says most, so it comes first.
-        yield from _bullets(sorted(refusals, key=lambda line: NOT_WAIVABLE not in line))
+        # What no waiver can answer for says most, then what is wrong, then what cannot be told.
+        yield from _bullets(
+            sorted(refusals, key=lambda line: (NOT_WAIVABLE not in line, "BREACH" not in line))
+        )
 
 
 def _waivers(version: Mapping[str, Any]) -> Iterator[RenderableType]:

@@ -13,7 +13,8 @@ from governance import canonical
 from governance.errors import IntegrityError
 from governance.settings import Settings
 from registry import card, offline, serialize
-from registry.catalogue import CHALLENGER, CandidateFiles, Catalogue, LoggedModel, RunFacts
+from registry.candidate import CandidateFiles, LoggedModel, RunFacts
+from registry.catalogue import CHALLENGER, Catalogue
 from registry.record import Record, append, subject_of
 from registry.signing import Signer, checked
 from registry.statement import Kind
@@ -68,11 +69,7 @@ def submit(
     _refuse_foreign_types(candidate)
     catalogue = Catalogue.open(settings)
     logged = catalogue.log_model(candidate, facts=facts)
-    if logged.version in Record.load(settings).versions():
-        raise IntegrityError(
-            f"MLflow handed out version {logged.version} again: the registered model was deleted "
-            "outside. Restore the catalogue; the ledger is not rewritten."
-        )
+    _refuse_reused_number(settings, logged.version)
     predicate = _manifest(logged, candidate, settings)
     predicate |= {"submission": identity, "lineage": dict(lineage)}
     digest = offline.manifest_digest(predicate["files"])
@@ -87,6 +84,14 @@ def submit(
         folder=logged.folder,
         is_new=True,
     )
+
+
+def _refuse_reused_number(settings: Settings, version: int) -> None:
+    if version in Record.load(settings).versions():
+        raise IntegrityError(
+            f"MLflow handed out version {version} again: the registered model was deleted outside. "
+            "Restore the catalogue; the ledger is not rewritten."
+        )
 
 
 def _manifest(logged: LoggedModel, candidate: CandidateFiles, settings: Settings) -> dict[str, Any]:

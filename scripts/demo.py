@@ -182,6 +182,7 @@ def promote(demo: Demo, version: int) -> None:
 def close(demo: Demo) -> None:
     """Say what happened, from the ledger, and how long it took."""
     demo.step("What happened, from the ledger")
+    demo.run(f"registry reconcile --on {OUTCOME_DAY}")
     demo.run(f"registry status --on {OUTCOME_DAY}")
     demo.end()
     table = Table(title="Seconds by step", title_justify="left")

@@ -23,7 +23,7 @@ from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
 from privacy.keyring import Keyring
 from registry import serialize, submission
-from registry.catalogue import CandidateFiles, RunFacts
+from registry.candidate import CandidateFiles, RunFacts
 from registry.signing import Role, Signer
 from registry.submission import ModelVersion
 from training import evaluation, figures, lineage, sample

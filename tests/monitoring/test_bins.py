@@ -21,6 +21,15 @@ def test_an_extreme_amount_is_never_an_edge_even_in_a_small_table() -> None:
         assert min(feature.edges) > amounts.min()
 
 
+@pytest.mark.parametrize("n", [30, 100, 500, 20_000])
+def test_nearly_ten_rows_lie_beyond_every_outermost_edge(n: int) -> None:
+    amounts = np.random.default_rng(n).lognormal(8, 1, n)
+    [feature] = fit_bins(pa.table({"amount": amounts})).features
+    # Rounding to three digits may move an edge past a row or two.
+    assert (amounts <= feature.edges[0]).sum() >= 8
+    assert (amounts >= feature.edges[-1]).sum() >= 8
+
+
 def test_edges_have_three_significant_digits() -> None:
     amounts = np.random.default_rng(1).lognormal(8, 1, 5000)
     [feature] = fit_bins(pa.table({"amount": amounts})).features

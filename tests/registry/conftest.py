@@ -17,7 +17,8 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.settings import Settings
 from registry import lifecycle, serialize, signing
-from registry.catalogue import CandidateFiles, Catalogue, RunFacts
+from registry.candidate import CandidateFiles, RunFacts
+from registry.catalogue import Catalogue
 from registry.ledger import Ledger
 from registry.record import Record
 from registry.signing import Signer

@@ -9,7 +9,8 @@ import pytest
 
 from governance.errors import EnvironmentFault, IntegrityError, UsageError
 from governance.settings import Settings
-from registry.catalogue import CHAMPION, CandidateFiles, Catalogue, RunFacts
+from registry.candidate import CandidateFiles, RunFacts
+from registry.catalogue import CHAMPION, Catalogue
 from registry.submission import ModelVersion
 
 ROOT = Path(__file__).parents[2]

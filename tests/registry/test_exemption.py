@@ -142,3 +142,14 @@ def test_an_expired_waiver_closes_the_gate_again(
 
     assert gate(home, 1, appetite=appetite, on=LAST).is_open
     assert not gate(home, 1, appetite=appetite, on=date(2026, 7, 1)).is_open
+
+
+def test_what_is_waived_already_is_not_waived_again_in_other_words(
+    home: Settings, judged: Callable[..., None]
+) -> None:
+    judged()
+    first = waive(home, 1, _request())
+    again = waive(home, 1, _request(reason="the same gap, said in other words"))
+
+    assert again == first
+    assert Record.load(home).waivers(1) == first

@@ -17,7 +17,8 @@ from governance.evidence import Evidence
 from governance.settings import Settings
 from registry.approval import approve
 from registry.attestation import attest
-from registry.catalogue import CHALLENGER, CHAMPION, CandidateFiles, Catalogue, RunFacts
+from registry.candidate import CandidateFiles, RunFacts
+from registry.catalogue import CHALLENGER, CHAMPION, Catalogue
 from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
 from registry.load import load_verified

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from datetime import date
 
 from governance.settings import Settings
-from registry.catalogue import CHAMPION, CandidateFiles, Catalogue, RunFacts
+from registry.candidate import CandidateFiles, RunFacts
+from registry.catalogue import CHAMPION, Catalogue
 from registry.reconciliation import reconcile
 from registry.record import APPLIED, DRIFTED, INTENT, Record
 from registry.submission import ModelVersion

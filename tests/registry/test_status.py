@@ -15,7 +15,7 @@ from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
 from registry.record import Record
 from registry.signing import Signer
-from registry.status import render, render_decision, status
+from registry.status import Rows, render, render_decision, status
 
 DAY = date(2026, 1, 5)
 
@@ -96,7 +96,8 @@ def test_the_judged_table_shows_the_gravest_first(
     _story(home, evidence, signer, appetite)
     text = io.StringIO()
     decision = gate(home, 1, appetite=appetite, on=DAY)
-    render_decision(1, decision, Console(file=text, width=100))
+    console = Console(file=text, width=100)
+    render_decision(1, decision, appetite, console, rows=Rows.ALL)
     lines = text.getvalue().splitlines()
 
     assert lines[1].startswith("BREACH ")

@@ -46,19 +46,32 @@ def test_intervals_of_a_difference_equal_the_published_table(
     assert newcombe(a, n, b, m) == pytest.approx(published, abs=5e-5)
 
 
-def test_the_ratio_interval_equals_the_textbook_form_worked_by_hand() -> None:
-    # 30/100 against 50/100: Wilson (.2189, .3958) and (.4038, .5962).
-    low_1, high_1 = 0.218_948_9, 0.395_848_5
-    low_2, high_2 = 0.403_831_5, 0.596_168_5
-    product = 0.15
-    textbook_low = (
-        product - (product**2 - low_1 * (0.6 - low_1) * high_2 * (1 - high_2)) ** 0.5
-    ) / (high_2 * (1 - high_2))
-    textbook_high = (
-        product + (product**2 - high_1 * (0.6 - high_1) * low_2 * (1 - low_2)) ** 0.5
-    ) / (low_2 * (1 - low_2))
-    assert mover_ratio(30, 100, 50, 100) == pytest.approx((textbook_low, textbook_high), abs=1e-6)
-    assert (textbook_low, textbook_high) == pytest.approx((0.4190, 0.8522), abs=5e-5)
+# Group and reference with their Wilson intervals, worked from the formula on paper.
+RATIOS = [
+    ((30, 100), (0.218_948_9, 0.395_848_5), (50, 100), (0.403_831_5, 0.596_168_5)),
+    ((20, 100), (0.133_366_9, 0.288_829_2), (80, 200), (0.334_605_8, 0.469_163_3)),
+]
+
+
+@pytest.mark.parametrize(("group", "ends", "reference", "reference_ends"), RATIOS)
+def test_the_ratio_interval_equals_the_textbook_form(
+    group: tuple[int, int],
+    ends: tuple[float, float],
+    reference: tuple[int, int],
+    reference_ends: tuple[float, float],
+) -> None:
+    assert wilson(*group) == pytest.approx(ends, abs=1e-6)
+    assert wilson(*reference) == pytest.approx(reference_ends, abs=1e-6)
+    (low_1, high_1), (low_2, high_2) = ends, reference_ends
+    rate, base = group[0] / group[1], reference[0] / reference[1]
+    product = rate * base
+
+    def end(own: float, other: float, sign: int) -> float:
+        under = product**2 - own * (2 * rate - own) * other * (2 * base - other)
+        return (product + sign * under**0.5) / (other * (2 * base - other))
+
+    textbook = (end(low_1, high_2, -1), end(high_1, low_2, 1))
+    assert mover_ratio(*group, *reference) == pytest.approx(textbook, abs=1e-6)
 
 
 def test_nothing_over_nothing_is_undefined() -> None:
