@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from governance.counts import Counts
 from governance.measurement import Measurement
 from governance.outcome import Outcome
+from monitoring.bins import MINIMUM_CELL
 from monitoring.intervals import clopper_pearson
 
 GOOD, BAD, PENDING = "good", "bad", "pending"
@@ -148,6 +149,10 @@ def _amount(
         return _undefined(measure, scope, 0, "A cell is withheld.", unit="minor")
     if doubt:
         return _undefined(measure, scope, customers, doubt, unit="minor")
+    if 0 < customers < MINIMUM_CELL:
+        # The money of one customer is that customer's limit; it may not be read off a sum.
+        few = f"Fewer than {MINIMUM_CELL} customers are concerned; their money is withheld."
+        return _undefined(measure, scope, 0, few, unit="minor")
     return Measurement(
         measure=measure,
         scope=scope,

@@ -65,8 +65,12 @@ def evidence_of(record: Record, version: int) -> Entry:
 
 def closed(version: int, decision: Decision) -> LimitlineError:
     """Return the error that a closed gate raises: breached is 12, cannot tell is 14."""
-    reasons = "".join(f"\n  - {reason}" for reason in decision.refusals)
-    text = f"The gate is closed for version {version} on {decision.decided_on}:{reasons}"
+    gravest = min(
+        decision.refusals, key=lambda line: ("not waivable" not in line, "BREACH" not in line)
+    )
+    others = len(decision.refusals) - 1
+    more = f" And {others} more; `python -m registry gate` lists them." if others else ""
+    text = f"The gate is closed for version {version} on {decision.decided_on}: {gravest}{more}"
     return Inconclusive(text) if decision.outcome is Outcome.INCONCLUSIVE else GateClosed(text)
 
 

@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -114,7 +114,7 @@ def _made(settings: Settings) -> World:
         policy_text=policy.packaged("uci_demo"),
         recipe=recipes.CHAMPION,
     )
-    version = candidate.train(job, settings=settings).version
+    version = candidate.train(job, settings=settings, clock=lambda: datetime.now(UTC)).version
     evidence = Evidence(
         kind="validation",
         subject={"model": version.manifest_digest},

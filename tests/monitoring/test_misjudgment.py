@@ -51,3 +51,18 @@ def test_reviews_count_among_the_good_but_are_no_cut() -> None:
     counts = _counts(("review", "good", 50), ("cut", "good", 50))
     found = {m.measure: m.value for m in measure_misjudgment(counts)}
     assert found["misjudgment.good_cut"] == 0.5
+
+
+def test_the_money_of_a_handful_of_customers_is_withheld() -> None:
+    cells = [
+        {"action": "raise", "outcome": "bad", "n": 9, "amount_minor": 123_456},
+        {"action": "cut", "outcome": "good", "n": 10, "amount_minor": 1_000},
+    ]
+    found = {
+        item.measure: item
+        for item in measure_misjudgment(Counts.from_rows(cells, ("n", "amount_minor")))
+    }
+    withheld = found["misjudgment.wrong_raise"]
+    assert withheld.value is None
+    assert "123456" not in withheld.model_dump_json()
+    assert found["misjudgment.wrong_cut"].value == 1_000.0
