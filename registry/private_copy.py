@@ -7,14 +7,21 @@ import tempfile
 import weakref
 from pathlib import Path
 
-from governance.errors import IntegrityError
+from governance.errors import EnvironmentFault, IntegrityError
 
 
 def copy_folder(folder: Path, into: Path) -> Path:
     """Copy a model folder to the fresh folder ``into/model`` without following links."""
     if not folder.is_dir():
         raise IntegrityError(f"The model folder {folder} is missing; restore it or train again.")
-    return Path(shutil.copytree(folder, into / "model", symlinks=True))
+    try:
+        return Path(shutil.copytree(folder, into / "model", symlinks=True))
+    except shutil.Error:
+        # It gathers what went wrong with each file and has no error number of its own.
+        raise EnvironmentFault(
+            f"The model folder cannot be copied to {into} for verification: the temporary folder "
+            "is full, or a file of the model cannot be read."
+        ) from None
 
 
 class PrivateFolder:

@@ -168,13 +168,14 @@ def _versions(versions: Sequence[Mapping[str, Any]]) -> Table:
         "version",
         "state",
         "gate",
-        "approvals in force",
-        "waivers in force",
+        "approved by",
+        "waivers",
         "bytes (sha256)",
     ):
-        table.add_column(name, no_wrap=name != "approvals in force")
+        table.add_column(name, no_wrap=name != "approved by")
     for version in versions:
-        approvals = [item["role"] for item in version["approvals"] if item["is_in_force"]]
+        in_force_now = [item for item in version["approvals"] if item["is_in_force"]]
+        approvals = [item["role"].removesuffix("_approver") for item in in_force_now]
         waivers = sum(item["is_in_force"] for item in version["waivers"])
         table.add_row(
             str(version["version"]),
