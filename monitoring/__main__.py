@@ -11,6 +11,7 @@ import typer
 from governance import command
 from governance.command import AsJson, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
+from governance.outcome import Outcome, worst
 from monitoring import terminal
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def watch(
     plan: Annotated[Path | None, typer.Option(help="Watch plan; the demonstration's.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge every window that is due and was not judged yet; running it again does nothing new."""
+    """Judge every window that is due and was not judged yet; exit 13 if a new one breaches."""
     _tick(on, plan, as_json=as_json)
 
 
@@ -264,16 +265,21 @@ def _tick(on: str, plan: Path | None, *, as_json: bool) -> None:
         if not found.judged:
             out.print("Nothing new: every window that is due was judged before.")
         if found.findings:
-            out.print(f"{len(found.findings)} findings are open; python -m registry status")
+            out.print(f"Findings opened: {len(found.findings)}; python -m registry status")
         out.print(f"Overview: {document['page']}", soft_wrap=True)
 
     command.emit(document, as_json=as_json, people=people)
+    alarmed = [
+        item.name
+        for item in found.done
+        if item.name in found.judged and item.outcome is Outcome.BREACH
+    ]
+    if alarmed:
+        raise Breach(f"Newly judged and outside the risk appetite: {', '.join(alarmed)}.")
 
 
 def _answer(what: str, found: Sequence[Measurement], *, as_json: bool) -> None:
     """Print measurements and leave with the exit code of the gravest one."""
-    from governance.outcome import Outcome, worst
-
     outcome = worst(m.outcome for m in found)
     document = {
         "schema": f"{what}/1",
@@ -296,7 +302,7 @@ def _answer(what: str, found: Sequence[Measurement], *, as_json: bool) -> None:
 def _appetite(path: Path | None) -> RiskAppetite:
     from monitoring.watch import read_appetite
 
-    return read_appetite(path)
+    return read_appetite(str(path) if path else "uci_demo")
 
 
 def _window(done: Done) -> dict[str, Any]:

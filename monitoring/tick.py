@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from governance import canonical, durable
@@ -140,14 +139,14 @@ def schedule(settings: Settings) -> str:
     Every day is right for a monthly watch: a tick without a due window costs a second, and late
     data are picked up the next morning.
     """
-    command = f"{shlex.quote(sys.executable)} -m monitoring tick"
-    home, folder = shlex.quote(str(settings.home)), shlex.quote(str(Path.cwd()))
+    command = f"{shlex.quote(sys.executable)} -P -m monitoring tick"
+    home = shlex.quote(str(settings.home))
     return (
         f"# cron: crontab -e, then\n"
-        f"15 6 * * * cd {folder} && LIMITLINE_HOME={home} {command}\n\n"
+        f"15 6 * * * LIMITLINE_HOME={home} {command}\n\n"
         f"# systemd: ~/.config/systemd/user/limitline-watch.service\n"
         f"[Unit]\nDescription=Limitline watch\n[Service]\nType=oneshot\n"
-        f"WorkingDirectory={Path.cwd()}\nEnvironment=LIMITLINE_HOME={settings.home}\n"
+        f'Environment="LIMITLINE_HOME={settings.home}"\n'
         f"ExecStart={command}\n\n"
         f"# systemd: ~/.config/systemd/user/limitline-watch.timer; Persistent catches up after\n"
         f"# the machine was off\n"

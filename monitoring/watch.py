@@ -86,7 +86,7 @@ class Sources:
         return cls(
             settings=settings,
             plan=plan,
-            appetite=read_appetite(None, name=plan.appetite),
+            appetite=read_appetite(plan.appetite),
             keyring=keyring,
             table=FeatureTable.open(path, keyring=keyring, part=Part.ALL),
         )
@@ -98,19 +98,19 @@ class Sources:
         return self.views[window.name]
 
 
-def read_appetite(path: Path | None, *, name: str = "uci_demo") -> RiskAppetite:
-    """Read an appetite file, or the packaged one called `name`.
+def read_appetite(name_or_path: str = "uci_demo") -> RiskAppetite:
+    """Read the appetite in a TOML file, or the packaged one of that name.
 
     Raises
     ------
     ContractError
         If there is no such file or it is no appetite.
     """
-    if path is not None:
-        return RiskAppetite.load(path)
-    packaged = importlib.resources.files("governance") / "appetite" / f"{name}.toml"
+    if name_or_path.endswith(".toml"):
+        return RiskAppetite.load(Path(name_or_path))
+    packaged = importlib.resources.files("governance") / "appetite" / f"{name_or_path}.toml"
     if not packaged.is_file():
-        raise ContractError(f"No risk appetite named {name} ships with Limitline.")
+        raise ContractError(f"No risk appetite named {name_or_path} ships with Limitline.")
     return RiskAppetite.parse(packaged.read_text(encoding="utf-8"))
 
 

@@ -23,7 +23,7 @@ DAY = date(2005, 10, 1)
 
 def test_a_sound_model_passes_what_two_thousand_customers_can_decide(moved_world: World) -> None:
     settings = moved_world.settings
-    appetite = read_appetite(None)
+    appetite = read_appetite()
     done = validate(
         settings, str(moved_world.champion), contract="uci-credit", appetite=appetite, on=DAY
     )
@@ -53,7 +53,7 @@ def test_a_sound_model_passes_what_two_thousand_customers_can_decide(moved_world
 
 
 def test_every_required_measure_of_the_appetite_is_measured(moved_world: World) -> None:
-    appetite = read_appetite(None)
+    appetite = read_appetite()
     done = validate(
         moved_world.settings, "champion", contract="uci-credit", appetite=appetite, on=DAY
     )
@@ -63,7 +63,7 @@ def test_every_required_measure_of_the_appetite_is_measured(moved_world: World) 
 
 
 def test_evidence_holds_no_pseudonym_and_no_small_cell(moved_world: World) -> None:
-    settings, appetite = moved_world.settings, read_appetite(None)
+    settings, appetite = moved_world.settings, read_appetite()
     done = validate(settings, "champion", contract="uci-credit", appetite=appetite, on=DAY)
     for m in done.evidence.measurements:
         if m.measure.startswith("fairness.") and m.unit == "rate" and m.value is not None:
