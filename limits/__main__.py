@@ -9,13 +9,21 @@ import typer
 
 from governance import command
 from governance.command import AsJson
-from governance.errors import IntegrityError, UsageError
+from governance.errors import Breach, Inconclusive, IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from limits.decision_log import DecisionLog
 
 app = command.room("limits", "Turn a risk into a limit, say why, and be able to do it again.")
+policy_app = typer.Typer(no_args_is_help=True, help="Check, compare and weigh limit policies.")
+app.add_typer(policy_app, name="policy")
 
+Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
+DemandIndex = Annotated[
+    str, typer.Option(help="Demand on the day against an ordinary month (1.0), for seasons.")
+]
+PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A limit policy.")]
+Language = Annotated[str, typer.Option(help="en or zh.")]
 AsOf = Annotated[str, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Day of the decision.")]
 
 
@@ -36,25 +44,39 @@ def decide(
     output: Annotated[
         Path | None, typer.Option(help="Bring your own: where the decisions go (Parquet).")
     ] = None,
-    freeze: Annotated[str, typer.Option(help="nothing, or raises.")] = "nothing",
+    customer: Annotated[
+        str, typer.Option(help="Bring your own: the column that says whose row it is.")
+    ] = "",
+    freeze: Annotated[
+        str, typer.Option(help="nothing, or raises; left out, the ledger says.")
+    ] = "",
+    regime: Regime = "neutral",
+    demand_index: DemandIndex = "",
     as_json: AsJson = False,
 ) -> None:
     """Decide a book with the verified champion, or a plain table with a policy of yours."""
-    from limits.engine import Freeze
+    from limits import printing
+    from limits.stages.climate import Climate, Freeze
 
     day = command.parse_day(as_of)
-    if freeze not in set(Freeze):
+    climate = Climate.read({"regime": regime, "demand_index": demand_index})
+    if freeze and freeze not in set(Freeze):
         raise UsageError("--freeze takes nothing or raises.")
+    frozen = Freeze(freeze) if freeze else None
     own = [policy, input_file, output]
     if any(own):
         if policy is None or input_file is None or output is None:
             raise UsageError("Your own table needs --policy, --input and --output together.")
         from limits import plain_table
+        from limits.policy import LimitPolicy
 
-        document = plain_table.decide(
-            input_file, output, policy=policy, as_of=day, freeze=Freeze(freeze)
+        source = plain_table.Source(
+            path=input_file, policy=LimitPolicy.load(policy), customer=customer or None
         )
-        command.emit(document, as_json=as_json, people=lambda out: _show_counts(out, document))
+        document = plain_table.decide(
+            source, output, as_of=day, freeze=frozen or Freeze.NOTHING, climate=climate
+        )
+        command.emit(document, as_json=as_json, people=lambda out: printing.decided(out, document))
         return
     from limits import book
     from privacy.keyring import Keyring
@@ -63,9 +85,12 @@ def decide(
     keyring = Keyring.open(settings.keyring)
     with command.stderr.status("Verifying the champion and deciding the book ..."):
         table = book.open_table(settings, features or contract, keyring=keyring)
-        decided = book.decide(settings, table, keyring=keyring, as_of=day, freeze=Freeze(freeze))
-    document = {**_document(decided.log), "is_new": decided.is_new}
-    command.emit(document, as_json=as_json, people=lambda out: _show_counts(out, document))
+        decided = book.decide(
+            settings, table, keyring=keyring, as_of=day, freeze=frozen, climate=climate
+        )
+    said = {"is_new": decided.is_new, "raises_stopped_because": list(decided.reasons)}
+    document = {**_document(decided.log), **said}
+    command.emit(document, as_json=as_json, people=lambda out: printing.decided(out, document))
 
 
 @app.command()
@@ -100,6 +125,175 @@ def replay(
         )
 
 
+@app.command()
+@command.guarded
+def explain(
+    row: Annotated[int, typer.Option(help="Which row, counted from 0.")] = 0,
+    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="A vintage of the log.")] = "",
+    policy: Annotated[Path | None, typer.Option(help="Bring your own: a policy.")] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="Bring your own: a table.")
+    ] = None,
+    as_of: AsOf = "",
+    regime: Regime = "neutral",
+    demand_index: DemandIndex = "",
+    language: Language = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Say why one limit is what it is: of a vintage, or of a plain table with a policy."""
+    from limits import explanation, printing
+    from limits.plain_table import Source
+    from limits.policy import LimitPolicy
+    from limits.stages.climate import Climate
+
+    if vintage and (policy or input_file):
+        raise UsageError("Give --vintage, or --policy with --input.")
+    if vintage:
+        document = explanation.of_vintage(command.load_home(), vintage, row)
+    elif policy and input_file:
+        source = Source(path=input_file, policy=LimitPolicy.load(policy))
+        climate = Climate.read({"regime": regime, "demand_index": demand_index})
+        document = explanation.explain(
+            source.policy, source.row(row), as_of=command.parse_day(as_of), climate=climate
+        )
+    else:
+        raise UsageError("Give --vintage, or --policy with --input.")
+    tell = printing.explained
+    command.emit(document, as_json=as_json, people=lambda out: tell(out, document, language))
+
+
+@app.command()
+@command.guarded
+def notify(
+    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the decisions.")],
+    on: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="First day of the limits.")] = "",
+    language: Language = "zh",
+    to: Annotated[
+        Path | None, typer.Option(help="A file to append to; default: say them here.")
+    ] = None,
+    lender: Annotated[str, typer.Option(help="Who writes.")] = "示例银行",
+    as_json: AsJson = False,
+) -> None:
+    """Queue the notices of a vintage and deliver them at least once, each under a stable key."""
+    from limits.notifying import notification, routes
+    from limits.notifying.notices import Lender
+    from privacy.keyring import Keyring
+
+    settings = command.load_home()
+    announcement = notification.Announcement(
+        lender=Lender(name_en=lender, name_zh=lender),
+        language=language,
+        on=command.parse_day(on),
+    )
+    ring = Keyring.open(settings.keyring)
+    queued = notification.queue(settings, vintage, announcement, keyring=ring)
+    route: routes.Route = routes.Console(say=lambda text: command.stderr.print(text, markup=False))
+    if to is not None:
+        route = routes.File(path=to)
+    sent = notification.deliver(settings, route)
+    document = {
+        "schema": "notices/1",
+        "vintage": vintage,
+        "queued": queued,
+        "delivered": sent.delivered,
+        "failed": sent.failed,
+        "waiting": sent.waiting,
+    }
+    line = f"{queued:,} queued, {sent.delivered:,} delivered, {sent.waiting:,} waiting"
+    command.emit(document, as_json=as_json, people=lambda out: out.print(line))
+
+
+@policy_app.callback()
+def policy_group(as_json: AsJson = False) -> None:
+    """Check a limit policy, compare two, and say whom a new one would concern."""
+
+
+@policy_app.command("check")
+@command.guarded
+def policy_check(
+    file: PolicyFile,
+    inputs: Annotated[int, typer.Option(help="How many customers to make up.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Search for inputs by which a policy breaks a law; exit 13 with the smallest ones."""
+    from limits import printing
+    from limits.checking import policy_check as checking
+    from limits.policy import LimitPolicy
+
+    if inputs < 1:
+        raise UsageError("A search needs at least one input.")
+    policy = LimitPolicy.load(file)
+    with command.stderr.status("Searching ...") as status:
+
+        def progress(done: int) -> None:
+            status.update(f"Searching: {done:,} of {inputs:,} inputs ...")
+
+        document = checking.check(policy, inputs=inputs, seed=seed, progress=progress)
+    command.emit(document, as_json=as_json, people=lambda out: printing.checked(out, document))
+    if document["outcome"] == "BREACH":
+        broken = sorted({example["law"] for example in document["counterexamples"]})
+        raise Breach(f"The policy {policy.id} breaks {', '.join(broken)}. Do not activate it.")
+    if document["outcome"] == "INCONCLUSIVE":
+        raise Inconclusive(
+            f"Some rules of the policy {policy.id} never acted, so nothing was shown about them."
+        )
+
+
+@policy_app.command("diff")
+@command.guarded
+def policy_diff(
+    old: PolicyFile,
+    new: PolicyFile,
+    language: Language = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Say in words what differs between two policies."""
+    from limits import policy_diff as comparing
+    from limits.policy import LimitPolicy
+
+    before, after = LimitPolicy.load(old), LimitPolicy.load(new)
+    changes = comparing.diff(before, after)
+    document = {
+        "schema": "policy-diff/1",
+        "old": before.stamp,
+        "new": after.stamp,
+        "changes": [
+            {"path": list(c.path), "old": c.old, "new": c.new, "text": c.in_words(language)}
+            for c in changes
+        ],
+    }
+    lines = [change.in_words(language) for change in changes]
+    text = "\n".join(lines or ["The two policies say the same."])
+    command.emit(document, as_json=as_json, people=lambda out: out.print(text, markup=False))
+
+
+@policy_app.command("impact")
+@command.guarded
+def policy_impact(
+    new: Annotated[Path, typer.Option("--policy", help="The policy that is proposed.")],
+    against: Annotated[Path, typer.Option(help="The policy that decides today.")],
+    input_file: Annotated[Path, typer.Option("--input", help="A Parquet or CSV table.")],
+    as_of: AsOf = "",
+    by: Annotated[list[str] | None, typer.Option(help="A column to count by; repeat it.")] = None,
+    regime: Regime = "neutral",
+    demand_index: DemandIndex = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say who would be raised and cut, with how much money and which expected loss."""
+    from limits import impact, printing
+    from limits.plain_table import Source
+    from limits.policy import LimitPolicy
+    from limits.stages.climate import Climate
+
+    climate = Climate.read({"regime": regime, "demand_index": demand_index})
+    source = Source(path=input_file, policy=LimitPolicy.load(against))
+    day, proposed = command.parse_day(as_of), LimitPolicy.load(new)
+    found = impact.measure_impact(proposed, source, as_of=day, by=by or (), climate=climate)
+    document = impact.as_document(found)
+    command.emit(document, as_json=as_json, people=lambda out: printing.impact(out, found))
+
+
 def _document(log: DecisionLog) -> dict[str, Any]:
     return {
         "schema": "decisions/1",
@@ -107,26 +301,6 @@ def _document(log: DecisionLog) -> dict[str, Any]:
         "counts": dict(log.manifest["counts"]),
         "path": str(log.path),
     }
-
-
-def _show_counts(out: Any, document: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    counts, identity = document["counts"], document["identity"]
-    table = Table(title=f"Limit decisions as of {identity['as_of']}", title_justify="left")
-    table.add_column("action")
-    table.add_column("customers", justify="right")
-    table.add_column("share", justify="right")
-    customers = counts["customers"]
-    for action, number in counts["actions"].items():
-        share = f"{number / customers:.1%}" if customers else "none"
-        table.add_row(action, f"{number:,}", share)
-    out.print(table)
-    before, after = counts["limits_before_minor"] / 100, counts["limits_after_minor"] / 100
-    out.print(f"Sum of limits: {identity['currency']} {before:,.0f} before, {after:,.0f} after")
-    again = "" if document.get("is_new", True) else " (decided before; nothing was rewritten)"
-    out.print(f"Policy {identity['policy']}{again}")
-    out.print(f"Decision log: {document['path']}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,10 @@ from limits.decision_log import DecisionLog
 from limits.engine import ENGINE_VERSION, Freeze
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
-from privacy import gate
+from limits.stages.climate import PLAIN, Climate
+from limits.standing import standing
+from limits.uniqueness import Customers
+from privacy import assignment, gate
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
 from registry.load import VerifiedModel, load_verified
@@ -26,10 +29,19 @@ from registry.load import VerifiedModel, load_verified
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A vintage of decisions; `is_new` is False if it had been decided before."""
+    """A vintage of decisions.
+
+    Parameters
+    ----------
+    is_new : bool
+        False if it had been decided before.
+    reasons : tuple of str
+        Why raises were stopped, if the ledger stopped them.
+    """
 
     log: DecisionLog
     is_new: bool
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +54,28 @@ class Engine:
 
     @classmethod
     def of(cls, verified: VerifiedModel) -> Engine:
-        """Read the declarations of a verified model."""
-        return cls(
-            verified=verified,
-            spec=FeatureSpec.parse(verified.features_text),
-            policy=LimitPolicy.parse(verified.policy_text),
-        )
+        """Read the declarations of a verified model.
 
-    def decide(self, batch: pa.RecordBatch, *, as_of: date, freeze: Freeze) -> pa.Table:
+        Raises
+        ------
+        ContractError
+            If features and policy count in different currencies, or the policy reads an input that
+            the feature spec does not compute.
+        """
+        spec = FeatureSpec.parse(verified.features_text)
+        policy = LimitPolicy.parse(verified.policy_text)
+        model.require_fit(spec, policy)
+        return cls(verified=verified, spec=spec, policy=policy)
+
+    def decide(
+        self, batch: pa.RecordBatch, *, as_of: date, freeze: Freeze, climate: Climate = PLAIN
+    ) -> pa.Table:
         """Decide released rows; returns a table of `limits.decision_log.SCHEMA`."""
         rows = pa.Table.from_batches([batch])
         scored = scoring.score(self.verified.estimator, self.spec, rows, [PSEUDONYM, ASSIGNMENT])
-        decided = scoring.decide(self.policy, scored, as_of=as_of, freeze=freeze)
+        if self.policy.experiment is not None:
+            scored = scored.append_column("arm", assignment.arm(scored[ASSIGNMENT]))
+        decided = scoring.decide(self.policy, scored, as_of=as_of, freeze=freeze, climate=climate)
         for name, stamp in (("model_stamp", self.stamp), ("policy_stamp", self.policy.stamp)):
             decided = decided.append_column(name, pa.array([stamp] * decided.num_rows, pa.string()))
         return decided.select(decision_log.SCHEMA.names)
@@ -65,9 +87,20 @@ class Engine:
 
 
 def decide(
-    settings: Settings, table: FeatureTable, *, keyring: Keyring, as_of: date, freeze: Freeze
+    settings: Settings,
+    table: FeatureTable,
+    *,
+    keyring: Keyring,
+    as_of: date,
+    freeze: Freeze | None = None,
+    climate: Climate = PLAIN,
 ) -> Decided:
     """Decide every customer of `table` with the verified champion.
+
+    Parameters
+    ----------
+    freeze : Freeze, optional
+        Whether raises are stopped; left out, the ledger says (`limits.standing`).
 
     Raises
     ------
@@ -76,28 +109,43 @@ def decide(
     IntegrityError
         If the champion or the table is not what was signed.
     ContractError
-        If the table is not for decisions, or the vintage was decided by something else.
+        If the table is not for decisions or holds a customer twice, currencies differ, or the
+        vintage was decided by something else.
     """
     if table.purpose is not Purpose.DECISION:
         raise ContractError(
             f"A table of purpose {table.purpose} cannot be decided on; protect it for decision."
         )
     champion = Engine.of(load_verified(settings, "champion"))
-    identity = identify(champion, table, as_of=as_of, freeze=freeze)
+    stands = standing(settings, champion.policy, as_of)
+    in_force = stands.freeze if freeze is None else freeze
+    identity = identify(champion, table, as_of=as_of, freeze=in_force, climate=climate)
     folder = settings.decisions / identity["vintage"]
     if folder.exists():
         log = DecisionLog.open(folder, keyring=keyring)
-        _require_same(log.identity, identity)
-        return Decided(log=log, is_new=False)
-    rows = _decided(champion, table, as_of=as_of, freeze=freeze)
+        # What the ledger says later does not make an earlier decision another one.
+        asked = identity if freeze is not None else {**identity, "freeze": log.identity["freeze"]}
+        _require_same(log.identity, asked)
+        return Decided(log=log, is_new=False, reasons=())
+    customers = Customers()
+    rows = (
+        champion.decide(customers.seen(batch), as_of=as_of, freeze=in_force, climate=climate)
+        for batch in table.reader()
+    )
     return Decided(
-        log=decision_log.write(folder, rows, identity, keyring=keyring),
+        log=decision_log.write(folder, customers.checked(rows), identity, keyring=keyring),
         is_new=True,
+        reasons=stands.reasons if freeze is None else (),
     )
 
 
 def identify(
-    champion: Engine, table: FeatureTable, *, as_of: date, freeze: Freeze
+    champion: Engine,
+    table: FeatureTable,
+    *,
+    as_of: date,
+    freeze: Freeze,
+    climate: Climate = PLAIN,
 ) -> dict[str, Any]:
     """Return what makes two runs of `decide` the same run."""
     return {
@@ -114,6 +162,7 @@ def identify(
         "engine_version": ENGINE_VERSION,
         "code_digest": model.code_digest(),
         "freeze": freeze.value,
+        **climate.as_document(),
         "currency": champion.policy.currency,
     }
 
@@ -123,13 +172,6 @@ def open_table(settings: Settings, chosen: Path | str, *, keyring: Keyring) -> F
     if isinstance(chosen, str):
         chosen = gate.latest(settings.features, contract_id=chosen, purpose=Purpose.DECISION)
     return FeatureTable.open(chosen, keyring=keyring, part=Part.ALL)
-
-
-def _decided(
-    champion: Engine, table: FeatureTable, *, as_of: date, freeze: Freeze
-) -> Iterator[pa.Table]:
-    for batch in table.reader():
-        yield champion.decide(batch, as_of=as_of, freeze=freeze)
 
 
 def _require_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -130,7 +130,7 @@ def write(
         for table in counter.counted(batches):
             writer.write(table.select(SCHEMA.names))
         manifest = {
-            "schema": "decision-log/1",
+            "schema": "decision-log/2",
             "identity": dict(identity),
             "counts": counter.as_document(),
             "file": writer.finish().as_document(),
@@ -149,6 +149,7 @@ class _Tally:
         self.actions: Counter[str] = Counter({action.value: 0 for action in engine.Action})
         self.before_minor = 0
         self.after_minor = 0
+        self.uplift_minor = 0
 
     def counted(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
         for table in tables:
@@ -157,6 +158,7 @@ class _Tally:
                 self.actions[item["values"]] += item["counts"]
             self.before_minor += sum(table["limit_before_minor"].to_pylist())
             self.after_minor += sum(table["limit_after_minor"].to_pylist())
+            self.uplift_minor += sum(table["temporary_uplift_minor"].to_pylist())
             yield table
 
     def as_document(self) -> dict[str, Any]:
@@ -165,6 +167,7 @@ class _Tally:
             "actions": dict(self.actions),
             "limits_before_minor": self.before_minor,
             "limits_after_minor": self.after_minor,
+            "temporary_uplifts_minor": self.uplift_minor,
         }
 
 

@@ -18,16 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from governance.declaration import Declaration
 from governance.errors import ContractError
 from limits import sql
+from limits.inputs import INPUT_TYPES, OPTIONAL_TYPES
 
-INPUT_TYPES: Mapping[str, pa.DataType] = {
-    "current_limit_minor": pa.int64(),
-    "balance_minor": pa.int64(),
-    "utilization": pa.float64(),
-    "months_delinquent": pa.int64(),
-    "months_since_raise": pa.int64(),
-    "months_since_cut": pa.int64(),
-    "segment": pa.string(),
-}
+__all__ = ["INPUT_TYPES", "Feature", "FeatureSpec", "compute", "matrix", "packaged"]
 
 
 class Feature(BaseModel):
@@ -74,8 +67,10 @@ class FeatureSpec(Declaration):
         names = [*self.names, *self.inputs]
         if len(set(names)) != len(names):
             raise ValueError("a feature or input is declared twice")
-        if set(self.inputs) != set(INPUT_TYPES):
-            raise ValueError(f"the inputs must be exactly {', '.join(sorted(INPUT_TYPES))}")
+        if set(INPUT_TYPES) - set(self.inputs):
+            raise ValueError(f"the inputs must hold {', '.join(sorted(INPUT_TYPES))}")
+        if set(self.inputs) - set(INPUT_TYPES) - set(OPTIONAL_TYPES):
+            raise ValueError("an input is declared that the engine does not know")
         return self
 
     @property
@@ -155,7 +150,8 @@ def compute(spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()) -> 
                 f"The feature {feature.name} is missing or not finite in some rows; the model was "
                 "fitted without such values. Mend the column or declare how it is filled."
             )
-    for name, kind in INPUT_TYPES.items():
+    known = {**INPUT_TYPES, **OPTIONAL_TYPES}
+    for name, kind in [(name, known[name]) for name in spec.inputs]:
         position = result.column_names.index(name)
         result = result.set_column(position, name, result[name].cast(kind))
     return result

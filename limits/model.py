@@ -18,7 +18,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from limits import engine, scoring
+from governance.errors import ContractError
+from limits import engine, inputs, scoring
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
 from registry.candidate import CandidateFiles
@@ -26,7 +27,26 @@ from registry.candidate import CandidateFiles
 # Everything that deciding needs, and nothing that reads a disk, a key or a registry.
 TRAVELLING_CODE: Mapping[str, tuple[str, ...]] = {
     "governance": ("__init__", "canonical", "declaration", "errors", "outcome"),
-    "limits": ("__init__", "engine", "features", "policy", "reasons", "scoring", "sql"),
+    "limits": (
+        "__init__",
+        "dated",
+        "engine",
+        "features",
+        "inputs",
+        "policy",
+        "reasons",
+        "scoring",
+        "sections",
+        "sql",
+        "stages/__init__",
+        "stages/bounds",
+        "stages/climate",
+        "stages/plan",
+        "stages/preconditions",
+        "stages/risk",
+        "stages/trail",
+        "stages/uplift",
+    ),
     "registry": ("__init__", "serialize"),
 }
 
@@ -86,9 +106,10 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
     Raises
     ------
     ContractError
-        If a declaration is unusable.
+        If a declaration is unusable, or the two do not fit together.
     """
     spec, policy = FeatureSpec.parse(parts.features_text), LimitPolicy.parse(parts.policy_text)
+    require_fit(spec, policy)
     described = {
         **parts.facts,
         "features_digest": spec.digest,
@@ -122,6 +143,28 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
     )
 
 
+def require_fit(spec: FeatureSpec, policy: LimitPolicy) -> None:
+    """Refuse features and a policy that cannot decide together.
+
+    Raises
+    ------
+    ContractError
+        If they count in different currencies, or the policy reads an input that the features do
+        not declare. The arm and the assignment come with the feature table.
+    """
+    if spec.currency != policy.currency:
+        raise ContractError(
+            f"The features count in {spec.currency} and the limit policy in {policy.currency}. "
+            "Limits are never converted on the way; declare both in one currency."
+        )
+    missing = sorted(set(inputs.needed(policy)) - set(spec.inputs) - {"arm", "assignment"})
+    if missing:
+        raise ContractError(
+            f"The limit policy {policy.id} reads {', '.join(missing)}; the feature spec {spec.id} "
+            "does not declare such an input. Declare it, or leave the section out."
+        )
+
+
 def _served_schema() -> pa.Schema:
     known = engine.OUTPUT_SCHEMA.append(pa.field(scoring.DEFAULT_PROBABILITY, pa.float64()))
     return pa.schema([known.field(name) for name in SERVED_COLUMNS])
@@ -139,10 +182,11 @@ def code_digest() -> str:
 
 def _packages(folder: Path) -> list[Path]:
     for package, modules in TRAVELLING_CODE.items():
-        (folder / package).mkdir(parents=True)
         for module in modules:
             source = importlib.resources.files(package) / f"{module}.py"
-            (folder / package / f"{module}.py").write_bytes(source.read_bytes())
+            target = folder / package / f"{module}.py"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(source.read_bytes())
     return sorted(folder.iterdir())
 
 

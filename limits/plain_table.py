@@ -3,35 +3,141 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from governance import durable
-from governance.errors import ContractError
-from limits import engine
+from governance.errors import ContractError, UsageError
+from limits import engine, inputs
 from limits.engine import Freeze
-from limits.features import INPUT_TYPES
 from limits.policy import LimitPolicy
 from limits.scoring import DEFAULT_PROBABILITY
+from limits.stages.climate import PLAIN, Climate
+from limits.uniqueness import Customers
 
-_NEEDED = {DEFAULT_PROBABILITY: pa.float64(), **INPUT_TYPES}
+CURRENCY = "currency"
 
 
-def decide(
-    source: Path, output: Path, *, policy: Path, as_of: date, freeze: Freeze
-) -> dict[str, Any]:
-    """Decide every row of a Parquet or CSV file and write the decisions beside its columns.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A Parquet or CSV file with the inputs that a policy reads.
 
     Parameters
     ----------
-    source : Path
-        Needs ``default_probability`` (0-1) and the columns of `limits.features.INPUT_TYPES`; money
-        in minor units. Other columns are carried along.
+    path : Path
+        Needs ``default_probability`` (0-1) and the columns of `limits.inputs.needed`; money in
+        minor units. Other columns are carried along. A column ``currency`` must hold the policy's.
+    customer : str or None
+        The column that says whose row it is; with it, a customer who appears twice is refused.
+    """
+
+    path: Path
+    policy: LimitPolicy
+    customer: str | None = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Stream the file with the engine's columns in the engine's types.
+
+        Raises
+        ------
+        ContractError
+            If the file cannot be read, lacks a column or holds one of the wrong type, mixes
+            currencies, or holds a customer twice.
+        """
+        if not self.path.is_file():
+            raise ContractError(f"There is no table at {self.path}.")
+        customers = Customers(self.customer) if self.customer else None
+        try:
+            for batch in self._raw():
+                checked = self._checked(batch)
+                if customers is not None:
+                    customers.seen(checked)
+                if checked.num_rows:
+                    yield checked
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            # Arrow quotes the value that it could not read; the message must not.
+            raise ContractError(
+                f"The table {self.path.name} cannot be read as Parquet or CSV with the columns "
+                "that the engine needs, or a column has another type. See `python -m limits decide "
+                "--help`."
+            ) from None
+        if customers is not None:
+            customers.require_unique()
+
+    def row(self, position: int) -> pa.RecordBatch:
+        """Return one row, counted from 0.
+
+        Raises
+        ------
+        UsageError
+            If there is no such row.
+        ContractError
+            As `batches`.
+        """
+        passed = 0
+        for batch in self.batches():
+            if passed <= position < passed + batch.num_rows:
+                return batch.slice(position - passed, 1)
+            passed += batch.num_rows
+        raise UsageError(f"The table {self.path.name} has the rows 0 to {passed - 1}.")
+
+    def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        types = self._types()
+        asked = [*types, *([self.customer] if self.customer else [])]
+        missing = [name for name in asked if name not in batch.schema.names]
+        if missing:
+            raise ContractError(
+                f"The table {self.path.name} lacks the columns {', '.join(missing)}."
+            )
+        taken = [name for name in engine.OUTPUT_SCHEMA.names if name in batch.schema.names]
+        if taken:
+            raise ContractError(
+                f"The table {self.path.name} already has the columns {', '.join(taken)}, which a "
+                "decision adds. Rename or drop them."
+            )
+        if CURRENCY in batch.schema.names:
+            self._require_currency(batch.column(CURRENCY))
+        columns = {
+            name: batch[name].cast(types[name]) if name in types else batch[name]
+            for name in batch.schema.names
+        }
+        return pa.RecordBatch.from_pydict(columns)
+
+    def _require_currency(self, found: pa.Array) -> None:
+        same = pc.equal(found.cast(pa.string()), self.policy.currency)
+        if not pc.all(pc.fill_null(same, False), min_count=0).as_py():
+            raise ContractError(
+                f"The table {self.path.name} holds rows in another currency than "
+                f"{self.policy.currency}, or in none. One run decides one currency."
+            )
+
+    def _types(self) -> dict[str, pa.DataType]:
+        return {DEFAULT_PROBABILITY: pa.float64(), **inputs.needed(self.policy)}
+
+    def _raw(self) -> Iterator[pa.RecordBatch]:
+        if self.path.suffix.lower() == ".csv":
+            types = pyarrow.csv.ConvertOptions(column_types=self._types(), strings_can_be_null=True)
+            with pyarrow.csv.open_csv(self.path, convert_options=types) as reader:
+                yield from reader
+            return
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            yield from file.iter_batches()
+
+
+def decide(
+    source: Source, output: Path, *, as_of: date, freeze: Freeze, climate: Climate = PLAIN
+) -> dict[str, Any]:
+    """Decide every row of a plain table and write the decisions beside its columns.
+
+    Parameters
+    ----------
     output : Path
         A new Parquet file; it is replaced as a whole.
 
@@ -43,15 +149,16 @@ def decide(
     Raises
     ------
     ContractError
-        If the file cannot be read, lacks a column, or holds one of the wrong type.
+        As `Source.batches` and `limits.engine.decide`.
     """
-    rules = LimitPolicy.load(policy)
+    rules = source.policy
     actions = dict.fromkeys([action.value for action in engine.Action], 0)
     totals = {"customers": 0, "limits_before_minor": 0, "limits_after_minor": 0}
+    totals["temporary_uplifts_minor"] = 0
     writer: pq.ParquetWriter | None = None
     with durable.replacing(output) as temporary:
-        for batch in _batches(source):
-            decided = engine.decide(rules, batch, as_of=as_of, freeze=freeze)
+        for batch in source.batches():
+            decided = engine.decide(rules, batch, as_of=as_of, freeze=freeze, climate=climate)
             joined = pa.Table.from_batches([batch])
             for name in decided.schema.names:
                 joined = joined.append_column(name, decided[name])
@@ -61,11 +168,11 @@ def decide(
             totals["customers"] += batch.num_rows
             for item in decided["action"].value_counts().to_pylist():
                 actions[item["values"]] += item["counts"]
-            for name in ("limit_before_minor", "limit_after_minor"):
-                key = name.replace("limit_", "limits_")
-                totals[key] += sum(decided[name].to_pylist())
+            for name in ("limit_before", "limit_after", "temporary_uplift"):
+                key = name.replace("limit_", "limits_").replace("_uplift", "_uplifts") + "_minor"
+                totals[key] += sum(decided[f"{name}_minor"].to_pylist())
         if writer is None:
-            raise ContractError(f"The table {source.name} holds no rows.")
+            raise ContractError(f"The table {source.path.name} holds no rows.")
         writer.close()
     identity = {
         "as_of": as_of.isoformat(),
@@ -73,49 +180,7 @@ def decide(
         "policy_digest": rules.digest,
         "currency": rules.currency,
         "freeze": freeze.value,
+        **climate.as_document(),
     }
     counts = {**totals, "actions": actions}
     return {"schema": "decisions/1", "identity": identity, "counts": counts, "path": str(output)}
-
-
-def _batches(source: Path) -> Iterator[pa.RecordBatch]:
-    """Stream the file with the engine's columns in the engine's types."""
-    if not source.is_file():
-        raise ContractError(f"There is no table at {source}.")
-    try:
-        yield from _checked(source)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        # Arrow quotes the value that it could not read; the message must not.
-        raise ContractError(
-            f"The table {source.name} cannot be read as Parquet or CSV with the columns that the "
-            "engine needs, or a column has another type. See `python -m limits decide --help`."
-        ) from None
-
-
-def _checked(source: Path) -> Iterator[pa.RecordBatch]:
-    for batch in _raw(source):
-        missing = [name for name in _NEEDED if name not in batch.schema.names]
-        if missing:
-            raise ContractError(f"The table {source.name} lacks the columns {', '.join(missing)}.")
-        taken = [name for name in engine.OUTPUT_SCHEMA.names if name in batch.schema.names]
-        if taken:
-            raise ContractError(
-                f"The table {source.name} already has the columns {', '.join(taken)}, which a "
-                "decision adds. Rename or drop them."
-            )
-        columns = {
-            name: batch[name].cast(_NEEDED[name]) if name in _NEEDED else batch[name]
-            for name in batch.schema.names
-        }
-        if batch.num_rows:
-            yield pa.RecordBatch.from_pydict(columns)
-
-
-def _raw(source: Path) -> Iterator[pa.RecordBatch]:
-    if source.suffix.lower() == ".csv":
-        types = pyarrow.csv.ConvertOptions(column_types=_NEEDED)
-        with pyarrow.csv.open_csv(source, convert_options=types) as reader:
-            yield from reader
-        return
-    with pq.ParquetFile(source, pre_buffer=False) as file:
-        yield from file.iter_batches()

@@ -1,7 +1,8 @@
 """The limit policy: how a risk becomes a limit, as one reviewed file with a digest.
 
-Multipliers and shares are read as decimals and kept as integer basis points, and money is integer
-minor units, so that a limit is computed in integers and is the same to the cent on every machine.
+A small policy is a small file: every section after the caps may be left out, and then neither its
+rule nor its inputs exist. What is there is checked when it is read, and its laws are searched for
+counterexamples by ``python -m limits policy check``.
 """
 
 from __future__ import annotations
@@ -10,94 +11,33 @@ import importlib.resources
 import itertools
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from governance.declaration import Declaration
 from governance.errors import ContractError
+from limits.dated import Cap, Ceiling, refuse_unclear, refuse_unclear_caps
+from limits.sections import (
+    BASIS_POINTS,
+    Affordability,
+    Automation,
+    Bands,
+    Business,
+    CoolDown,
+    EarlyWarning,
+    Experiment,
+    Macro,
+    OverIndebtedness,
+    RaiseConditions,
+    Season,
+    Share,
+    Step,
+    Supervision,
+    UtilizationClasses,
+)
 
-BASIS_POINTS = 10_000
-
-
-def _basis_points(value: object) -> object:
-    """Read a decimal share such as 1.30 as 13000; refuse what needs a finer grain."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    points = round(value * BASIS_POINTS)
-    if abs(points - value * BASIS_POINTS) > 1e-6:
-        raise ValueError("a share or multiplier is written with at most four decimals")
-    return points
-
-
-Share = Annotated[int, BeforeValidator(_basis_points), Field(ge=0, le=10 * BASIS_POINTS)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Bands(_Part):
-    """Risk bands by default probability: band i holds probabilities up to ``upper[i]``."""
-
-    names: tuple[str, ...] = Field(min_length=2)
-    upper: tuple[float, ...]
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> Bands:
-        if len(self.upper) != len(self.names) - 1:
-            raise ValueError("there is one upper edge fewer than there are bands")
-        if (
-            list(self.upper) != sorted(set(self.upper))
-            or not 0 < self.upper[0] <= self.upper[-1] < 1
-        ):
-            raise ValueError("upper edges must ascend strictly between 0 and 1")
-        return self
-
-
-class UtilizationClasses(_Part):
-    """Classes of utilization, 0-1: class i holds utilization up to ``upper[i]``."""
-
-    upper: tuple[float, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> UtilizationClasses:
-        if list(self.upper) != sorted(set(self.upper)):
-            raise ValueError("upper edges must ascend strictly")
-        return self
-
-
-class Step(_Part):
-    """Bounds of one change; a change smaller than ``minimum_change`` is not made."""
-
-    max_raise: Share
-    max_cut: Share
-    minimum_change: Share
-
-
-class CoolDown(_Part):
-    """Months that must pass after a change before the next raise or cut."""
-
-    raise_months: int = Field(ge=0)
-    cut_months: int = Field(ge=0)
-
-
-class EarlyWarning(_Part):
-    """Months behind at which a limit is cut to a share, whatever the band says."""
-
-    months_delinquent: int = Field(ge=1)
-    cut_to: Share
-
-
-class Cap(_Part):
-    """The highest limit of a segment, in minor units, from one day to another, with its source."""
-
-    segment: str
-    cap_minor: int = Field(gt=0)
-    effective_from: date
-    effective_to: date | None = None
-    kind: Literal["law", "guidance", "house"]
-    source: str = Field(min_length=1)
+__all__ = ["BASIS_POINTS", "LimitPolicy", "packaged"]
 
 
 class LimitPolicy(Declaration):
@@ -105,7 +45,7 @@ class LimitPolicy(Declaration):
 
     called: ClassVar[str] = "limit policy"
 
-    schema_: Literal["limit-policy/1"] = Field(alias="schema")
+    schema_: Literal["limit-policy/2"] = Field(alias="schema")
     id: str
     version: str
     title: str
@@ -121,6 +61,16 @@ class LimitPolicy(Declaration):
     cool_down: CoolDown
     early_warning: EarlyWarning
     caps: tuple[Cap, ...] = Field(min_length=1)
+    ceilings: tuple[Ceiling, ...] = ()
+    affordability: Affordability | None = None
+    over_indebtedness: OverIndebtedness | None = None
+    macro: Macro | None = None
+    seasons: tuple[Season, ...] = ()
+    business: Business | None = None
+    raise_conditions: RaiseConditions | None = None
+    automation: Automation | None = None
+    experiment: Experiment | None = None
+    supervision: Supervision | None = None
 
     @model_validator(mode="after")
     def _is_coherent(self) -> LimitPolicy:
@@ -135,19 +85,32 @@ class LimitPolicy(Declaration):
                 raise ValueError(
                     f"band {worse} is worse than {better} but gets a larger multiplier"
                 )
-        self._refuse_unclear_caps()
+        refuse_unclear_caps(self.caps)
+        refuse_unclear(self.ceilings, "the aggregate ceiling")
+        self._refuse_unknown_names()
+        self._refuse_clashing_seasons()
         return self
 
-    def _refuse_unclear_caps(self) -> None:
-        for segment in {cap.segment for cap in self.caps}:
-            rows = sorted(
-                (cap for cap in self.caps if cap.segment == segment), key=lambda c: c.effective_from
-            )
-            for earlier, later in itertools.pairwise(rows):
-                if earlier.effective_to is None or earlier.effective_to >= later.effective_from:
-                    raise ValueError(f"two caps of segment {segment} hold on the same day")
-                if (later.effective_from - earlier.effective_to).days > 1:
-                    raise ValueError(f"segment {segment} has days without a cap")
+    def _refuse_unknown_names(self) -> None:
+        """Refuse a mention of a band or segment that does not exist: most likely a typing error."""
+        mentioned = [band for season in self.seasons for band in season.bands]
+        mentioned += self.experiment.bands if self.experiment else ()
+        for dial in (self.macro.downturn, self.macro.boom) if self.macro else ():
+            mentioned += dial.raise_bands or () if dial else ()
+        if set(mentioned) - set(self.bands.names):
+            raise ValueError("a season, dial or experiment names a band that does not exist")
+        if self.business:
+            firms = {*self.business.legal_persons, *self.business.sole_traders}
+            if firms - {cap.segment for cap in self.caps}:
+                raise ValueError("the business rules name a segment that has no cap")
+
+    def _refuse_clashing_seasons(self) -> None:
+        ordered = sorted(self.seasons, key=lambda season: season.starts_on)
+        for earlier, later in itertools.pairwise(ordered):
+            if earlier.ends_on >= later.starts_on:
+                raise ValueError(
+                    f"the seasons {earlier.name} and {later.name} hold on the same day"
+                )
 
     @property
     def stamp(self) -> str:
@@ -155,13 +118,17 @@ class LimitPolicy(Declaration):
         return f"{self.id}@{self.version}#{self.digest[:16]}"
 
     def caps_on(self, as_of: date) -> dict[str, int]:
-        """Return segment to cap in minor units on the day `as_of`."""
-        return {
-            cap.segment: cap.cap_minor
-            for cap in self.caps
-            if cap.effective_from <= as_of
-            and (cap.effective_to is None or as_of <= cap.effective_to)
-        }
+        """Return segment to its lowest cap over all products, in minor units, on `as_of`."""
+        found: dict[str, int] = {}
+        for cap in self.caps:
+            if cap.holds_on(as_of):
+                found[cap.segment] = min(cap.cap_minor, found.get(cap.segment, cap.cap_minor))
+        return found
+
+    def season_on(self, as_of: date) -> Season | None:
+        """Return the season within whose days `as_of` falls."""
+        running = (s for s in self.seasons if s.starts_on <= as_of <= s.ends_on)
+        return next(running, None)
 
     def require_in_force(self, as_of: date) -> None:
         """Refuse a day on which this policy does not hold.

@@ -20,6 +20,7 @@ from limits import decision_log
 from limits.book import Engine
 from limits.decision_log import DecisionLog
 from limits.engine import Freeze
+from limits.stages.climate import Climate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
 from registry.load import load_verified
@@ -68,7 +69,11 @@ def replay(
     rows = _pinned_rows(settings, log, keyring, logged[PSEUDONYM])
     as_of = date.fromisoformat(log.identity["as_of"])
     freeze = Freeze(log.identity["freeze"])
-    made = [engine.decide(batch, as_of=as_of, freeze=freeze) for batch in rows.to_batches()]
+    climate = Climate.read(log.identity)
+    made = [
+        engine.decide(batch, as_of=as_of, freeze=freeze, climate=climate)
+        for batch in rows.to_batches()
+    ]
     again = pa.concat_tables(made)
     return Replayed(
         vintage=vintage,

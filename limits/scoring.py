@@ -18,6 +18,7 @@ from limits import engine, features, sql
 from limits.engine import Freeze
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
+from limits.stages.climate import PLAIN, Climate
 
 DEFAULT_PROBABILITY = "default_probability"
 
@@ -59,7 +60,12 @@ def score(
 
 
 def decide(
-    policy: LimitPolicy, scored: pa.Table, *, as_of: date, freeze: Freeze = Freeze.NOTHING
+    policy: LimitPolicy,
+    scored: pa.Table,
+    *,
+    as_of: date,
+    freeze: Freeze = Freeze.NOTHING,
+    climate: Climate = PLAIN,
 ) -> pa.Table:
     """Decide every row of a scored table; the decision columns are appended to it.
 
@@ -69,7 +75,10 @@ def decide(
         As `limits.engine.decide`.
     """
     batches = scored.combine_chunks().to_batches()
-    decided = [engine.decide(policy, batch, as_of=as_of, freeze=freeze) for batch in batches]
+    decided = [
+        engine.decide(policy, batch, as_of=as_of, freeze=freeze, climate=climate)
+        for batch in batches
+    ]
     decisions = pa.Table.from_batches(decided, engine.OUTPUT_SCHEMA)
     for name in engine.OUTPUT_SCHEMA.names:
         scored = scored.append_column(name, decisions[name])

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from training.candidate import Candidate
+    from training.world.settings import WorldSettings
 
-app = command.room("training", "Make the raw demo table; fit candidates and hand them over.")
+app = command.room(
+    "training", "Make the raw demo table or a simulated world; fit candidates and hand them over."
+)
 
 RAW_NAME = "uci_credit.parquet"
 CONTRACT = "uci-credit"
@@ -90,6 +93,57 @@ def simulate(
 
 @app.command()
 @command.guarded
+def world(
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="World file (TOML); default: the bundled one.")
+    ] = None,
+    accounts: Annotated[
+        int | None, typer.Option(help="How many accounts; default: as filed.")
+    ] = None,
+    months: Annotated[int | None, typer.Option(help="How many months; default: as filed.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all luck; default: as filed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="New folder; default: raw/world-<id> in home.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Draw aggregate pictures into this folder as well.")
+    ] = None,
+    as_json: command.AsJson = False,
+) -> None:
+    """Write a simulated world: monthly panel, labels, statements, identities, sealed truth."""
+    from privacy.keyring import Keyring
+    from training.world import edition
+    from training.world.settings import WorldSettings, packaged
+
+    home = command.load_home()
+    declared = (
+        WorldSettings.load(settings_file) if settings_file else WorldSettings.parse(packaged())
+    )
+    asked = {"accounts": accounts, "months": months, "seed": seed}
+    wanted = declared.changed(**{name: value for name, value in asked.items() if value is not None})
+    ring = Keyring.open(home.keyring)
+    with _progress(f"World {wanted.id}", wanted.accounts) as done:
+        made = edition.publish(
+            wanted,
+            out or home.raw / f"world-{wanted.id}",
+            keyring=ring,
+            done=lambda lived: done("accounts", lived),
+        )
+    drawn = _draw_world(wanted, pictures) if pictures else {}
+    document = {
+        "schema": "limitline/training-world/1",
+        "path": str(made.path),
+        "digest": made.digest,
+        "settings_digest": wanted.digest,
+        "rows": made.rows,
+        "pictures": {name: str(path) for name, path in drawn.items()},
+        "is_simulated": True,
+    }
+    command.emit(document, as_json=as_json, people=lambda console: _tell_world(console, document))
+
+
+@app.command()
+@command.guarded
 def train(
     challenger: Challenger = False,
     fault: Planted = None,
@@ -127,6 +181,24 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _draw_world(settings: WorldSettings, folder: Path) -> Mapping[str, Path]:
+    from governance import durable
+    from training.world import pictures
+
+    durable.make_folder(folder)
+    return pictures.draw(folder, settings)
+
+
+def _tell_world(console: Console, document: Mapping[str, Any]) -> None:
+    console.print(f"Simulated world: {document['path']}")
+    for name, rows in document["rows"].items():
+        sealed = " (sealed under the audit key)" if name == "oracle" else ""
+        console.print(f"  {name:<11}{rows:>12,} rows{sealed}")
+    for path in document["pictures"].values():
+        console.print(f"  picture: {path}")
+    console.print(f"Digest {document['digest']}: the same settings give it again.")
+
+
 def _latest(settings: Settings) -> Path:
     from privacy import gate
 
@@ -140,7 +212,7 @@ def _text(path: Path) -> str:
 
 
 @contextmanager
-def _progress(title: str, steps: int) -> Iterator[Callable[[str], None]]:
+def _progress(title: str, steps: int) -> Iterator[Callable[..., None]]:
     """Show a bar on stderr, where it does not disturb a document on stdout."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -148,8 +220,8 @@ def _progress(title: str, steps: int) -> Iterator[Callable[[str], None]]:
     with Progress(*columns, TimeElapsedColumn(), console=command.stderr) as bar:
         task = bar.add_task(title, total=steps)
 
-        def done(step: str) -> None:
-            bar.update(task, advance=1, description=f"{title}: {step}")
+        def done(step: str, advance: int = 1) -> None:
+            bar.update(task, advance=advance, description=f"{title}: {step}")
 
         yield done
 

@@ -262,3 +262,71 @@ def test_bad_files_are_one_line_and_leave_nothing(tmp_path: Path, break_it, said
     assert "Traceback" not in done.stderr
     assert not out.exists()
     assert not list(tmp_path.glob(".*tmp"))
+
+
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        ({}, "appear more than once"),
+        ({"segment": "business"}, "appear in two segments"),
+    ],
+)
+def test_a_customer_is_decided_once_and_in_one_segment(
+    tmp_path: Path, differs: dict[str, str], said: str
+) -> None:
+    policy, table = own_table(tmp_path)
+    second = """
+[[caps]]
+segment = "business"
+cap_minor = 100_000_000
+effective_from = 2005-04-01
+kind = "house"
+source = "test"
+"""
+    policy.write_text(policy.read_text() + second)
+    rows = pq.read_table(table).to_pylist()
+    pq.write_table(pa.Table.from_pylist([rows[0], rows[1] | differs]), table)
+    out = tmp_path / "out.parquet"
+    arguments = ["--policy", str(policy), "--input", str(table), "--output", str(out)]
+    done = verb("decide", *arguments, "--as-of", "2005-10-01", "--customer", "account")
+    assert done.returncode == 10, done.stderr
+    assert said in done.stderr
+    assert not out.exists()
+
+
+def test_a_table_of_two_currencies_is_refused(tmp_path: Path) -> None:
+    policy, table = own_table(tmp_path)
+    rows = pq.read_table(table)
+    pq.write_table(rows.append_column("currency", pa.array(["TWD", "USD"])), table)
+    out = tmp_path / "out.parquet"
+    arguments = ["--policy", str(policy), "--input", str(table), "--output", str(out)]
+    done = verb("decide", *arguments, "--as-of", "2005-10-01")
+    assert done.returncode == 10
+    assert "another currency than TWD" in done.stderr
+
+
+def test_a_replay_remembers_the_climate(own_world: World) -> None:
+    """The champion's policy has no dials, so that any regime but the neutral one is refused."""
+    from limits.stages.climate import Climate, Regime
+
+    table = book.open_table(own_world.settings, "uci-credit", keyring=own_world.keyring)
+    common = {"keyring": own_world.keyring, "as_of": AS_OF, "freeze": Freeze.NOTHING}
+    with pytest.raises(ContractError, match="no dials"):
+        book.decide(own_world.settings, table, climate=Climate(regime=Regime.DOWNTURN), **common)
+    busy = book.decide(own_world.settings, table, climate=Climate(demand_index=1.5), **common)
+    assert busy.log.identity["demand_index"] == "1.5"
+    assert replay(own_world).is_equal
+    with pytest.raises(ContractError, match="another demand_index"):
+        decide(own_world)
+
+
+def test_features_and_policy_must_fit_together() -> None:
+    from limits import features, model
+    from limits.policy import LimitPolicy, packaged
+
+    spec = features.FeatureSpec.parse(features.packaged("uci_features"))
+    full = LimitPolicy.parse(packaged("consumer_sme"))
+    with pytest.raises(ContractError, match="count in TWD and the limit policy in CNY"):
+        model.require_fit(spec, full)
+    with pytest.raises(ContractError, match="reads altman_z"):
+        model.require_fit(spec, full.model_copy(update={"currency": "TWD"}))

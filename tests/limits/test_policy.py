@@ -26,7 +26,7 @@ MUTATIONS = {
     "a negative cap": ("cap_minor = 100_000_000", "cap_minor = -1"),
     "a step that is no number": ("max_raise = 0.30", 'max_raise = "much"'),
     "a multiplier finer than a basis point": ("A = [1.10,", "A = [1.10001,"),
-    "another schema": ("limit-policy/1", "limit-policy/9"),
+    "another schema": ("limit-policy/2", "limit-policy/1"),
     "text that is not TOML": ("[bands]", "[bands"),
 }
 
@@ -52,7 +52,7 @@ def cap(first: str, last: str | None) -> str:
     [
         ([("2005-01-01", None), ("2006-01-01", None)], "on the same day"),
         ([("2005-01-01", "2005-12-31"), ("2005-12-31", None)], "on the same day"),
-        ([("2005-01-01", "2005-12-30"), ("2006-01-01", None)], "days without a cap"),
+        ([("2005-01-01", "2005-12-30"), ("2006-01-01", None)], "has days without a row"),
     ],
 )
 def test_overlapping_and_gapped_caps_are_refused(

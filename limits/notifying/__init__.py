@@ -1,0 +1,1 @@
+"""What a customer is told about a changed limit, and that it arrives at least once."""

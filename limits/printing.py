@@ -1,0 +1,97 @@
+"""What people read on the terminal; the JSON documents say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from governance.evidence import Evidence
+from governance.measurement import describe_scope
+
+
+def decided(out: Console, document: Mapping[str, Any]) -> None:
+    """Print the counts of a run of decisions."""
+    counts, identity = document["counts"], document["identity"]
+    table = Table(title=f"Limit decisions as of {identity['as_of']}", title_justify="left")
+    table.add_column("action")
+    table.add_column("customers", justify="right")
+    table.add_column("share", justify="right")
+    customers = counts["customers"]
+    for action, number in counts["actions"].items():
+        share = f"{number / customers:.1%}" if customers else "none"
+        table.add_row(action, f"{number:,}", share)
+    out.print(table)
+    before, after = counts["limits_before_minor"] / 100, counts["limits_after_minor"] / 100
+    out.print(f"Sum of limits: {identity['currency']} {before:,.0f} before, {after:,.0f} after")
+    if uplifts := counts.get("temporary_uplifts_minor"):
+        out.print(f"Temporary uplifts: {identity['currency']} {uplifts / 100:,.0f}")
+    for reason in document.get("raises_stopped_because", ()):
+        out.print(f"Raises are stopped: {reason}.", style="yellow")
+    again = "" if document.get("is_new", True) else " (decided before; nothing was rewritten)"
+    out.print(f"Policy {identity['policy']}{again}")
+    out.print(f"Decision log: {document['path']}")
+
+
+def checked(out: Console, document: Mapping[str, Any]) -> None:
+    """Print the laws of a policy check, and the smallest input that breaks each broken one."""
+    table = Table(title=f"Laws of {document['policy']}", title_justify="left")
+    table.add_column("law")
+    table.add_column("inputs", justify="right")
+    table.add_column("broken by", justify="right")
+    table.add_column("outcome")
+    for item in document["measurements"]:
+        broken = "" if item["value"] is None else f"{item['value']:,.0f}"
+        row = (item["scope"]["law"], f"{item['n']:,}", broken, item["outcome"])
+        table.add_row(*row)
+    out.print(table)
+    for example in document["counterexamples"]:
+        out.print(f"BROKEN {example['law']}: {example['text_en']} ({example['text_zh']})")
+        out.print(
+            f"  smallest input, as of {example['as_of']}, regime {example['regime']}, "
+            f"freeze {example['freeze']}; everything else is plain:"
+        )
+        for name, value in example["differs"].items():
+            out.print(f"    {name} = {value}")
+        told = example["decided"]
+        out.print(
+            f"  decided: {told['limit_before_minor']} -> {told['limit_after_minor']} minor units, "
+            f"uplift {told['temporary_uplift_minor']}, {told['action']}, band {told['band']}"
+        )
+    for rule in document["never_acted"]:
+        out.print(f"NEVER ACTED: {rule}")
+    out.print(f"{document['inputs']:,} inputs, seed {document['seed']}: {document['outcome']}")
+
+
+def impact(out: Console, evidence: Evidence) -> None:
+    """Print an impact report."""
+    table = Table(title=f"Policy impact as of {evidence.measured_on}", title_justify="left")
+    for name, justify in (("measure", "left"), ("scope", "left"), ("value", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    for item in evidence.measurements:
+        shown = "withheld"
+        if item.value is not None:
+            shown = f"{item.value:.2%}" if item.unit == "rate" else f"{item.value / 100:,.0f}"
+        table.add_row(item.measure, describe_scope(item.scope), shown)
+    out.print(table)
+    for line in evidence.not_evidenced:
+        out.print(f"Not evidenced: {line}")
+    out.print(f"Evidence {evidence.digest}")
+
+
+def explained(out: Console, document: Mapping[str, Any], language: str) -> None:
+    """Print the explanation of one decision."""
+    before, after = (document[f"limit_{when}_minor"] / 100 for when in ("before", "after"))
+    out.print(f"{document['action']}: {before:,.2f} -> {after:,.2f}")
+    if document["temporary_uplift_minor"]:
+        amount, end = document["temporary_uplift_minor"] / 100, document["uplift_expires_on"]
+        out.print(f"temporary: {amount:,.2f} until {end}")
+    for reason in document["reasons"]:
+        origin = f" ({reason['origin']})" if reason["origin"] else ""
+        out.print(f"  - {reason['zh' if language == 'zh' else 'en']}{origin}")
+    for move in document["stages"] or ():
+        limits = f"{move['from_minor'] / 100:,.2f} -> {move['to_minor'] / 100:,.2f}"
+        out.print(f"  stage {move['stage']}: {limits}")
+    out.print(f"Policy {document['policy']}")

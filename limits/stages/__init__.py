@@ -1,0 +1,1 @@
+"""The stages of the engine, grouped: risk, preconditions, bounds, temporary uplift."""

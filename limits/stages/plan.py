@@ -1,0 +1,153 @@
+"""A plan: the policy as arrays, for one day, one climate and one freeze.
+
+Everything that depends on the day alone is looked up once, so that the stages compute and do not
+search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from governance.errors import ContractError
+from limits.inputs import vocabulary
+from limits.policy import LimitPolicy
+from limits.sections import BASIS_POINTS, Dial, Season
+from limits.stages.climate import Climate, Freeze, Regime
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+NO_CAP = -1
+_LARGEST_MULTIPLIER = 10 * BASIS_POINTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the stages need to know beside the rows.
+
+    Parameters
+    ----------
+    edges : array of float
+        Upper edges of the bands on this day, ``(n_bands - 1,)``.
+    matrix, neutral_matrix : array of int
+        Multipliers in basis points, ``(n_bands, n_classes)``, with and without the regime's dial.
+    caps : array of int
+        ``(n_segments, n_products + 1)``; the last column is the cap without regard to a product.
+    ceiling_minor : int or None
+        The aggregate ceiling of the day.
+    uplift : int
+        Share of the season's uplift that the demand calls for, in basis points.
+    """
+
+    policy: LimitPolicy
+    freeze: Freeze
+    climate: Climate
+    edges: Floats
+    neutral_edges: Floats
+    matrix: Integers
+    neutral_matrix: Integers
+    caps: Integers
+    ceiling_minor: int | None
+    season: Season | None
+    uplift: int
+
+    @classmethod
+    def of(cls, policy: LimitPolicy, *, as_of: date, freeze: Freeze, climate: Climate) -> Plan:
+        """Look up everything that the day decides.
+
+        Raises
+        ------
+        ContractError
+            If the policy is not in force, has no dial for the regime, no ceiling for the day, or
+            needs a demand index that nobody passed.
+        """
+        policy.require_in_force(as_of)
+        dial = _dial(policy, climate.regime)
+        neutral = np.array([policy.matrix[name] for name in policy.bands.names], dtype=np.int64)
+        edges = np.asarray(policy.bands.upper)
+        season = policy.season_on(as_of)
+        return cls(
+            policy=policy,
+            freeze=freeze,
+            climate=climate,
+            edges=_shifted(edges, dial.logit_shift),
+            neutral_edges=edges,
+            matrix=_dialled(policy, neutral, dial),
+            neutral_matrix=neutral,
+            caps=_caps(policy, as_of),
+            ceiling_minor=_ceiling(policy, as_of),
+            season=season,
+            uplift=0 if season is None else _uplift(season, climate.demand_index),
+        )
+
+
+def _dial(policy: LimitPolicy, regime: Regime) -> Dial:
+    if regime is Regime.NEUTRAL:
+        return Dial()
+    dials = {} if policy.macro is None else dict(policy.macro)
+    dial = dials.get(regime.value)
+    if not isinstance(dial, Dial):
+        raise ContractError(
+            f"The limit policy {policy.id} has no dials for the regime {regime}. Have them "
+            "reviewed as a new version, or decide in the neutral regime."
+        )
+    return dial
+
+
+def _shifted(edges: Floats, shift: float) -> Floats:
+    """Move the edges instead of every probability: one number per edge, and no rounding per row."""
+    if shift == 0:
+        return edges
+    shifted: Floats = edges / (edges + np.exp(shift) * (1 - edges))
+    return shifted
+
+
+def _dialled(policy: LimitPolicy, neutral: Integers, dial: Dial) -> Integers:
+    given = np.maximum(neutral - BASIS_POINTS, 0) * dial.raise_scale // BASIS_POINTS
+    taken = np.maximum(BASIS_POINTS - neutral, 0) * dial.cut_scale // BASIS_POINTS
+    if dial.raise_bands is not None:
+        is_open = np.array([name in dial.raise_bands for name in policy.bands.names])
+        given = given * is_open[:, None]
+    dialled: Integers = np.clip(BASIS_POINTS + given - taken, 0, _LARGEST_MULTIPLIER)
+    return dialled
+
+
+def _caps(policy: LimitPolicy, as_of: date) -> Integers:
+    segments, products = vocabulary(policy, "segment"), vocabulary(policy, "product")
+    caps = np.full((len(segments), len(products) + 1), NO_CAP, dtype=np.int64)
+    held = [cap for cap in policy.caps if cap.holds_on(as_of)]
+    for cap in sorted(held, key=lambda item: item.product is not None):
+        row = caps[segments.index(cap.segment)]
+        if cap.product is None:
+            row[:] = cap.cap_minor
+        else:
+            place = products.index(cap.product)
+            row[place] = cap.cap_minor if row[place] == NO_CAP else min(row[place], cap.cap_minor)
+    return caps
+
+
+def _ceiling(policy: LimitPolicy, as_of: date) -> int | None:
+    if not policy.ceilings:
+        return None
+    held = [row.ceiling_minor for row in policy.ceilings if row.holds_on(as_of)]
+    if not held:
+        raise ContractError(f"The limit policy {policy.id} has no aggregate ceiling on {as_of}.")
+    return held[0]
+
+
+def _uplift(season: Season, demand_index: float | None) -> int:
+    """Return the share that is uplifted: in full, or along the ramp of the demand index."""
+    if season.demand is None:
+        return season.uplift
+    if demand_index is None:
+        raise ContractError(
+            f"The season {season.name} follows the demand index, and none was passed. Pass the "
+            "index of the day (an ordinary month is 1.0)."
+        )
+    ramp = season.demand
+    share = (demand_index - ramp.starts_at) / (ramp.full_at - ramp.starts_at)
+    return int(season.uplift * min(max(share, 0.0), 1.0))
