@@ -14,16 +14,19 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 
+import limits
 from governance import command, durable, settings
 from governance.errors import GateClosed, Inconclusive, LimitlineError
 
 RAW = "raw/uci_credit.parquet"
+POLICY = Path(limits.__file__).parent / "policies" / "uci_demo.toml"
 DAY = "2005-10-01"
 # The outcome of the month after the decision is known a month later.
 OUTCOME_DAY = "2005-11-01"
@@ -112,7 +115,8 @@ def journey(demo: Demo) -> None:
     versions = train(demo)
     refuse_the_fault(demo, versions["fault"])
     promote(demo, versions["sound"])
-    demo.step("Decide every limit, and do it again")
+    demo.step("Check the policy, decide every limit, and do it again")
+    demo.run(f"limits policy check {shlex.quote(str(POLICY))} --inputs 100000")
     demo.run(f"limits decide --as-of {DAY}")
     demo.run(f"limits replay --vintage {DAY[:7]} --sample 100 --seed 1")
     demo.step("Watch the six monthly statements")
