@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from governance.measurement import Measurement
     from training.candidate import Candidate
 
 app = command.room("training", "Make the raw demo table; fit candidates and hand them over.")
@@ -50,6 +51,29 @@ Target = Annotated[
 Spec = Annotated[Path | None, typer.Option(help="Feature spec; default: the bundled one.")]
 Policy = Annotated[Path | None, typer.Option(help="Limit policy; default: the bundled one.")]
 Seed = Annotated[int, typer.Option(help="Seed of folds and trees.")]
+Contract = Annotated[
+    str, typer.Option(help="Contract id whose latest table is taken when --features is not given.")
+]
+ObservedAt = Annotated[
+    str | None, typer.Option(help="Column with the day on which the outcome became known.")
+]
+Cutoff = Annotated[
+    str | None,
+    typer.Option(metavar="YYYY-MM-DD", help="Learn only from outcomes known on this day."),
+]
+Vintage = Annotated[
+    str | None, typer.Option(help="Column with the day that a row describes: out-of-time split.")
+]
+Segment = Annotated[
+    str | None, typer.Option(help="Column by whose values the evaluation is broken down as well.")
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND:NAME=REASON",
+        help="Lift a suspicion (leak, special-code, protected-name, constant); the lineage has it.",
+    ),
+]
 
 FAULTY_FEATURES: Mapping[Fault, str] = {Fault.LIMIT_LEAK: "uci_features_limit_leak"}
 
@@ -97,6 +121,12 @@ def train(
     target: Target = None,
     spec: Spec = None,
     policy: Policy = None,
+    contract: Contract = CONTRACT,
+    observed_at: ObservedAt = None,
+    cutoff: Cutoff = None,
+    vintage: Vintage = None,
+    segment: Segment = None,
+    allow: Allow = None,
     seed: Seed = 0,
     as_json: command.AsJson = False,
 ) -> None:
@@ -107,30 +137,83 @@ def train(
     from limits import features as declared
     from limits import policy as policies
     from training import candidate, recipes
+    from training.job import Job
+    from training.suspicion import Allowance
 
     bundled = FAULTY_FEATURES[fault] if fault is not None else FEATURES
     recipe = recipes.CHALLENGER if challenger else recipes.CHAMPION
-    job = candidate.Job(
-        table=features or _latest(settings),
+    job = Job(
+        table=features or _latest(settings, contract),
         target=target,
         features_text=_text(spec) if spec else declared.packaged(bundled),
         policy_text=_text(policy) if policy else policies.packaged(POLICY),
         recipe=recipe,
         seed=seed,
+        observed_at=observed_at,
+        vintage=vintage,
+        cutoff=command.parse_day(cutoff) if cutoff else None,
+        segment=segment,
+        allowances=tuple(Allowance.parse(text) for text in allow or ()),
     )
     with _progress(f"train {recipe.name}", candidate.STEPS) as done:
         made = candidate.train(job, settings=settings, clock=_now, done=done)
     command.emit(_document(made), as_json=as_json, people=lambda console: _tell(console, made))
 
 
+@app.command()
+@command.guarded
+def reproduce(
+    which: Annotated[
+        str, typer.Argument(metavar="VERSION|RUN", help="champion, latest, a number or a run id.")
+    ],
+    features: Annotated[
+        Path | None, typer.Option(help="Folder of the pinned table; default: looked up in home.")
+    ] = None,
+    fresh_environment: Annotated[
+        bool, typer.Option(help="Make a new environment from requirements.lock first (minutes).")
+    ] = False,
+    as_json: command.AsJson = False,
+) -> None:
+    """Fit a signed version again in a fresh process; exit 15 if anything differs."""
+    from training import lineage, reproduction
+
+    settings = command.load_home()
+    lock = lineage.LOCK if fresh_environment else None
+    with command.stderr.status("fitting again"):
+        found = reproduction.reproduce(which, settings=settings, table=features, lock=lock)
+    document = {
+        "schema": "limitline/training-reproduce/1",
+        "version": found.version,
+        "manifest_digest": found.manifest_digest,
+        "estimator_digest": found.estimator_digest,
+        "is_same": found.is_same,
+        "differences": list(found.differences),
+        "notes": list(found.notes),
+        "largest_gap": found.largest_gap,
+        "environment": found.environment,
+    }
+
+    def people(console: Console) -> None:
+        if found.is_same:
+            console.print(
+                f"Version {found.version} was fitted again ({found.environment} environment): the "
+                "same estimator, predictions, evaluation and lineage."
+            )
+            for note in found.notes:
+                console.print(f"Note: {note}.")
+
+    command.emit(document, as_json=as_json, people=people)
+    found.refuse_difference()
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _latest(settings: Settings) -> Path:
+def _latest(settings: Settings, contract: str) -> Path:
     from privacy import gate
 
-    return gate.latest(settings.features, contract_id=CONTRACT, purpose=Purpose.TRAINING)
+    return gate.latest(settings.features, contract_id=contract, purpose=Purpose.TRAINING)
 
 
 def _text(path: Path) -> str:
@@ -163,22 +246,34 @@ def _document(made: Candidate) -> dict[str, Any]:
         "run_id": made.version.run_id,
         "calibration": made.fitted.calibration,
         "is_sigmoid_fitted": made.fitted.verdict.is_sigmoid_needed,
-        "measurements": [measurement.as_json() for measurement in made.fitted.evaluation],
+        "measurements": [
+            measurement.as_json()
+            for measurement in (*made.fitted.evaluation, *made.fitted.breakdown)
+        ],
         "lineage": dict(made.lineage),
+        "caveats": list(made.caveats),
         "seconds": round(made.seconds, 3),
     }
+
+
+def _headlines(made: Candidate) -> list[Measurement]:
+    """Return the part of the breakdown that fits on a screen; the document has all of it."""
+    return [found for found in made.fitted.breakdown if found.measure == "discrimination.auc"]
 
 
 def _tell(console: Console, made: Candidate) -> None:
     from rich.table import Table
 
     table = Table("measure", "value", "95 % interval", "n", title="Out-of-fold, open customers")
-    for found in made.fitted.evaluation:
+    for found in (*made.fitted.evaluation, *_headlines(made)):
         shown = (found.value, found.low, found.high)
         value, low, high = ("undefined" if x is None else f"{x:.4f}" for x in shown)
-        table.add_row(found.measure, value, f"{low} – {high}", f"{found.n:,}")
+        name = " ".join([found.measure, *(f"{k}={v}" for k, v in found.scope.items())])
+        table.add_row(name, value, f"{low} – {high}", f"{found.n:,}")
     console.print(table)
     console.print(made.fitted.calibration)
+    for said in made.caveats:
+        console.print(said, markup=False)
     state = "submitted" if made.version.is_new else "submitted before; nothing changed"
     console.print(
         f"Version {made.version.version} ({made.lineage['recipe_title']}, "

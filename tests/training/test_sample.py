@@ -14,8 +14,9 @@ from governance.settings import Settings
 from limits.features import FeatureSpec
 from privacy.feature_table import FeatureTable, Part
 from privacy.keyring import Keyring
-from training import sample
-from training.sample import Sample
+from training import label, sample
+from training.label import LabelRule
+from training.sample import Question, Sample
 
 Release = Callable[..., Path]
 Shops = Callable[..., pa.Table]
@@ -24,8 +25,9 @@ Shops = Callable[..., pa.Table]
 @pytest.fixture
 def read(home: Settings, shop_spec: str) -> Callable[..., Sample]:
     def from_folder(path: Path, target: str | None = None, spec: str = shop_spec) -> Sample:
-        parsed = FeatureSpec.parse(spec)
-        return sample.read(path, parsed, target, keyring=Keyring.open(home.keyring))
+        table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
+        question = Question(spec=FeatureSpec.parse(spec), rule=LabelRule(target=target))
+        return sample.read(table, question)
 
     return from_folder
 
@@ -72,6 +74,16 @@ def unknown_outcomes(table: pa.Table) -> pa.Table:
     )
 
 
+def test_customers_without_an_outcome_are_counted_and_never_good(
+    release: Release, make_shops: Shops, read: Callable[..., Sample]
+) -> None:
+    found = read(release(unknown_outcomes(make_shops(600))))
+    assert found.unknown.missing > 0
+    assert len(found.labels) + found.unknown.total == found.table.num_rows
+    assert found.as_lineage()["labels_missing"] == str(found.unknown.missing)
+    assert found.labels.mean() == pytest.approx(0.5, abs=0.1)
+
+
 def infinite_turnover(table: pa.Table) -> pa.Table:
     rows = pa.array(np.arange(table.num_rows))
     spoiled = pc.if_else(pc.less(rows, 40), float("inf"), table["turnover"])
@@ -96,14 +108,13 @@ def missing_turnover(table: pa.Table) -> pa.Table:
         (constant(1), "is 1 for every customer"),
         (few_events, "at least 20 of each"),
         (two_is_a_label, "other values than 0 and 1"),
-        (unknown_outcomes, "missing in"),
         (lambda table: table.slice(0, 150), "at least 200"),
         (lambda table: table.drop_columns(["turnover"]), "needs turnover"),
         (nothing_owed_on_nothing, "load"),
         (missing_turnover, "turnover"),
     ],
     ids=[
-        *("all good", "all bad", "few events", "three labels", "unknown outcomes", "few rows"),
+        *("all good", "all bad", "few events", "three labels", "few rows"),
         *("missing column", "infinite feature", "missing values"),
     ],
 )
@@ -164,7 +175,7 @@ def test_a_text_is_no_outcome(
     release: Release, make_shops: Shops, read: Callable[..., Sample]
 ) -> None:
     with pytest.raises(ContractError, match="must be 0 and 1"):
-        sample._labels(pa.chunked_array([["yes", "no"]]), "answer")
+        label.labels(pa.chunked_array([["yes", "no"]]), "answer")
 
 
 def test_an_altered_table_and_a_missing_ring_are_refused(
