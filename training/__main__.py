@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from governance.measurement import Measurement
-    from training.candidate import Candidate
 
 app = command.room("training", "Make the raw demo table; fit candidates and hand them over.")
 
@@ -153,7 +151,7 @@ def train(
     settings = command.load_home()
     from limits import features as declared
     from limits import policy as policies
-    from training import candidate, recipes
+    from training import candidate, recipes, telling
     from training.job import Job
     from training.suspicion import Allowance
 
@@ -174,7 +172,11 @@ def train(
     )
     with _progress(f"train {recipe.name}", candidate.STEPS) as done:
         made = candidate.train(job, settings=settings, clock=_now, done=done)
-    command.emit(_document(made), as_json=as_json, people=lambda console: _tell(console, made))
+    command.emit(
+        telling.as_document(made),
+        as_json=as_json,
+        people=lambda console: telling.print_candidate(console, made),
+    )
 
 
 @app.command()
@@ -223,6 +225,47 @@ def reproduce(
     found.refuse_difference()
 
 
+@app.command()
+@command.guarded
+def document(
+    version: Annotated[str, typer.Option(help="champion, latest or a version number.")] = "latest",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the files; default: reports/ in home.")
+    ] = None,
+    as_json: command.AsJson = False,
+) -> None:
+    """Write model card and technical file of a verified version, in English and Chinese."""
+    from limits.features import FeatureSpec
+    from limits.policy import LimitPolicy
+    from registry.load import load_verified
+    from training import document as documents
+
+    settings = command.load_home()
+    verified = load_verified(settings, version)
+    told = documents.Facts(
+        spec=FeatureSpec.parse(verified.features_text),
+        policy=LimitPolicy.parse(verified.policy_text),
+        metadata=verified.metadata,
+    )
+    place = output or settings.reports / documents.FOLDER / f"version-{verified.version}"
+    folder = documents.write(place, told)
+    names = sorted(path.name for path in folder.glob("*.md"))
+    found = {
+        "schema": "limitline/training-document/1",
+        "version": verified.version,
+        "manifest_digest": verified.manifest_digest,
+        "folder": str(folder),
+        "files": names,
+    }
+    command.emit(
+        found,
+        as_json=as_json,
+        people=lambda console: console.print(
+            f"{', '.join(names)}: {folder}", soft_wrap=True, markup=False
+        ),
+    )
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -252,50 +295,6 @@ def _progress(title: str, steps: int) -> Iterator[Callable[[str], None]]:
             bar.update(task, advance=1, description=f"{title}: {step}")
 
         yield done
-
-
-def _document(made: Candidate) -> dict[str, Any]:
-    return {
-        "schema": "limitline/training-train/1",
-        "version": made.version.version,
-        "manifest_digest": made.version.manifest_digest,
-        "is_new": made.version.is_new,
-        "run_id": made.version.run_id,
-        "calibration": made.fitted.calibration,
-        "is_sigmoid_fitted": made.fitted.verdict.is_sigmoid_needed,
-        "measurements": [
-            measurement.as_json()
-            for measurement in (*made.fitted.evaluation, *made.fitted.breakdown)
-        ],
-        "lineage": dict(made.lineage),
-        "caveats": list(made.caveats),
-        "seconds": round(made.seconds, 3),
-    }
-
-
-def _headlines(made: Candidate) -> list[Measurement]:
-    """Return the part of the breakdown that fits on a screen; the document has all of it."""
-    return [found for found in made.fitted.breakdown if found.measure == "discrimination.auc"]
-
-
-def _tell(console: Console, made: Candidate) -> None:
-    from rich.table import Table
-
-    table = Table("measure", "value", "95 % interval", "n", title="Out-of-fold, open customers")
-    for found in (*made.fitted.evaluation, *_headlines(made)):
-        shown = (found.value, found.low, found.high)
-        value, low, high = ("undefined" if x is None else f"{x:.4f}" for x in shown)
-        name = " ".join([found.measure, *(f"{k}={v}" for k, v in found.scope.items())])
-        table.add_row(name, value, f"{low} – {high}", f"{found.n:,}")
-    console.print(table)
-    console.print(made.fitted.calibration)
-    for said in made.caveats:
-        console.print(said, markup=False)
-    state = "submitted" if made.version.is_new else "submitted before; nothing changed"
-    console.print(
-        f"Version {made.version.version} ({made.lineage['recipe_title']}, "
-        f"{made.lineage['features_id']}): {state}. It waits for validation."
-    )
 
 
 if __name__ == "__main__":

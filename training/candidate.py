@@ -6,6 +6,7 @@ credit-limit model to the registry, where somebody else validates it on customer
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from registry import serialize, submission
 from registry.candidate import CandidateFiles, RunFacts
 from registry.signing import Role, Signer
 from registry.submission import ModelVersion
-from training import figures, lineage, sample, suspicion
+from training import document, figures, lineage, sample, suspicion
 from training.evaluation import FOLDS
 from training.fitted import Fitted, caveats, fit
 from training.job import NONE, Job, declarations
@@ -90,20 +91,25 @@ def train(
     # Keys come first: a missing one should not cost a fit.
     keys = settings.keyring
     keyring, signer = Keyring.open(keys), Signer.open(keys, Role.DEVELOPER)
-    table = FeatureTable.open(job.table, keyring=keyring)
-    rows = sample.read(table, job.question(spec))
+    rows = sample.read(FeatureTable.open(job.table, keyring=keyring), job.question(spec))
     fitted = fit(job, spec, rows, done=done)
     facts = describe(job, spec, policy, rows)
     with tempfile.TemporaryDirectory(prefix="limitline-train-") as staging:
         drawn = _draw(Path(staging), spec, rows, fitted, seed=job.seed)
         done("figures")
         files = _assemble(Path(staging), job, rows, fitted, facts)
+        drawn = {**drawn, **_write_documents(Path(staging), files, spec, policy)}
         times = {"started_at": started, "finished_at": clock()}
         shown = _run_facts(job, fitted, facts, times, drawn)
         version = submission.submit(files, shown, facts, settings=settings, signer=signer)
     done("hand-over")
-    said = caveats(rows, fitted)
-    return Candidate(version=version, fitted=fitted, lineage=facts, times=times, caveats=said)
+    return Candidate(
+        version=version,
+        fitted=fitted,
+        lineage=facts,
+        times=times,
+        caveats=caveats(rows, fitted),
+    )
 
 
 def describe(job: Job, spec: FeatureSpec, policy: LimitPolicy, rows: Sample) -> dict[str, str]:
@@ -176,6 +182,16 @@ def _assemble(
         released=rows.table.schema,
     )
     return model.assemble(place / "model", parts)
+
+
+def _write_documents(
+    place: Path, files: CandidateFiles, spec: FeatureSpec, policy: LimitPolicy
+) -> Mapping[str, Path]:
+    """Write the documents from the very file that is signed: they cannot say another thing."""
+    metadata = json.loads(files.artifacts["limitline"].read_bytes())
+    told = document.Facts(spec=spec, policy=policy, metadata=metadata)
+    # A folder is logged as a folder, so the documents lie together beside the figures.
+    return {document.FOLDER: document.write(place / document.FOLDER / "candidate", told)}
 
 
 def _run_facts(

@@ -114,8 +114,8 @@ def read(table: FeatureTable, question: Question) -> Sample:
     """
     _refuse_other_purposes(table)
     spec, rule = question.spec, question.rule
-    target = _target(table, question)
     suspicion.refuse_protected_names(spec, question.allowances)
+    target = _target(table, question)
     kept = dict.fromkeys([PSEUDONYM, target, *rule.columns, *filter(None, [question.segment])])
     computed = features.compute(spec, table.reader(), keep=tuple(kept))
     sources = table.read([name for name in spec.sources if name in table.schema.names])
@@ -127,8 +127,7 @@ def read(table: FeatureTable, question: Question) -> Sample:
     matrix = scoring.design_matrix(spec, rows)
     labels = label.labels(rows[target], target)
     _refuse_too_few(labels, target, unknown)
-    suspicion.refuse_constants(spec, matrix, question.allowances)
-    suspicion.refuse_leaks(spec, matrix, labels, question.allowances)
+    _refuse_suspects(question, matrix, labels)
     return Sample(
         features=matrix,
         labels=labels,
@@ -140,6 +139,11 @@ def read(table: FeatureTable, question: Question) -> Sample:
         vintage=label.days(rows, rule.vintage, may_be_null=False) if rule.vintage else None,
         segment=_segments(rows, question.segment) if question.segment else None,
     )
+
+
+def _refuse_suspects(question: Question, matrix: Matrix, labels: Labels) -> None:
+    suspicion.refuse_constants(question.spec, matrix, question.allowances)
+    suspicion.refuse_leaks(question.spec, matrix, labels, question.allowances)
 
 
 def _refuse_other_purposes(table: FeatureTable) -> None:
