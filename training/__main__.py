@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from training.candidate import Candidate
     from training.world.settings import WorldSettings
 
 app = command.room(
@@ -40,6 +39,14 @@ class Fault(StrEnum):
     LIMIT_LEAK = "limit-leak"
 
 
+class Origin(StrEnum):
+    """Where the published rows come from; all have the same content or are refused."""
+
+    UCI = "uci"
+    CSV = "csv"
+    OPENML = "openml"
+
+
 Challenger = Annotated[
     bool, typer.Option("--challenger", help="Fit the additive challenger recipe.")
 ]
@@ -53,6 +60,29 @@ Target = Annotated[
 Spec = Annotated[Path | None, typer.Option(help="Feature spec; default: the bundled one.")]
 Policy = Annotated[Path | None, typer.Option(help="Limit policy; default: the bundled one.")]
 Seed = Annotated[int, typer.Option(help="Seed of folds and trees.")]
+Contract = Annotated[
+    str, typer.Option(help="Contract id whose latest table is taken when --features is not given.")
+]
+ObservedAt = Annotated[
+    str | None, typer.Option(help="Column with the day on which the outcome became known.")
+]
+Cutoff = Annotated[
+    str | None,
+    typer.Option(metavar="YYYY-MM-DD", help="Learn only from outcomes known on this day."),
+]
+Vintage = Annotated[
+    str | None, typer.Option(help="Column with the day that a row describes: out-of-time split.")
+]
+Segment = Annotated[
+    str | None, typer.Option(help="Column by whose values the evaluation is broken down as well.")
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND:NAME=REASON",
+        help="Lift a suspicion (leak, special-code, protected-name, constant); the lineage has it.",
+    ),
+]
 
 FAULTY_FEATURES: Mapping[Fault, str] = {Fault.LIMIT_LEAK: "uci_features_limit_leak"}
 
@@ -65,19 +95,28 @@ def simulate(
     ] = 30_000,
     seed: Annotated[int, typer.Option(help="Seed of the simulated identities.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Parquet file; default: raw/ in home.")] = None,
+    origin: Annotated[
+        Origin, typer.Option("--source", help="Where the published rows come from.")
+    ] = Origin.UCI,
+    file: Annotated[
+        Path | None, typer.Option("--input", help="Your own copy of the UCI file: CSV or ARFF.")
+    ] = None,
     as_json: command.AsJson = False,
 ) -> None:
     """Write the raw demo table: real behavior, simulated identities."""
+    from training import published
     from training import simulate as simulation
 
+    rows = published.load(published.Source(origin.value), file)
     target = out or command.load_home().raw / RAW_NAME
-    written = simulation.simulate(target, customers=customers, seed=seed)
+    written = simulation.simulate(target, customers=customers, seed=seed, rows=rows)
     document = {
         "schema": "limitline/training-simulate/1",
         "path": str(written.path),
         "rows": written.rows,
         "seed": written.seed,
         "content_digest": written.content_digest,
+        "source": origin.value,
         "identities": "simulated",
     }
     command.emit(
@@ -151,6 +190,12 @@ def train(
     target: Target = None,
     spec: Spec = None,
     policy: Policy = None,
+    contract: Contract = CONTRACT,
+    observed_at: ObservedAt = None,
+    cutoff: Cutoff = None,
+    vintage: Vintage = None,
+    segment: Segment = None,
+    allow: Allow = None,
     seed: Seed = 0,
     as_json: command.AsJson = False,
 ) -> None:
@@ -160,21 +205,119 @@ def train(
     settings = command.load_home()
     from limits import features as declared
     from limits import policy as policies
-    from training import candidate, recipes
+    from training import candidate, recipes, telling
+    from training.job import Job
+    from training.suspicion import Allowance
 
     bundled = FAULTY_FEATURES[fault] if fault is not None else FEATURES
     recipe = recipes.CHALLENGER if challenger else recipes.CHAMPION
-    job = candidate.Job(
-        table=features or _latest(settings),
+    job = Job(
+        table=features or _latest(settings, contract),
         target=target,
         features_text=_text(spec) if spec else declared.packaged(bundled),
         policy_text=_text(policy) if policy else policies.packaged(POLICY),
         recipe=recipe,
         seed=seed,
+        observed_at=observed_at,
+        vintage=vintage,
+        cutoff=command.parse_day(cutoff) if cutoff else None,
+        segment=segment,
+        allowances=tuple(Allowance.parse(text) for text in allow or ()),
     )
     with _progress(f"train {recipe.name}", candidate.STEPS) as done:
         made = candidate.train(job, settings=settings, clock=_now, done=done)
-    command.emit(_document(made), as_json=as_json, people=lambda console: _tell(console, made))
+    command.emit(
+        telling.as_document(made),
+        as_json=as_json,
+        people=lambda console: telling.print_candidate(console, made),
+    )
+
+
+@app.command()
+@command.guarded
+def reproduce(
+    which: Annotated[
+        str, typer.Argument(metavar="VERSION|RUN", help="champion, latest, a number or a run id.")
+    ],
+    features: Annotated[
+        Path | None, typer.Option(help="Folder of the pinned table; default: looked up in home.")
+    ] = None,
+    fresh_environment: Annotated[
+        bool, typer.Option(help="Make a new environment from requirements.lock first (minutes).")
+    ] = False,
+    as_json: command.AsJson = False,
+) -> None:
+    """Fit a signed version again in a fresh process; exit 15 if anything differs."""
+    from training import lineage, reproduction
+
+    settings = command.load_home()
+    lock = lineage.LOCK if fresh_environment else None
+    with command.stderr.status("fitting again"):
+        found = reproduction.reproduce(which, settings=settings, table=features, lock=lock)
+    document = {
+        "schema": "limitline/training-reproduce/1",
+        "version": found.version,
+        "manifest_digest": found.manifest_digest,
+        "estimator_digest": found.estimator_digest,
+        "is_same": found.is_same,
+        "differences": list(found.differences),
+        "notes": list(found.notes),
+        "largest_gap": found.largest_gap,
+        "environment": found.environment,
+    }
+
+    def people(console: Console) -> None:
+        if found.is_same:
+            console.print(
+                f"Version {found.version} was fitted again ({found.environment} environment): the "
+                "same estimator, predictions, evaluation and lineage."
+            )
+            for note in found.notes:
+                console.print(f"Note: {note}.")
+
+    command.emit(document, as_json=as_json, people=people)
+    found.refuse_difference()
+
+
+@app.command()
+@command.guarded
+def document(
+    version: Annotated[str, typer.Option(help="champion, latest or a version number.")] = "latest",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for the files; default: reports/ in home.")
+    ] = None,
+    as_json: command.AsJson = False,
+) -> None:
+    """Write model card and technical file of a verified version, in English and Chinese."""
+    from limits.features import FeatureSpec
+    from limits.policy import LimitPolicy
+    from registry.load import load_verified
+    from training import document as documents
+
+    settings = command.load_home()
+    verified = load_verified(settings, version)
+    told = documents.Facts(
+        spec=FeatureSpec.parse(verified.features_text),
+        policy=LimitPolicy.parse(verified.policy_text),
+        metadata=verified.metadata,
+    )
+    place = output or settings.reports / documents.FOLDER / f"version-{verified.version}"
+    folder = documents.write(place, told)
+    names = sorted(path.name for path in folder.glob("*.md"))
+    found = {
+        "schema": "limitline/training-document/1",
+        "version": verified.version,
+        "manifest_digest": verified.manifest_digest,
+        "folder": str(folder),
+        "files": names,
+    }
+    command.emit(
+        found,
+        as_json=as_json,
+        people=lambda console: console.print(
+            f"{', '.join(names)}: {folder}", soft_wrap=True, markup=False
+        ),
+    )
 
 
 def _now() -> datetime:
@@ -199,10 +342,10 @@ def _tell_world(console: Console, document: Mapping[str, Any]) -> None:
     console.print(f"Digest {document['digest']}: the same settings give it again.")
 
 
-def _latest(settings: Settings) -> Path:
+def _latest(settings: Settings, contract: str) -> Path:
     from privacy import gate
 
-    return gate.latest(settings.features, contract_id=CONTRACT, purpose=Purpose.TRAINING)
+    return gate.latest(settings.features, contract_id=contract, purpose=Purpose.TRAINING)
 
 
 def _text(path: Path) -> str:
@@ -224,38 +367,6 @@ def _progress(title: str, steps: int) -> Iterator[Callable[..., None]]:
             bar.update(task, advance=advance, description=f"{title}: {step}")
 
         yield done
-
-
-def _document(made: Candidate) -> dict[str, Any]:
-    return {
-        "schema": "limitline/training-train/1",
-        "version": made.version.version,
-        "manifest_digest": made.version.manifest_digest,
-        "is_new": made.version.is_new,
-        "run_id": made.version.run_id,
-        "calibration": made.fitted.calibration,
-        "is_sigmoid_fitted": made.fitted.verdict.is_sigmoid_needed,
-        "measurements": [measurement.as_json() for measurement in made.fitted.evaluation],
-        "lineage": dict(made.lineage),
-        "seconds": round(made.seconds, 3),
-    }
-
-
-def _tell(console: Console, made: Candidate) -> None:
-    from rich.table import Table
-
-    table = Table("measure", "value", "95 % interval", "n", title="Out-of-fold, open customers")
-    for found in made.fitted.evaluation:
-        shown = (found.value, found.low, found.high)
-        value, low, high = ("undefined" if x is None else f"{x:.4f}" for x in shown)
-        table.add_row(found.measure, value, f"{low} – {high}", f"{found.n:,}")
-    console.print(table)
-    console.print(made.fitted.calibration)
-    state = "submitted" if made.version.is_new else "submitted before; nothing changed"
-    console.print(
-        f"Version {made.version.version} ({made.lineage['recipe_title']}, "
-        f"{made.lineage['features_id']}): {state}. It waits for validation."
-    )
 
 
 if __name__ == "__main__":

@@ -6,88 +6,32 @@ credit-limit model to the registry, where somebody else validates it on customer
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-from sklearn.calibration import CalibratedClassifierCV
 
 from governance import canonical
-from governance.measurement import Measurement
 from governance.settings import Settings
 from limits import model
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
+from privacy.feature_table import FeatureTable
 from privacy.keyring import Keyring
 from registry import serialize, submission
 from registry.candidate import CandidateFiles, RunFacts
 from registry.signing import Role, Signer
 from registry.submission import ModelVersion
-from training import evaluation, figures, lineage, sample
-from training.calibration import Verdict
-from training.evaluation import FOLDS, OutOfFold
-from training.recipes import Recipe
+from training import document, figures, lineage, sample, suspicion
+from training.evaluation import FOLDS
+from training.fitted import Fitted, caveats, fit
+from training.job import NONE, Job, declarations
 from training.sample import Sample
 
 STEPS = FOLDS + 3
 """How often `train` reports: every fold, the fit, the figures, the hand-over."""
-
-
-def _say_nothing(step: str) -> None:
-    """Report a finished step to nobody."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What to train on, towards what, and how.
-
-    Parameters
-    ----------
-    table : Path
-        Folder of a feature table that was released for training.
-    target : str or None
-        Outcome column; ``None`` takes the label that the table's contract names.
-    features_text, policy_text : str
-        The reviewed declarations; they travel inside the model to the letter.
-    """
-
-    table: Path
-    target: str | None
-    features_text: str
-    policy_text: str
-    recipe: Recipe
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
-    """A fitted estimator with what was measured while it was made.
-
-    Parameters
-    ----------
-    estimator
-        scikit-learn classes only; takes ``(n_rows, n_features)`` in the order of the spec.
-    evaluation : tuple of Measurement
-        Out-of-fold, of the estimator as it is handed over.
-    verdict : Verdict
-        Whether the recipe alone was calibrated; if not, `estimator` has a sigmoid.
-    """
-
-    estimator: Any
-    out_of_fold: OutOfFold
-    evaluation: tuple[Measurement, ...]
-    verdict: Verdict
-
-    @property
-    def calibration(self) -> str:
-        """What was found about calibration, and whether the sigmoid mended it."""
-        if not self.verdict.is_sigmoid_needed:
-            return self.verdict.reason
-        after = evaluation.verdict(self.evaluation)
-        return f"{self.verdict.reason} Behind a sigmoid, fitted for that: {after.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,17 +42,25 @@ class Candidate:
     ----------
     times : mapping of str to datetime
         ``started_at`` and ``finished_at``, the moment before the hand-over.
+    caveats : tuple of str
+        What a reader must know about the rows: which were left out, which come twice, and which
+        part of the evaluation cannot tell.
     """
 
     version: ModelVersion
     fitted: Fitted
     lineage: Mapping[str, str]
     times: Mapping[str, datetime]
+    caveats: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
         """How long reading, fitting, evaluating and drawing took, without the hand-over."""
         return (self.times["finished_at"] - self.times["started_at"]).total_seconds()
+
+
+def _say_nothing(step: str) -> None:
+    """Report a finished step to nobody."""
 
 
 def train(
@@ -135,45 +87,29 @@ def train(
         If a data key or the developer's signing key is missing.
     """
     started = clock()
-    spec, policy = FeatureSpec.parse(job.features_text), LimitPolicy.parse(job.policy_text)
+    spec, policy = declarations(job)
     # Keys come first: a missing one should not cost a fit.
     keys = settings.keyring
     keyring, signer = Keyring.open(keys), Signer.open(keys, Role.DEVELOPER)
-    rows = sample.read(job.table, spec, job.target, keyring=keyring)
+    rows = sample.read(FeatureTable.open(job.table, keyring=keyring), job.question(spec))
     fitted = fit(job, spec, rows, done=done)
     facts = describe(job, spec, policy, rows)
     with tempfile.TemporaryDirectory(prefix="limitline-train-") as staging:
         drawn = _draw(Path(staging), spec, rows, fitted, seed=job.seed)
         done("figures")
         files = _assemble(Path(staging), job, rows, fitted, facts)
+        drawn = {**drawn, **_write_documents(Path(staging), files, spec, policy)}
         times = {"started_at": started, "finished_at": clock()}
         shown = _run_facts(job, fitted, facts, times, drawn)
         version = submission.submit(files, shown, facts, settings=settings, signer=signer)
     done("hand-over")
-    return Candidate(version=version, fitted=fitted, lineage=facts, times=times)
-
-
-def fit(
-    job: Job, spec: FeatureSpec, rows: Sample, *, done: Callable[[str], None] = _say_nothing
-) -> Fitted:
-    """Evaluate a recipe out-of-fold, decide on calibration, fit it on the whole sample."""
-    recipe = job.recipe.estimator(spec.signs, seed=job.seed)
-    raw = evaluation.out_of_fold(
-        lambda: job.recipe.estimator(spec.signs, seed=job.seed),
-        rows.features,
-        rows.labels,
-        seed=job.seed,
-        done=lambda: done("fold"),
+    return Candidate(
+        version=version,
+        fitted=fitted,
+        lineage=facts,
+        times=times,
+        caveats=caveats(rows, fitted),
     )
-    measured = evaluation.evaluate(raw, seed=job.seed)
-    verdict, result, estimator = evaluation.verdict(measured), raw, recipe
-    if verdict.is_sigmoid_needed:
-        result = raw.with_sigmoid()
-        measured = evaluation.evaluate(result, seed=job.seed)
-        estimator = CalibratedClassifierCV(recipe, method="sigmoid", cv=FOLDS, ensemble=False)
-    fitted = evaluation.fit(estimator, rows.features, rows.labels)
-    done("fit")
-    return Fitted(estimator=fitted, out_of_fold=result, evaluation=measured, verdict=verdict)
 
 
 def describe(job: Job, spec: FeatureSpec, policy: LimitPolicy, rows: Sample) -> dict[str, str]:
@@ -189,9 +125,13 @@ def describe(job: Job, spec: FeatureSpec, policy: LimitPolicy, rows: Sample) -> 
         "data_contract_digest": rows.table.contract_digest,
         "data_digest": rows.table.digest,
         "data_part": rows.table.part.value,
-        "data_rows": str(len(rows.labels)),
-        "data_events": str(int(rows.labels.sum())),
+        **rows.as_lineage(),
         "target": rows.target,
+        "label_observed_at": job.observed_at or NONE,
+        "label_cutoff": job.cutoff.isoformat() if job.cutoff else NONE,
+        "vintage": job.vintage or NONE,
+        "segment": job.segment or NONE,
+        "allowances": suspicion.as_lineage(job.allowances),
         "horizon_months": str(spec.horizon_months),
         "features_id": spec.id,
         "features_title": spec.title,
@@ -203,6 +143,8 @@ def describe(job: Job, spec: FeatureSpec, policy: LimitPolicy, rows: Sample) -> 
         "recipe_parameters": canonical.dumps(job.recipe.parameters).decode(),
         "seed": str(job.seed),
         "operator": Role.DEVELOPER.value,
+        "script": "python -m training train",
+        "script_digest": lineage.script(),
         **lineage.code(),
         **lineage.environment(),
     }
@@ -234,10 +176,22 @@ def _assemble(
             "is_sigmoid_fitted": fitted.verdict.is_sigmoid_needed,
             "evaluation_sample": "out-of-fold, open customers",
             "evaluation": canonical.plain(fitted.evaluation),
+            "evaluation_breakdown": canonical.plain(fitted.breakdown),
+            "iterations": fitted.iterations,
         },
         released=rows.table.schema,
     )
     return model.assemble(place / "model", parts)
+
+
+def _write_documents(
+    place: Path, files: CandidateFiles, spec: FeatureSpec, policy: LimitPolicy
+) -> Mapping[str, Path]:
+    """Write the documents from the very file that is signed: they cannot say another thing."""
+    metadata = json.loads(files.artifacts["limitline"].read_bytes())
+    told = document.Facts(spec=spec, policy=policy, metadata=metadata)
+    # A folder is logged as a folder, so the documents lie together beside the figures.
+    return {document.FOLDER: document.write(place / document.FOLDER / "candidate", told)}
 
 
 def _run_facts(
@@ -255,10 +209,16 @@ def _run_facts(
                 metrics[f"out_of_fold.{measurement.measure}{suffix}"] = value
     parameters = {name: str(value) for name, value in job.recipe.parameters.items()}
     stamps = {name: moment.isoformat(timespec="seconds") for name, moment in times.items()}
+    stamps |= {"data_released_at": lineage.released_at(job.table), **lineage.hardware()}
     return RunFacts(
         run_name=f"train {job.recipe.name} ({facts['features_id']})",
         params={**parameters, "recipe": job.recipe.name, "seed": str(job.seed)},
         metrics={**metrics, "out_of_fold.n": float(len(fitted.out_of_fold.labels))},
-        tags={**facts, **stamps, "calibration": fitted.calibration},
+        tags={
+            **facts,
+            **stamps,
+            "calibration": fitted.calibration,
+            "iterations": fitted.iterations,
+        },
         figures=drawn,
     )

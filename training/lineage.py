@@ -12,28 +12,82 @@ every model; `training.candidate` adds data, times and operator.
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 UNKNOWN = "unknown"
 
 _ROOT = Path(__file__).resolve().parent.parent
 _GIT_SECONDS = 20
 
+LOCK = _ROOT / "requirements.lock"
+"""The lock beside the code; an installed wheel has none."""
+
+
+SOFTWARE: Mapping[str, str] = MappingProxyType(
+    {
+        "scikit_learn": "scikit-learn",
+        "numpy": "numpy",
+        "pyarrow": "pyarrow",
+        "duckdb": "duckdb",
+        "skops": "skops",
+    }
+)
+"""Libraries whose version can change a number, by the name that the lineage has for them."""
+
 
 def environment(root: Path = _ROOT) -> dict[str, str]:
-    """Return interpreter, machine and the SHA-256 of the environment's lock."""
+    """Return interpreter, kind of machine, libraries and the SHA-256 of the environment's lock.
+
+    Versions stand beside the lock's digest because an environment need not be what the lock says.
+    """
     lock = root / "requirements.lock"
     digest = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN
     return {
         "lock_digest": digest,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        "scikit_learn": version("scikit-learn"),
+        **{name: version(distribution) for name, distribution in SOFTWARE.items()},
     }
+
+
+def hardware() -> dict[str, str]:
+    """Return what the machine is; shown with the run, for it must not change what is fitted."""
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return {
+        "hardware_machine": platform.machine() or UNKNOWN,
+        "hardware_processors": str(os.cpu_count() or UNKNOWN),
+        "hardware_memory_gib": f"{pages * size / 2**30:.1f}",
+        "hardware_system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def released_at(table: Path) -> str:
+    """Return when the gate wrote the feature table in the folder `table`, as its files say.
+
+    A file's time is not authenticated and a copy has another one; it is shown and decides nothing.
+    """
+    newest = max((file.stat().st_mtime for file in table.iterdir()), default=None)
+    if newest is None:
+        return UNKNOWN
+    return datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds")
+
+
+def script(package: Path = _ROOT / "training") -> str:
+    """Return the SHA-256 over the room's code: what fitted, even where no commit is known."""
+    total = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        name = path.relative_to(package).as_posix()
+        total.update(f"{name}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()
 
 
 def code(root: Path = _ROOT) -> dict[str, str]:

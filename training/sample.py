@@ -6,24 +6,51 @@ validation will judge by can reach a model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from governance.contract import Purpose
 from governance.errors import ContractError
 from limits import features, scoring
 from limits.features import FeatureSpec
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable
-from privacy.keyring import Keyring
+from training import label, suspicion
 from training.discrimination import Labels
 from training.evaluation import Matrix
+from training.label import Days, LabelRule, Unknown
+from training.suspicion import Allowances
 
 MINIMUM_ROWS = 200
 MINIMUM_PER_CLASS = 20
+MAXIMUM_SEGMENTS = 20
+SMALLEST_SEGMENT = 20
+NO_SEGMENT, SMALL_SEGMENTS = "(none)", "(small)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a candidate is to learn from a table.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+        The features, and the horizon of the outcome.
+    rule : LabelRule
+        Which column is the outcome, and which outcomes count as known.
+    segment : str or None
+        Column by whose values the evaluation is broken down as well.
+    allowances : sequence of Allowance
+        Suspicions that are lifted, with their reasons.
+    """
+
+    spec: FeatureSpec
+    rule: LabelRule = field(default_factory=LabelRule)
+    segment: str | None = None
+    allowances: Allowances = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,95 +61,179 @@ class Sample:
     ----------
     table : FeatureTable
         The open part that the rows came from, for its digests.
+    unknown : Unknown
+        Open rows that are not in the sample because their outcome is not known.
+    superseded : int
+        Older rows of customers who came more than once; the newest one is kept.
+    identical : int
+        Rows that equal an earlier one in every feature and in the outcome. They belong to different
+        customers and are kept; a fold may hold one and the next its twin.
+    vintage : ndarray of datetime64[D], shape (n_rows,), or None
+    segment : ndarray of str, shape (n_rows,), or None
     """
 
     features: Matrix
     labels: Labels
     table: FeatureTable
     target: str
+    unknown: Unknown = field(default_factory=Unknown)
+    superseded: int = 0
+    identical: int = 0
+    vintage: Days | None = None
+    segment: NDArray[np.str_] | None = None
+
+    def as_lineage(self) -> Mapping[str, str]:
+        """Return what the lineage says about the rows: how many, which not, and why."""
+        return {
+            "data_rows": str(len(self.labels)),
+            "data_events": str(int(self.labels.sum())),
+            "data_rows_read": str(self.table.num_rows),
+            "data_rows_superseded": str(self.superseded),
+            "data_rows_identical": str(self.identical),
+            "data_sampling": "every open customer with a known outcome",
+            **self.unknown.as_lineage(),
+        }
 
 
-def read(path: Path, spec: FeatureSpec, target: str | None, *, keyring: Keyring) -> Sample:
-    """Read the open customers of the table at `path` and compute their features.
+def read(table: FeatureTable, question: Question) -> Sample:
+    """Compute the features of the open customers with a known outcome.
+
+    No customer is in the sample twice, so no fold can split one.
 
     Parameters
     ----------
-    target : str or None
-        Outcome column of 0 and 1; ``None`` takes the label that the table's contract names.
+    table : FeatureTable
+        The open part of a table that was released for training.
 
     Raises
     ------
     ContractError
         If the table was released for another purpose, a column is missing, a feature is missing or
-        not finite somewhere, the outcome is not 0 and 1 or is itself a feature, or there are fewer
-        than 200 rows or 20 customers of either outcome.
+        not finite somewhere, the outcome is not 0 and 1 or is itself a feature, a suspicion is not
+        allowed, or fewer than 200 rows or 20 customers of either outcome are left.
     """
-    table = FeatureTable.open(path, keyring=keyring)
-    if table.purpose is not Purpose.TRAINING:
-        raise ContractError(
-            f"The table {path.name} was released for {table.purpose}; training needs one released "
-            "for training. Run `python -m privacy protect --purpose training`."
-        )
-    named = _target(table, target, spec)
-    computed = features.compute(spec, table.reader(), keep=(named,))
-    labels = _labels(computed[named], named)
-    _refuse_too_few(labels, named)
+    _refuse_other_purposes(table)
+    spec, rule = question.spec, question.rule
+    suspicion.refuse_protected_names(spec, question.allowances)
+    target = _target(table, question)
+    kept = dict.fromkeys([PSEUDONYM, target, *rule.columns, *filter(None, [question.segment])])
+    computed = features.compute(spec, table.reader(), keep=tuple(kept))
+    sources = table.read([name for name in spec.sources if name in table.schema.names])
+    suspicion.refuse_special_codes(spec, sources, question.allowances)
+    known, unknown = label.find_known(computed, target, rule, horizon_months=spec.horizon_months)
+    left = computed.filter(pa.array(known))
+    single = _newest_of_each(left, rule)
+    rows = left.take(pa.array(single))
+    matrix = scoring.design_matrix(spec, rows)
+    labels = label.labels(rows[target], target)
+    _refuse_too_few(labels, target, unknown)
+    _refuse_suspects(question, matrix, labels)
     return Sample(
-        features=scoring.design_matrix(spec, computed), labels=labels, table=table, target=named
+        features=matrix,
+        labels=labels,
+        table=table,
+        target=target,
+        unknown=unknown,
+        superseded=left.num_rows - rows.num_rows,
+        identical=len(labels) - len(np.unique(np.column_stack([matrix, labels]), axis=0)),
+        vintage=label.days(rows, rule.vintage, may_be_null=False) if rule.vintage else None,
+        segment=_segments(rows, question.segment) if question.segment else None,
     )
 
 
-def _target(table: FeatureTable, target: str | None, spec: FeatureSpec) -> str:
-    named = target or table.label
+def _refuse_suspects(question: Question, matrix: Matrix, labels: Labels) -> None:
+    suspicion.refuse_constants(question.spec, matrix, question.allowances)
+    suspicion.refuse_leaks(question.spec, matrix, labels, question.allowances)
+
+
+def _refuse_other_purposes(table: FeatureTable) -> None:
+    if table.purpose is not Purpose.TRAINING:
+        raise ContractError(
+            f"The table {table.path.name} was released for {table.purpose}; training needs one "
+            "released for training. Run `python -m privacy protect --purpose training`."
+        )
+
+
+def _target(table: FeatureTable, question: Question) -> str:
+    spec, rule = question.spec, question.rule
+    named = rule.target or table.label
     if named is None:
         raise ContractError(
             f"The contract of {table.path.name} names no label; say which column is the outcome "
             "with --target."
         )
     columns = [name for name in table.schema.names if name not in (PSEUDONYM, ASSIGNMENT)]
-    if named not in columns:
-        raise ContractError(
-            f"The table {table.path.name} has no outcome column {named}; it has "
-            f"{', '.join(columns)}."
-        )
-    for outcome in (named, table.label):
+    asked = {"outcome": named, "observed-at": rule.observed_at}
+    asked |= {"vintage": rule.vintage, "segment": question.segment}
+    for what, name in asked.items():
+        if name is not None and name not in columns:
+            raise ContractError(
+                f"The table {table.path.name} has no {what} column {name}; it has "
+                f"{', '.join(columns)}."
+            )
+    # The day on which an outcome became known tells the outcome: nobody has it when deciding.
+    for outcome in filter(None, (named, table.label, rule.observed_at)):
         if outcome in spec.sources:
             raise ContractError(
-                f"The feature spec {spec.id} reads {outcome}, the outcome itself. Take it out."
+                f"The feature spec {spec.id} reads {outcome}, the outcome itself or its day. "
+                "Take it out."
             )
     return named
 
 
-def _labels(column: pa.ChunkedArray, name: str) -> Labels:
-    kind = column.type
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    if not is_number:
-        raise ContractError(f"The outcome {name} is of type {kind}; it must be 0 and 1.")
-    if column.null_count:
+def _newest_of_each(rows: pa.Table, rule: LabelRule) -> NDArray[np.intp]:
+    """Return one row of each customer, the newest one, in the order of the table."""
+    encoded = rows[PSEUDONYM].combine_chunks().dictionary_encode()
+    customers, number = len(encoded.dictionary), encoded.indices.to_numpy()
+    if customers == rows.num_rows:
+        return np.arange(rows.num_rows)
+    if rule.vintage is None:
         raise ContractError(
-            f"The outcome {name} is missing in {column.null_count} rows; a candidate learns from "
-            "known outcomes only."
+            f"{rows.num_rows - customers} rows belong to customers who came before; a customer "
+            "in two folds would be learned and tested at once. Release one row per customer, or "
+            "name the day of each row with --vintage, and the newest one is kept."
         )
-    numbers = pc.cast(column, pa.float64()).to_numpy()
-    if not np.isin(numbers, (0.0, 1.0)).all():
-        raise ContractError(f"The outcome {name} holds other values than 0 and 1.")
-    labels: Labels = numbers.astype(np.int64)
-    return labels
+    vintage = label.days(rows, rule.vintage, may_be_null=False).astype(np.int64)
+    newest = np.full(customers, -1, dtype=np.intp)
+    for row in np.argsort(vintage, kind="stable"):
+        newest[number[row]] = row
+    return np.sort(newest)
 
 
-def _refuse_too_few(labels: Labels, name: str) -> None:
+def _segments(rows: pa.Table, name: str) -> NDArray[np.str_]:
+    column = rows[name]
+    if pa.types.is_floating(column.type) or pa.types.is_date32(column.type):
+        raise ContractError(f"The segment {name} is {column.type}; it must be text or whole.")
+    words = [NO_SEGMENT if value is None else str(value) for value in column.to_pylist()]
+    found = np.array(words, dtype=np.str_)
+    values, counts = np.unique(found, return_counts=True)
+    distinct = len(values)
+    if distinct > MAXIMUM_SEGMENTS:
+        raise ContractError(
+            f"The segment {name} has {distinct} values; at most {MAXIMUM_SEGMENTS} are broken "
+            "down. A column with more of them describes customers, not segments."
+        )
+    # A handful of customers is not written out under a name of their own.
+    pooled = np.where(np.isin(found, values[counts < SMALLEST_SEGMENT]), SMALL_SEGMENTS, found)
+    return pooled.astype(np.str_)
+
+
+def _refuse_too_few(labels: Labels, name: str, unknown: Unknown) -> None:
     events = int(labels.sum())
     others = len(labels) - events
+    left_out = f" {unknown.describe()}".rstrip()
     if len(labels) < MINIMUM_ROWS:
         raise ContractError(
             f"There are {len(labels)} rows to learn from; at least {MINIMUM_ROWS} are needed."
+            f"{left_out}"
         )
     if not events or not others:
         raise ContractError(
             f"The outcome {name} is {int(bool(events))} for every customer; a model needs both."
+            f"{left_out}"
         )
     if min(events, others) < MINIMUM_PER_CLASS:
         raise ContractError(
             f"The outcome {name} is 1 for {events} and 0 for {others} customers; at least "
-            f"{MINIMUM_PER_CLASS} of each are needed."
+            f"{MINIMUM_PER_CLASS} of each are needed.{left_out}"
         )

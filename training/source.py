@@ -53,9 +53,14 @@ def load() -> pa.Table:
             f"The bundled data have the content digest {found[:12]}…; {CONTENT_DIGEST[:12]}… was "
             "expected. Restore training/data/uci_credit_default.parquet from the repository."
         )
+    return named(table)
+
+
+def named(table: pa.Table) -> pa.Table:
+    """Return the published columns under our names: lower case, and the label with its horizon."""
     *lowered, _ = (name.lower() for name in table.column_names)
-    named = table.rename_columns([*lowered, LABEL])
-    return named.cast(pa.schema([(name, pa.int64()) for name in named.column_names]))
+    renamed = table.rename_columns([*lowered, LABEL])
+    return renamed.cast(pa.schema([(name, pa.int64()) for name in renamed.column_names]))
 
 
 def content_digest(table: pa.Table) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -72,3 +73,22 @@ def test_the_lock_is_known_by_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "requirements.lock").write_bytes(b"numpy==1\n")
     digest = hashlib.sha256(b"numpy==1\n").hexdigest()
     assert lineage.environment(tmp_path)["lock_digest"] == digest
+
+
+def test_the_machine_is_told_and_the_script_is_known_by_its_bytes(tmp_path: Path) -> None:
+    told = lineage.hardware()
+    assert int(told["hardware_processors"]) >= 1
+    assert float(told["hardware_memory_gib"]) > 0
+    (tmp_path / "one.py").write_text("one = 1\n")
+    before = lineage.script(tmp_path)
+    (tmp_path / "notes.txt").write_text("nothing")
+    assert lineage.script(tmp_path) == before
+    (tmp_path / "one.py").write_text("one = 2\n")
+    assert lineage.script(tmp_path) != before
+
+
+def test_a_table_was_released_when_its_files_were_written(tmp_path: Path) -> None:
+    assert lineage.released_at(tmp_path) == "unknown"
+    (tmp_path / "manifest.json").write_text("{}")
+    os.utime(tmp_path / "manifest.json", (0, 86_400))
+    assert lineage.released_at(tmp_path) == "1970-01-02T00:00:00+00:00"

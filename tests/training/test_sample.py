@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from governance.contract import Purpose
+from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError, IntegrityError, KeyringError
 from governance.settings import Settings
 from limits.features import FeatureSpec
-from privacy.feature_table import FeatureTable, Part
+from privacy import feature_table
+from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.keyring import Keyring
-from training import sample
-from training.sample import Sample
+from training import label, sample
+from training.label import LabelRule
+from training.sample import Question, Sample
 
 Release = Callable[..., Path]
 Shops = Callable[..., pa.Table]
@@ -24,8 +27,9 @@ Shops = Callable[..., pa.Table]
 @pytest.fixture
 def read(home: Settings, shop_spec: str) -> Callable[..., Sample]:
     def from_folder(path: Path, target: str | None = None, spec: str = shop_spec) -> Sample:
-        parsed = FeatureSpec.parse(spec)
-        return sample.read(path, parsed, target, keyring=Keyring.open(home.keyring))
+        table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
+        question = Question(spec=FeatureSpec.parse(spec), rule=LabelRule(target=target))
+        return sample.read(table, question)
 
     return from_folder
 
@@ -72,6 +76,16 @@ def unknown_outcomes(table: pa.Table) -> pa.Table:
     )
 
 
+def test_customers_without_an_outcome_are_counted_and_never_good(
+    release: Release, make_shops: Shops, read: Callable[..., Sample]
+) -> None:
+    found = read(release(unknown_outcomes(make_shops(600))))
+    assert found.unknown.missing > 0
+    assert len(found.labels) + found.unknown.total == found.table.num_rows
+    assert found.as_lineage()["labels_missing"] == str(found.unknown.missing)
+    assert found.labels.mean() == pytest.approx(0.5, abs=0.1)
+
+
 def infinite_turnover(table: pa.Table) -> pa.Table:
     rows = pa.array(np.arange(table.num_rows))
     spoiled = pc.if_else(pc.less(rows, 40), float("inf"), table["turnover"])
@@ -96,14 +110,13 @@ def missing_turnover(table: pa.Table) -> pa.Table:
         (constant(1), "is 1 for every customer"),
         (few_events, "at least 20 of each"),
         (two_is_a_label, "other values than 0 and 1"),
-        (unknown_outcomes, "missing in"),
         (lambda table: table.slice(0, 150), "at least 200"),
         (lambda table: table.drop_columns(["turnover"]), "needs turnover"),
         (nothing_owed_on_nothing, "load"),
         (missing_turnover, "turnover"),
     ],
     ids=[
-        *("all good", "all bad", "few events", "three labels", "unknown outcomes", "few rows"),
+        *("all good", "all bad", "few events", "three labels", "few rows"),
         *("missing column", "infinite feature", "missing values"),
     ],
 )
@@ -164,7 +177,7 @@ def test_a_text_is_no_outcome(
     release: Release, make_shops: Shops, read: Callable[..., Sample]
 ) -> None:
     with pytest.raises(ContractError, match="must be 0 and 1"):
-        sample._labels(pa.chunked_array([["yes", "no"]]), "answer")
+        label.labels(pa.chunked_array([["yes", "no"]]), "answer")
 
 
 def test_an_altered_table_and_a_missing_ring_are_refused(
@@ -179,3 +192,89 @@ def test_an_altered_table_and_a_missing_ring_are_refused(
     (home.keyring / "kek.key").unlink()
     with pytest.raises(KeyringError):
         read(path)
+
+
+@pytest.fixture
+def panel(home: Settings, release: Release, make_shops: Shops, tmp_path: Path) -> FeatureTable:
+    """A table in which every customer comes twice; the second row is a year newer and riskier."""
+    ring = Keyring.open(home.keyring)
+    rows = FeatureTable.open(release(make_shops(600)), keyring=ring, part=Part.ALL).read()
+    twice = []
+    for year, late in ((2024, 0), (2025, 1)):
+        month = pa.array([date(year, 1, 1)] * rows.num_rows, pa.date32())
+        shifted = pc.add(rows["late"], pa.scalar(late, pa.int64()))
+        position = rows.column_names.index("late")
+        twice.append(rows.set_column(position, "late", shifted).append_column("month", month))
+    both = pa.concat_tables(twice)
+    facts = TableFacts(contract=with_month(both), purpose=Purpose.TRAINING, source="panel")
+    batches = both.select(facts.schema.names).combine_chunks().to_batches()
+    path = feature_table.write_unchecked(batches, facts, keyring=ring, out=tmp_path / "panel")
+    return FeatureTable.open(path, keyring=ring)
+
+
+def with_month(rows: pa.Table) -> ColumnContract:
+    types = {"int64": "int64", "double": "float64", "date32[day]": "date32"}
+    kept = [name for name in rows.column_names if name not in ("customer_pseudonym", "assignment")]
+    usual = {"sensitivity": "C1", "why": "Simulated.", "action": "keep", "purposes": ["training"]}
+    columns = [
+        {**usual, "name": name, "type": types[str(rows[name].type)], "role": "feature"}
+        for name in kept
+    ]
+    shop = {"name": "shop", "type": "string", "role": "subject_id", "action": "pseudonymize"}
+    return ColumnContract.model_validate(
+        {
+            "schema": "column-contract/1",
+            "id": "panel",
+            "version": "1",
+            "title": "Panel",
+            "source": "simulated",
+            "columns": [{**usual, "purposes": [], **shop}, *columns],
+        }
+    )
+
+
+def test_no_customer_is_learned_from_twice(panel: FeatureTable, shop_spec: str) -> None:
+    spec = FeatureSpec.parse(shop_spec)
+    with pytest.raises(ContractError, match="a customer in two folds"):
+        sample.read(panel, Question(spec=spec, rule=LabelRule(target="failed")))
+    rule = LabelRule(target="failed", vintage="month")
+    found = sample.read(panel, Question(spec=spec, rule=rule))
+    assert len(found.labels) == found.superseded == panel.num_rows // 2
+    assert found.as_lineage()["data_rows_superseded"] == str(found.superseded)
+    # The newer row of each customer is the one that stays: everybody is late in it.
+    assert (found.features[:, 0] >= 1).all()
+    assert (found.vintage == np.datetime64("2025-01-01")).all()
+
+
+def test_an_older_known_row_stands_in_for_a_newer_unknown_one(
+    panel: FeatureTable, shop_spec: str
+) -> None:
+    rule = LabelRule(target="failed", vintage="month", cutoff=date(2025, 6, 1))
+    found = sample.read(panel, Question(spec=FeatureSpec.parse(shop_spec), rule=rule))
+    assert found.unknown.immature == panel.num_rows // 2
+    assert found.superseded == 0
+    assert (found.vintage == np.datetime64("2024-01-01")).all()
+
+
+def test_rows_that_equal_another_customers_are_counted(
+    home: Settings, release: Release, make_shops: Shops, shop_spec: str
+) -> None:
+    once = make_shops(400)
+    again = once.set_column(0, "shop", pa.array([f"twin {number}" for number in range(400)]))
+    path = release(pa.concat_tables([once, again]))
+    table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
+    found = sample.read(table, Question(spec=FeatureSpec.parse(shop_spec)))
+    twins = len(found.labels) - len(np.unique(found.features, axis=0))
+    assert found.identical == twins > 150
+
+
+def test_a_handful_of_customers_has_no_segment_of_its_own(
+    home: Settings, release: Release, make_shops: Shops, shop_spec: str
+) -> None:
+    rows = make_shops(600)
+    codes = pa.array([7 if number < 10 else number % 2 for number in range(600)], pa.int64())
+    path = release(rows.append_column("branch", codes))
+    table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
+    found = sample.read(table, Question(spec=FeatureSpec.parse(shop_spec), segment="branch"))
+    assert found.segment is not None
+    assert set(found.segment.tolist()) == {"0", "1", sample.SMALL_SEGMENTS}

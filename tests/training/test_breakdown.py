@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from governance.outcome import Outcome
+from governance.settings import Settings
+from limits.features import FeatureSpec
+from privacy.feature_table import FeatureTable
+from privacy.keyring import Keyring
+from training import breakdown, recipes, sample
+from training.evaluation import OutOfFold
+from training.sample import Question, Sample
+
+Release = Callable[..., Path]
+
+
+@pytest.fixture
+def rows(
+    home: Settings, release: Release, make_shops: Callable[..., pa.Table], shop_spec: str
+) -> Sample:
+    path = release(make_shops(1_000))
+    table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
+    return sample.read(table, Question(spec=FeatureSpec.parse(shop_spec)))
+
+
+def dated(rows: Sample, months: int) -> Sample:
+    month = np.datetime64("2026-01") + np.arange(len(rows.labels)) % months
+    return dataclasses.replace(rows, vintage=month.astype("datetime64[D]"))
+
+
+def quick(rows: Sample) -> object:
+    recipe = dataclasses.replace(recipes.CHAMPION, parameters={"max_iter": 10})
+    return recipe.estimator([0] * rows.features.shape[1], seed=0)
+
+
+def test_the_newest_months_are_held_out_until_they_suffice(rows: Sample) -> None:
+    some = dataclasses.replace(rows, features=rows.features[:720], labels=rows.labels[:720])
+    found = breakdown.out_of_time(lambda: quick(rows), dated(some, 8), seed=0)
+    # 720 customers in eight months: two months have 180 of them, three have 270.
+    assert {tuple(item.scope.items()) for item in found} == {
+        (("split", "out-of-time"), ("from", "2026-06"))
+    }
+    auc = found[0]
+    assert auc.n == 270
+    assert auc.value is not None
+    assert auc.value > 0.6
+
+
+def test_the_held_out_months_are_not_learned_from(rows: Sample) -> None:
+    late = dated(rows, 3)
+    newest = late.vintage == late.vintage.max()
+    turned = dataclasses.replace(late, labels=np.where(newest, 1 - late.labels, late.labels))
+    before, after = (
+        breakdown.out_of_time(lambda: quick(rows), item, seed=0)[0].value for item in (late, turned)
+    )
+    assert after == pytest.approx(1 - before)
+
+
+@pytest.mark.parametrize("months", [1, 200])
+def test_too_few_vintages_cannot_tell(rows: Sample, months: int) -> None:
+    few = dataclasses.replace(
+        dated(rows, months),
+        features=rows.features[:300],
+        labels=rows.labels[:300],
+        vintage=dated(rows, months).vintage[:300],
+    )
+    (found,) = breakdown.out_of_time(lambda: quick(rows), few, seed=0)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "both sides of a split" in found.reason
+
+
+def test_a_table_without_vintages_has_no_out_of_time_split(rows: Sample) -> None:
+    assert breakdown.out_of_time(lambda: quick(rows), rows, seed=0) == ()
+
+
+def test_a_small_segment_cannot_tell_and_a_large_one_is_measured() -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(400) < 0.3).astype(np.int64)
+    result = OutOfFold(
+        labels=labels, probability=np.clip(rng.random(400), 0.01, 0.99), fold=np.zeros(400, int)
+    )
+    segment = np.where(np.arange(400) < 30, "small", "large")
+    found = breakdown.by_segment(result, segment, seed=0)
+    small = [item for item in found if item.scope == {"segment": "small"}]
+    assert [item.outcome for item in small] == [Outcome.INCONCLUSIVE]
+    assert small[0].n == 30
+    assert len(found) - 1 == len([item for item in found if item.scope == {"segment": "large"}])

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from governance.settings import HOME_VARIABLE
+from limits.features import FeatureSpec
+from limits.policy import LimitPolicy
+from training import document, lineage, traceability
+from training.__main__ import app
+from training.document import Facts
+from training.traceability import Standing
+from training.wording import NOT_EVIDENCED, WORDS, Language
+
+FILES = {
+    f"{name}.{language}.md"
+    for name in ("model_card", "technical_file")
+    for language in ("en", "zh")
+}
+
+
+@pytest.fixture(scope="module")
+def facts(world: Any) -> Facts:
+    folder = world.made.version.folder / "artifacts"
+    return Facts(
+        spec=FeatureSpec.load(folder / "features.toml"),
+        policy=LimitPolicy.load(folder / "limit_policy.toml"),
+        metadata=json.loads((folder / "limitline.json").read_bytes()),
+    )
+
+
+@pytest.fixture(scope="module")
+def written(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = document.write(tmp_path_factory.mktemp("documents"), facts)
+    return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+
+
+def test_the_run_and_the_verb_write_the_same_documents(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(world.home.home))
+    version = str(world.made.version.version)
+    ran = CliRunner().invoke(
+        app, ["document", "--version", version, "--output", str(tmp_path), "--json"]
+    )
+    assert ran.exit_code == 0, ran.output
+    assert set(json.loads(ran.stdout)["files"]) == FILES
+    for name in FILES:
+        logged = list(world.home.mlflow_artifacts.glob(f"{world.made.version.run_id}/**/{name}"))
+        assert len(logged) == 1, name
+        assert logged[0].read_bytes() == (tmp_path / name).read_bytes()
+
+
+def test_every_number_of_a_document_stands_in_the_facts(
+    written: dict[str, str], facts: Facts
+) -> None:
+    known = " ".join(
+        [json.dumps(facts.metadata), facts.spec.model_dump_json(), facts.policy.model_dump_json()]
+    )
+    told = {f"{float(number):.4f}" for number in re.findall(r"-?\d+\.\d+", known)}
+    told |= {f"{int(number):.4f}" for number in re.findall(r"-?\d+", known)}
+    # Shares of the policy are kept in basis points.
+    told |= {f"{int(number) / 10_000:.4f}" for number in re.findall(r"\d+", known)}
+    for name, text in written.items():
+        for number in re.findall(r"(?<![\w#.])-?\d+\.\d{4}(?!\w)", text):
+            assert f"{float(number):.4f}" in told, f"{name}: {number}"
+        for number in re.findall(r"\| (\d{2,}) \|", text):
+            assert number in known, f"{name}: {number}"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_document_claims_no_law_and_lists_what_is_not_evidenced(
+    written: dict[str, str], name: str
+) -> None:
+    text = written[name]
+    assert "complian" not in text.lower()
+    assert "合规" not in text
+    language = Language(name.split(".")[1])
+    assert WORDS["origin"][language] in text
+    for line in NOT_EVIDENCED:
+        assert line[language] in text
+
+
+def test_features_are_told_with_direction_and_reason(written: dict[str, str]) -> None:
+    card = written["model_card.en.md"]
+    assert "| arrears | may only raise the risk | delinquency | late | Months late. |" in card
+    assert "| turnover | 只能降低风险 | income | turnover |" in written["model_card.zh.md"]
+
+
+def test_every_item_of_the_list_has_an_answer_or_a_reason(facts: Facts) -> None:
+    for item in traceability.ITEMS:
+        if item.standing is Standing.SIGNED:
+            assert item.names
+            for name in item.names:
+                assert name in facts.metadata, name
+        else:
+            assert item.remark
+            assert item.answer({}).startswith(item.standing)
+
+
+def test_what_is_shown_and_not_signed_is_a_tag_of_the_run(world: Any) -> None:
+    from registry.catalogue import Catalogue
+
+    tags = Catalogue.open(world.home)._client.get_run(world.made.version.run_id).data.tags
+    shown = [item for item in traceability.ITEMS if item.standing is Standing.SHOWN]
+    for name in (name for item in shown for name in item.names):
+        assert tags[name], name
+        assert name not in world.made.lineage
+    assert set(lineage.hardware()) <= set(tags)
+
+
+def test_a_declared_text_cannot_break_the_form(facts: Facts, tmp_path: Path) -> None:
+    first, *others = facts.spec.features
+    odd = first.model_copy(update={"why": "a | b\n# <script>"})
+    spec = facts.spec.model_copy(update={"features": (odd, *others)})
+    folder = document.write(
+        tmp_path, Facts(spec=spec, policy=facts.policy, metadata=facts.metadata)
+    )
+    text = (folder / "model_card.en.md").read_text(encoding="utf-8")
+    assert "a \\| b # &lt;script> |" in text

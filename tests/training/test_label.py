@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.errors import ContractError, UsageError
+from training import label
+from training.label import LabelRule, Unknown, find_known
+
+JANUARY, FEBRUARY = date(2026, 1, 15), date(2026, 2, 15)
+
+
+def rows(failed: list[int | None], seen: list[date | None], month: list[date]) -> pa.Table:
+    return pa.table(
+        {
+            "failed": pa.array(failed, pa.int64()),
+            "seen": pa.array(seen, pa.date32()),
+            "month": pa.array(month, pa.date32()),
+        }
+    )
+
+
+def test_each_row_is_known_or_has_one_reason_why_not() -> None:
+    table = rows(
+        [None, 1, 0, 1, 0],
+        [None, None, date(2026, 5, 2), date(2026, 3, 1), date(2026, 4, 16)],
+        [JANUARY, JANUARY, JANUARY, FEBRUARY, JANUARY],
+    )
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 5, 1), vintage="month")
+    known, unknown = find_known(table, "failed", rule, horizon_months=3)
+    # The fourth row is a default that was known early; its window ran until 15 May.
+    assert known.tolist() == [False, False, False, False, True]
+    assert unknown == Unknown(missing=1, undated=1, later=1, immature=1)
+
+
+def test_a_default_that_is_known_early_waits_for_its_window() -> None:
+    # Learning from a running window would learn from its defaults alone.
+    table = rows([1, 0], [date(2026, 1, 20), None], [JANUARY, JANUARY])
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 2, 1), vintage="month")
+    known, unknown = find_known(table, "failed", rule, horizon_months=12)
+    assert not known.any()
+    assert unknown.immature == 1
+
+
+def test_without_a_rule_every_outcome_that_is_there_is_known() -> None:
+    table = rows([1, None, 0], [None] * 3, [JANUARY] * 3)
+    known, unknown = find_known(table, "failed", LabelRule(), horizon_months=3)
+    assert known.tolist() == [True, False, True]
+    assert unknown.describe() == "1 rows are not learned from: 1 without an outcome."
+
+
+@given(
+    seen=st.lists(st.dates(date(2026, 1, 1), date(2026, 12, 31)) | st.none(), min_size=1),
+    days=st.tuples(*[st.dates(date(2026, 1, 1), date(2026, 12, 31))] * 2),
+)
+def test_a_later_cutoff_never_knows_less(seen: list[date | None], days: tuple[date, date]) -> None:
+    table = rows([0] * len(seen), seen, [date(2025, 12, 1)] * len(seen))
+    earlier, later = (
+        find_known(table, "failed", LabelRule(observed_at="seen", cutoff=day), horizon_months=1)[0]
+        for day in sorted(days)
+    )
+    assert (earlier <= later).all()
+
+
+@given(
+    day=st.dates(date(2000, 1, 1), date(2050, 12, 31)),
+    months=st.integers(min_value=1, max_value=36),
+)
+def test_a_window_ends_in_its_month_and_not_beyond(day: date, months: int) -> None:
+    start = np.array([day], dtype="datetime64[D]")
+    end = label.window_end(start, months)
+    assert (end.astype("datetime64[M]") - start.astype("datetime64[M]"))[0] == months
+    assert end[0].astype(object).day <= day.day
+
+
+def test_an_outcome_before_its_row_is_refused() -> None:
+    table = rows([1], [date(2026, 1, 1)], [JANUARY])
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 5, 1), vintage="month")
+    with pytest.raises(ContractError, match="its own future"):
+        find_known(table, "failed", rule, horizon_months=3)
+
+
+def test_days_are_days_and_every_vintage_is_there() -> None:
+    table = rows([1, 0], [JANUARY, None], [JANUARY, FEBRUARY])
+    assert np.isnat(label.days(table, "seen", may_be_null=True)).tolist() == [False, True]
+    with pytest.raises(ContractError, match="empty in 1 rows"):
+        label.days(table, "seen", may_be_null=False)
+    with pytest.raises(ContractError, match="must be of days"):
+        label.days(table, "failed", may_be_null=True)
+
+
+def test_a_cutoff_and_a_day_column_belong_together() -> None:
+    with pytest.raises(UsageError, match="--cutoff"):
+        LabelRule(observed_at="seen")
+    with pytest.raises(UsageError, match="--observed-at or --vintage"):
+        LabelRule(cutoff=JANUARY)

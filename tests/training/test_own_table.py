@@ -1,0 +1,412 @@
+"""A made-up table of a lender nobody knows, from its CSV file to a candidate, by command alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pytest
+from typer.testing import CliRunner, Result
+
+from limits import policy as policies
+from privacy.__main__ import app as privacy
+from registry.__main__ import app as registry
+from training.__main__ import app as training
+
+ROWS = 3_000
+MONTHS = np.array(["2025-01", "2025-02", "2025-03", "2025-04"], dtype="datetime64[M]")
+
+CONTRACT = """
+schema = "column-contract/1"
+id = "tea-houses"
+version = "1"
+title = "Simulated credit lines of tea houses"
+source = "simulated"
+"""
+
+COLUMNS: dict[str, tuple[str, str, str, str]] = {
+    "house": ("string", "subject_id", "pseudonymize", ""),
+    "mobile": ("string", "identity", "vault", ""),
+    "sex": ("string", "protected_attribute", "audit", ""),
+    "month": ("date32", "time", "keep", ""),
+    "region": ("string", "feature", "keep", ""),
+    "line": ("int64", "feature", "keep", ""),
+    "owed": ("int64", "feature", "keep", ""),
+    "late": ("int64", "feature", "keep", "may_be_null = true"),
+    "sales": ("float64", "feature", "keep", "may_be_null = true"),
+    "failed": ("int64", "label", "keep", "may_be_null = true"),
+    "known_on": ("date32", "time", "keep", "may_be_null = true"),
+}
+
+SPEC = """
+schema = "feature-spec/1"
+id = "tea-houses"
+version = "1"
+title = "Simulated tea houses"
+horizon_months = 3
+currency = "CNY"
+current_limit_column = "line"
+
+[[features]]
+name = "months_late"
+sql = "late"
+sources = ["late"]
+sign = 1
+reason_group = "delinquency"
+why = "Months late."
+
+[[features]]
+name = "load"
+sql = "owed * 1.0 / line"
+sources = ["owed", "line"]
+sign = 1
+reason_group = "utilization"
+why = "Owed against the line."
+
+[[features]]
+name = "sales"
+sql = "sales"
+sources = ["sales"]
+sign = -1
+reason_group = "income"
+why = "Sales of the month."
+
+[[features]]
+name = "is_north"
+sql = "CASE WHEN region = 'north' THEN 1 WHEN region = 'south' THEN 0 END"
+sources = ["region"]
+sign = 0
+reason_group = "region"
+why = "Simulated."
+
+[inputs]
+current_limit_minor = "line * 100"
+balance_minor = "owed * 100"
+utilization = "owed * 1.0 / line"
+months_delinquent = "late"
+months_since_raise = "NULL"
+months_since_cut = "NULL"
+segment = "'consumer'"
+"""
+
+
+def houses(n: int = ROWS, seed: int = 3) -> pa.Table:
+    """Simulated tea houses; the outcome of the newest month is not known by the end of June."""
+    rng = np.random.default_rng(seed)
+    month = MONTHS[rng.integers(0, 4, n)]
+    late, sales = rng.poisson(0.4, n), rng.gamma(2.0, 0.5, n)
+    line = rng.integers(5_000, 50_000, n)
+    owed = (rng.beta(2, 3, n) * line).astype(np.int64)
+    odds = -1.6 + 0.9 * late + 2.0 * owed / line - 0.8 * sales
+    failed = (rng.random(n) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    refused = rng.random(n) < 0.05
+    known_on = (month + 3).astype("datetime64[D]") + 5
+    return pa.table(
+        {
+            "house": [f"house {number}" for number in range(n)],
+            "mobile": [f"1{number:010d}" for number in range(n)],
+            "sex": np.where(rng.random(n) < 0.5, "F", "M"),
+            "month": pa.array(month.astype("datetime64[D]"), pa.date32()),
+            "region": np.where(rng.random(n) < 0.5, "north", "south"),
+            "line": line,
+            "owed": owed,
+            "late": pa.array(late, pa.int64()),
+            "sales": sales,
+            "failed": pa.array(failed, pa.int64(), mask=refused),
+            "known_on": pa.array(known_on, pa.date32(), mask=refused),
+        }
+    )
+
+
+def contract_text(columns: dict[str, tuple[str, str, str, str]]) -> str:
+    text = CONTRACT
+    for name, (kind, role, action, more) in columns.items():
+        text += f'\n[[columns]]\nname = "{name}"\ntype = "{kind}"\nsensitivity = "C2"\n'
+        text += f'role = "{role}"\naction = "{action}"\nwhy = "Simulated."\n{more}\n'
+        if action == "keep":
+            text += 'purposes = ["training", "decision"]\n'
+        if action == "audit":
+            text += 'codes = { F = "female", M = "male" }\nreference_group = "female"\n'
+    return text
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A folder with the four files of a user and a home beside it."""
+
+    place: Path
+
+    def write(
+        self, table: pa.Table, spec: str = SPEC, **columns: tuple[str, str, str, str]
+    ) -> None:
+        declared = {name: COLUMNS.get(name) or columns[name] for name in table.column_names}
+        declared |= columns
+        (self.place / "contract.toml").write_text(contract_text(declared), encoding="utf-8")
+        (self.place / "features.toml").write_text(spec, encoding="utf-8")
+        policy = policies.packaged("uci_demo").replace('currency = "TWD"', 'currency = "CNY"')
+        (self.place / "policy.toml").write_text(policy, encoding="utf-8")
+        pa_csv.write_csv(table, self.place / "houses.csv")
+
+    def protect(self) -> Result:
+        given = ["--contract", f"{self.place}/contract.toml", "--input", f"{self.place}/houses.csv"]
+        return CliRunner().invoke(privacy, ["protect", *given, "--purpose", "training", "--json"])
+
+    def train(self, *arguments: str) -> Result:
+        declared = [
+            "--spec",
+            f"{self.place}/features.toml",
+            "--policy",
+            f"{self.place}/policy.toml",
+        ]
+        given = ["train", "--contract", "tea-houses", *declared, *arguments]
+        return CliRunner().invoke(training, given)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "home"))
+    for app in (privacy, registry):
+        assert CliRunner().invoke(app, ["init"]).exit_code == 0
+    return Desk(tmp_path)
+
+
+def said(ran: Result) -> str:
+    return " ".join(ran.stderr.split())
+
+
+def test_a_table_of_ones_own_goes_from_csv_to_a_candidate(desk: Desk) -> None:
+    desk.write(houses())
+    protected = desk.protect()
+    assert protected.exit_code == 0, protected.output
+    ran = desk.train(
+        *("--observed-at", "known_on", "--cutoff", "2025-06-30", "--vintage", "month"),
+        *("--segment", "region", "--json"),
+    )
+    assert ran.exit_code == 0, ran.output
+    made = json.loads(ran.stdout)
+    lineage = made["lineage"]
+    assert lineage["data_contract"] == "tea-houses"
+    assert lineage["horizon_months"] == "3"
+    assert lineage["label_cutoff"] == "2025-06-30"
+    # Every open row is either learned from or counted under the reason why not.
+    reasons = ("labels_missing", "labels_undated", "labels_after_cutoff", "labels_immature")
+    left_out = sum(int(lineage[name]) for name in reasons)
+    assert int(lineage["data_rows"]) + left_out == int(lineage["data_rows_read"])
+    assert int(lineage["labels_missing"]) > 50
+    assert int(lineage["labels_after_cutoff"]) > 400  # The newest month, known on 6 July or later.
+    assert any("known only after the cutoff" in text for text in made["caveats"])
+    scopes = [found["scope"] for found in made["measurements"]]
+    assert {"segment": "north"} in scopes
+    assert {"split": "out-of-time", "from": "2025-03"} in scopes
+    assert "uci" not in ran.stdout.lower().replace("uci-demo", "")
+
+
+def test_the_command_works_in_a_process_of_its_own(desk: Desk) -> None:
+    spoiled = houses(400)
+    desk.write(spoiled.set_column(9, "failed", pa.array([1] * 400, pa.int64())))
+    assert desk.protect().exit_code == 0
+    declared = ["--spec", f"{desk.place}/features.toml", "--policy", f"{desk.place}/policy.toml"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "training", "train", "--contract", "tea-houses", *declared],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 10, ran.stderr
+    assert "is 1 for every customer" in " ".join(ran.stderr.split())
+    assert "Traceback" not in ran.stderr
+
+
+Spoil = Callable[[pa.Table], pa.Table]
+
+
+def changed(name: str, make: Callable[[pa.Table], pa.Array]) -> Spoil:
+    def spoil(table: pa.Table) -> pa.Table:
+        return table.set_column(table.column_names.index(name), name, make(table))
+
+    return spoil
+
+
+def holes(table: pa.Table, name: str) -> pa.Array:
+    """Every twentieth value of a column is missing."""
+    mask = pa.array(np.arange(table.num_rows) % 20 == 0)
+    return pc.if_else(mask, pa.scalar(None, table[name].type), table[name])
+
+
+def sometimes(table: pa.Table, name: str, value: int) -> pa.Array:
+    mask = pa.array(np.arange(table.num_rows) % 30 == 0)
+    return pc.if_else(mask, value, table[name])
+
+
+def holes_everywhere(table: pa.Table) -> pa.Table:
+    for name in ("late", "sales"):
+        table = changed(name, lambda rows, name=name: holes(rows, name))(table)
+    return table
+
+
+def leaking(table: pa.Table) -> pa.Array:
+    noise = np.random.default_rng(0).normal(0, 0.05, table.num_rows)
+    return pa.array(pc.fill_null(table["failed"], 0).to_numpy() * -1.0 + noise)
+
+
+def constant_sales(table: pa.Table) -> pa.Array:
+    return pa.array([1.5] * table.num_rows)
+
+
+def nobody_failed(table: pa.Table) -> pa.Array:
+    return pa.array([0] * table.num_rows, pa.int64())
+
+
+def unseen_region(table: pa.Table) -> pa.Array:
+    return pa.array(["north", "west"] * (table.num_rows // 2))
+
+
+REFUSED: dict[str, tuple[Spoil, list[str], str]] = {
+    "one class only": (changed("failed", nobody_failed), [], "is 0 for every customer"),
+    "twenty rows": (lambda table: table.slice(0, 20), [], "at least 200 are needed"),
+    "a constant column": (
+        changed("sales", constant_sales),
+        [],
+        "sales has the same value for every customer",
+    ),
+    "special codes": (
+        changed("late", lambda table: sometimes(table, "late", 98)),
+        [],
+        "late holds conventional special codes",
+    ),
+    "a leak": (changed("sales", leaking), [], "sales alone separates the outcomes"),
+    "5 % missing in everything": (holes_everywhere, [], "months_late is missing or not finite"),
+    "an unseen category": (changed("region", unseen_region), [], "is_north is missing"),
+    "all labels in the future": (
+        lambda table: table,
+        ["--observed-at", "known_on", "--cutoff", "2025-03-31"],
+        "known only after the cutoff",
+    ),
+    "an outcome before its row": (
+        changed("month", lambda table: pa.array([date(2026, 1, 1)] * table.num_rows)),
+        ["--observed-at", "known_on", "--cutoff", "2026-07-31", "--vintage", "month"],
+        "holds its own future",
+    ),
+    "a day column that is none": (
+        lambda table: table,
+        ["--vintage", "owed"],
+        "owed is int64; it must be of days",
+    ),
+    "a segment of one": (lambda table: table, ["--segment", "owed"], "at most 20 are broken down"),
+    "an unknown segment": (lambda table: table, ["--segment", "nowhere"], "no segment column"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_bad_input_is_a_contract_error_that_names_the_column(desk: Desk, what: str) -> None:
+    spoil, arguments, message = REFUSED[what]
+    desk.write(spoil(houses(600)))
+    assert desk.protect().exit_code == 0
+    ran = desk.train(*arguments)
+    assert ran.exit_code == 10, ran.output
+    assert message in said(ran)
+    assert ran.stdout == ""
+    assert not (desk.place / "home" / "mlflow.db").exists()
+
+
+def test_infinite_values_do_not_pass_the_gate(desk: Desk) -> None:
+    infinite = changed(
+        "sales", lambda table: pc.if_else(table_starts(table), np.inf, table["sales"])
+    )
+    desk.write(infinite(houses(600)))
+    ran = desk.protect()
+    assert ran.exit_code == 10
+    assert "sales holds infinite values" in said(ran)
+
+
+def table_starts(table: pa.Table) -> pa.Array:
+    return pa.array(np.arange(table.num_rows) < 5)
+
+
+def test_a_protected_attribute_is_no_feature_whatever_the_contract_calls_it(desk: Desk) -> None:
+    wants_sex = SPEC.replace('"CASE WHEN region =', "\"CASE WHEN sex = 'F' THEN 1 WHEN region =")
+    wants_sex = wants_sex.replace('sources = ["region"]', 'sources = ["region", "sex"]')
+    assert wants_sex != SPEC
+    # Declared as what it is, it is in the audit vault; declared as a feature, its name is refused.
+    for role in ("protected_attribute", "feature"):
+        action = "audit" if role == "protected_attribute" else "keep"
+        desk.write(houses(600), wants_sex, sex=("string", role, action, ""))
+        assert desk.protect().exit_code == 0
+        ran = desk.train()
+        assert ran.exit_code == 10
+        assert "sex, which is named like a protected attribute" in said(ran)
+
+
+def test_a_contract_that_keeps_a_protected_attribute_is_refused(desk: Desk) -> None:
+    desk.write(houses(300), sex=("string", "protected_attribute", "keep", ""))
+    ran = desk.protect()
+    assert ran.exit_code == 10
+    assert "protected_attribute may not be handled by keep" in said(ran)
+
+
+def test_an_allowed_suspicion_is_in_the_lineage_with_its_reason(desk: Desk) -> None:
+    spoil, _, _ = REFUSED["special codes"]
+    desk.write(changed("sales", leaking)(spoil(houses(600))))
+    assert desk.protect().exit_code == 0
+    allowed = ("--allow", "special-code:late=98 months did happen")
+    assert "sales alone separates" in said(desk.train(*allowed))
+    ran = desk.train(*allowed, "--allow", "leak:sales=known before the decision", "--json")
+    assert ran.exit_code == 0, ran.output
+    kept = json.loads(json.loads(ran.stdout)["lineage"]["allowances"])
+    assert [(found["kind"], found["name"]) for found in kept] == [
+        ("leak", "sales"),
+        ("special-code", "late"),
+    ]
+    assert kept[0]["reason"] == "known before the decision"
+
+
+def test_special_codes_that_the_spec_maps_and_filled_gaps_are_learned_from(desk: Desk) -> None:
+    spoil, _, _ = REFUSED["special codes"]
+    mapped = SPEC.replace(
+        'sql = "late"', 'sql = "CASE WHEN late = 98 THEN 0 ELSE coalesce(late, 0) END"'
+    )
+    mapped = mapped.replace('sql = "sales"', 'sql = "coalesce(sales, 1.0)"')
+    desk.write(holes_everywhere(spoil(houses(600))), mapped)
+    assert desk.protect().exit_code == 0
+    ran = desk.train("--vintage", "month")
+    assert ran.exit_code == 0, ran.output
+    # Six hundred rows do not leave 200 customers on both sides with twenty of either outcome.
+    assert "Version 1" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--observed-at", "known_on"], "--observed-at needs --cutoff"),
+        (["--cutoff", "2025-07-31"], "--cutoff needs --observed-at or --vintage"),
+        (["--vintage", "month", "--cutoff", "July"], "YYYY-MM-DD"),
+        (["--allow", "leak"], "KIND:NAME=REASON"),
+        (["--allow", "leak:nothing=because"], "names nothing that the feature spec"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_a_usage_error(
+    desk: Desk, arguments: list[str], says: str
+) -> None:
+    desk.write(houses(300))
+    assert desk.protect().exit_code == 0
+    ran = desk.train(*arguments)
+    assert ran.exit_code == 2
+    assert says in said(ran)
+
+
+def test_a_policy_of_another_currency_is_refused(desk: Desk) -> None:
+    desk.write(houses(300))
+    assert desk.protect().exit_code == 0
+    (desk.place / "policy.toml").write_text(policies.packaged("uci_demo"), encoding="utf-8")
+    ran = desk.train()
+    assert ran.exit_code == 10
+    assert "counts in CNY, the policy uci-demo in TWD" in said(ran)

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from governance.errors import ContractError, UsageError
+from limits.features import FeatureSpec
+from training import suspicion
+from training.suspicion import Allowance, Kind
+
+
+@pytest.fixture
+def spec(shop_spec: str) -> FeatureSpec:
+    return FeatureSpec.parse(shop_spec)
+
+
+@pytest.mark.parametrize(
+    ("values", "codes"),
+    [
+        ([0, 1, 2, 98], (98,)),
+        ([0, 1, 13, 96, 98], (96, 98)),
+        ([0, 4, 9999], (9999,)),
+        ([0, 12, -9], ()),
+        ([0, 4, -9], (-9,)),
+        ([-1, 4, -9], ()),
+        ([-2, -1, 0, 8], ()),
+        (list(range(120)), ()),
+        ([0, 98.5], ()),
+        ([98, 99], ()),
+        ([], ()),
+    ],
+)
+def test_a_code_is_suspected_only_far_from_everything_else(
+    values: list[float], codes: tuple[int, ...]
+) -> None:
+    column = pa.chunked_array([pa.array(values, pa.float64())])
+    assert suspicion.special_codes(column) == codes
+
+
+def test_the_real_data_raise_no_suspicion_of_special_codes(
+    uci: pa.Table, uci_spec: FeatureSpec
+) -> None:
+    suspicion.refuse_special_codes(uci_spec, uci, ())
+
+
+def test_text_holds_no_special_codes() -> None:
+    assert suspicion.special_codes(pa.chunked_array([["98", "1"]])) == ()
+
+
+def test_an_expression_mentions_a_code_and_not_a_number_that_contains_it(shop_spec: str) -> None:
+    rows = pa.table({"late": [0, 98], "owed": [1.0, 2.0], "first_line": [2.0, 3.0]})
+    rows = rows.append_column("turnover", pa.array([0.5, 0.7]))
+    for sql, is_refused in (("late", True), ("late + 1980", True), ("nullif(late, 98)", False)):
+        spec = FeatureSpec.parse(shop_spec.replace('sql = "late"', f'sql = "{sql}"'))
+        if is_refused:
+            with pytest.raises(ContractError, match="The column late holds conventional"):
+                suspicion.refuse_special_codes(spec, rows, ())
+        else:
+            suspicion.refuse_special_codes(spec, rows, ())
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_feature_that_tells_the_outcome_alone_is_a_leak_in_either_direction(
+    spec: FeatureSpec, sign: int
+) -> None:
+    rng = np.random.default_rng(0)
+    labels = (rng.random(500) < 0.3).astype(np.int64)
+    features = rng.normal(size=(500, 3))
+    suspicion.refuse_leaks(spec, features, labels, ())
+    features[:, 1] = sign * labels + rng.normal(0, 0.1, 500)
+    with pytest.raises(ContractError, match="load alone separates"):
+        suspicion.refuse_leaks(spec, features, labels, ())
+    allowed = Allowance(kind=Kind.LEAK, name="load", reason="It was known before.")
+    suspicion.refuse_leaks(spec, features, labels, (allowed,))
+    elsewhere = Allowance(kind=Kind.CONSTANT, name="load", reason="Another matter.")
+    with pytest.raises(ContractError):
+        suspicion.refuse_leaks(spec, features, labels, (elsewhere,))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_refused"),
+    [
+        *(("sex", True), ("customer_gender", True), ("age", True), ("age_band", True)),
+        *(("client_age", True), ("marital_status", True)),
+        *(("account_age", False), ("mortgage", False), ("usage", False), ("sexton_fee", False)),
+    ],
+)
+def test_a_name_of_a_protected_attribute_is_refused(
+    shop_spec: str, name: str, is_refused: bool
+) -> None:
+    text = shop_spec.replace('"turnover"', f'"{name}"')
+    spec = FeatureSpec.parse(text)
+    if not is_refused:
+        suspicion.refuse_protected_names(spec, ())
+        return
+    with pytest.raises(ContractError, match=f"uses {name}, which is named like"):
+        suspicion.refuse_protected_names(spec, ())
+    allowed = Allowance.parse(f"protected-name:{name}=the age of the shop, not of a person")
+    suspicion.refuse_protected_names(spec, (allowed,))
+
+
+@pytest.mark.parametrize("text", ["", "leak", "leak:", "leak:x", "leak:x=", "lark:x=y", ":x=y"])
+def test_an_allowance_without_kind_name_and_reason_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="KIND:NAME=REASON"):
+        Allowance.parse(text)
+
+
+def test_the_order_of_allowances_makes_no_other_candidate() -> None:
+    first, second = Allowance.parse("leak:a=b"), Allowance.parse("constant:c=d=e")
+    assert suspicion.as_lineage((first, second)) == suspicion.as_lineage((second, first))
+    assert second.reason == "d=e"

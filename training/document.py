@@ -1,0 +1,226 @@
+"""Documents: model card and technical file, written from the facts of a candidate and nothing else.
+
+The technical file follows the nine points of Annex IV of Regulation (EU) 2024/1689. Both exist in
+English and Chinese; every number in them stands in the signed model folder. What a lender declared
+(features, reasons, policy) is repeated in the language it was declared in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from governance import durable
+from limits.features import FeatureSpec
+from limits.policy import BASIS_POINTS, LimitPolicy
+from training.traceability import ITEMS
+from training.wording import (
+    ANNEX,
+    ELSEWHERE,
+    LIMITS_OF_USE,
+    NOT_EVIDENCED,
+    UNSTATED,
+    WORDS,
+    Language,
+)
+
+FOLDER = "documents"
+
+Lines = Iterator[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the documents are written from.
+
+    Parameters
+    ----------
+    metadata : mapping
+        What ``limitline.json`` in the model folder says: lineage, evaluation, calibration.
+    """
+
+    spec: FeatureSpec
+    policy: LimitPolicy
+    metadata: Mapping[str, Any]
+
+    def text(self, name: str) -> str:
+        """Return one fact as text."""
+        return str(self.metadata.get(name, "not recorded"))
+
+
+def write(folder: Path, facts: Facts) -> Path:
+    """Write the four documents into `folder` and return it; the same facts give the same bytes."""
+    durable.make_folder(folder)
+    for name, make in _DOCUMENTS.items():
+        for language in Language:
+            text = "\n".join(make(facts, language)) + "\n"
+            durable.write_bytes(folder / f"{name}.{language}.md", text.encode())
+    return folder
+
+
+def model_card(facts: Facts, language: Language) -> Lines:
+    """Yield the model card."""
+    yield from _title("model_card", facts, language)
+    for heading, part in (
+        ("use", _use),
+        ("limits_of_use", _limits),
+        ("data", _data),
+        ("features", _features),
+        ("policy", _policy),
+        ("evaluation", _evaluation),
+        ("breakdown", _breakdown),
+        ("missing", _missing),
+        ("digests", _digests),
+    ):
+        yield from ("", f"## {WORDS[heading][language]}", "")
+        yield from part(facts, language)
+
+
+def technical_file(facts: Facts, language: Language) -> Lines:
+    """Yield the technical file, point by point of Annex IV, with the traceability list."""
+    parts: Mapping[str, tuple[Callable[[Facts, Language], Lines], ...]] = {
+        "use": (_use, _digests),
+        "development": (_data, _features, _recipe),
+        "control": (_limits, _policy, _missing),
+        "metrics": (_evaluation, _breakdown),
+    }
+    fixed = {"elsewhere": ELSEWHERE, "unstated": UNSTATED}
+    yield from _title("technical_file", facts, language)
+    for heading, content in ANNEX:
+        yield from ("", f"## {heading[language]}")
+        if content in fixed:
+            yield from ("", fixed[content][language])
+        for part in parts.get(content, ()):
+            yield ""
+            yield from part(facts, language)
+    yield from ("", f"## {WORDS['traceability'][language]}", "")
+    yield from _table(WORDS["trace_head"][language], _traces(facts, language))
+
+
+_DOCUMENTS: Mapping[str, Callable[[Facts, Language], Lines]] = {
+    "model_card": model_card,
+    "technical_file": technical_file,
+}
+
+
+def _title(name: str, facts: Facts, language: Language) -> Lines:
+    yield f"# {WORDS[name][language]}: {_cell(facts.spec.title)}, {facts.text('recipe_title')}"
+    yield from ("", WORDS["origin"][language])
+
+
+def _use(facts: Facts, language: Language) -> Lines:
+    yield WORDS["purpose"][language]
+    yield ""
+    yield from _listed(facts, ("horizon_months", "target", "features_id", "policy_id", "recipe"))
+
+
+def _limits(facts: Facts, language: Language) -> Lines:
+    yield from (f"- {line[language]}" for line in LIMITS_OF_USE)
+    if facts.spec.does_read_current_limit:
+        yield f"- {WORDS['reads_limit'][language]}"
+
+
+def _data(facts: Facts, language: Language) -> Lines:
+    del language
+    names = sorted(n for n in facts.metadata if n.startswith(("data_", "labels_", "label_")))
+    yield from _listed(facts, (*names, "vintage", "segment", "allowances"))
+
+
+def _features(facts: Facts, language: Language) -> Lines:
+    direction = {1: "raises", -1: "lowers", 0: "free"}
+    rows = (
+        (f.name, WORDS[direction[f.sign]][language], f.reason_group, ", ".join(f.sources), f.why)
+        for f in facts.spec.features
+    )
+    yield from _table(WORDS["feature_head"][language], rows)
+
+
+def _policy(facts: Facts, language: Language) -> Lines:
+    del language
+    policy = facts.policy
+    edges = ", ".join(f"{edge:g}" for edge in policy.bands.upper)
+    yield f"- {_cell(policy.title)} (`{policy.stamp}`)"
+    yield f"- bands {', '.join(policy.bands.names)}; upper edges {edges}"
+    yield (
+        f"- step: max_raise {policy.step.max_raise / BASIS_POINTS:g}, max_cut "
+        f"{policy.step.max_cut / BASIS_POINTS:g}"
+    )
+    for cap in policy.caps:
+        yield (
+            f"- cap of {cap.segment}: {cap.cap_minor} minor units of {policy.currency} from "
+            f"{cap.effective_from} ({cap.kind}: {_cell(cap.source)})"
+        )
+
+
+def _recipe(facts: Facts, language: Language) -> Lines:
+    del language
+    yield from _listed(facts, ("recipe_title", "recipe_parameters", "seed", "iterations"))
+    yield f"- {_cell(facts.text('calibration'))}"
+
+
+def _evaluation(facts: Facts, language: Language) -> Lines:
+    yield from _measured(facts.metadata["evaluation"], language)
+    yield from ("", _cell(facts.text("calibration")))
+
+
+def _breakdown(facts: Facts, language: Language) -> Lines:
+    found = facts.metadata.get("evaluation_breakdown", [])
+    if not found:
+        yield WORDS["none"][language]
+        return
+    yield from _measured(found, language)
+
+
+def _missing(facts: Facts, language: Language) -> Lines:
+    yield from (f"- {line[language]}" for line in NOT_EVIDENCED)
+    for item in facts.metadata.get("evaluation_breakdown", []):
+        if item["outcome"] == "INCONCLUSIVE":
+            yield f"- {item['measure']} ({_scope(item, language)}): {_cell(item['reason'])}"
+
+
+def _digests(facts: Facts, language: Language) -> Lines:
+    del language
+    names = sorted(name for name in facts.metadata if name.endswith("_digest"))
+    yield from _listed(facts, names)
+
+
+def _traces(facts: Facts, language: Language) -> Iterator[tuple[str, str]]:
+    for item in ITEMS:
+        asked = item.asked if language is Language.EN else item.asked_zh
+        yield asked, item.answer({name: str(value) for name, value in facts.metadata.items()})
+
+
+def _measured(found: Sequence[Mapping[str, Any]], language: Language) -> Lines:
+    rows = []
+    for item in found:
+        value, low, high = (
+            WORDS["undefined"][language] if item[name] is None else f"{float(item[name]):.4f}"
+            for name in ("value", "low", "high")
+        )
+        interval = f"{low} – {high}"
+        scope = _scope(item, language)
+        rows.append((item["measure"], scope, value, interval, str(item["n"]), item["outcome"]))
+    yield from _table(WORDS["measure_head"][language], rows)
+
+
+def _scope(item: Mapping[str, Any], language: Language) -> str:
+    told = ", ".join(f"{name}={value}" for name, value in sorted(item["scope"].items()))
+    return told or WORDS["whole"][language]
+
+
+def _listed(facts: Facts, names: Sequence[str]) -> Lines:
+    yield from (f"- {name}: `{facts.text(name)}`" for name in names)
+
+
+def _table(head: str, rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> Lines:
+    yield head
+    yield "|" + "---|" * (head.count("|") - 1)
+    for row in rows:
+        yield "| " + " | ".join(_cell(value) for value in row) + " |"
+
+
+def _cell(text: str) -> str:
+    """Keep a declared text from ending a cell, a line or the document's form."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

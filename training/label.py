@@ -1,0 +1,218 @@
+"""Labels: which outcomes were known on the day that counts, and why the others are left out.
+
+An outcome that nobody knew yet is not a good outcome. Rows whose label is missing, came later or
+belongs to a window that was still running are excluded from fitting, counted and named; they are
+never read as 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from governance.errors import ContractError, UsageError
+from training.discrimination import Labels
+
+Mask = NDArray[np.bool_]
+Days = NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRule:
+    """Which column is the outcome, and when an outcome counts as known.
+
+    Parameters
+    ----------
+    target : str or None
+        Outcome column of 0 and 1; ``None`` takes the label that the table's contract names.
+    observed_at : str or None
+        Column with the day on which the outcome became known.
+    cutoff : date or None
+        Only what was known on this day is learned from. It has no default: a silent "today" would
+        make tomorrow's candidate another one.
+    vintage : str or None
+        Column with the day that the row describes. With a cutoff, a row counts only if its whole
+        performance window was over: in a running window only defaults are known already.
+
+    Raises
+    ------
+    UsageError
+        If a day column has no cutoff, or a cutoff has no day column.
+    """
+
+    target: str | None = None
+    observed_at: str | None = None
+    cutoff: date | None = None
+    vintage: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.observed_at is not None and self.cutoff is None:
+            raise UsageError(
+                "--observed-at needs --cutoff: the last day whose outcomes may be learned from."
+            )
+        if self.cutoff is not None and self.observed_at is None and self.vintage is None:
+            raise UsageError(
+                "--cutoff needs --observed-at or --vintage; without a day column nobody can tell "
+                "which outcomes were known on that day."
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The day columns that the rule reads."""
+        return tuple(name for name in (self.observed_at, self.vintage) if name is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """How many rows have no known outcome, by the first reason that applies.
+
+    Parameters
+    ----------
+    missing : int
+        The outcome is empty: refused or inactive customers have none.
+    undated : int
+        There is an outcome but not the day on which it became known.
+    later : int
+        The outcome became known after the cutoff.
+    immature : int
+        The performance window was still running on the cutoff.
+    """
+
+    missing: int = 0
+    undated: int = 0
+    later: int = 0
+    immature: int = 0
+
+    @property
+    def total(self) -> int:
+        """All rows without a known outcome."""
+        return self.missing + self.undated + self.later + self.immature
+
+    def as_lineage(self) -> dict[str, str]:
+        """Return the counts under the names that the lineage has for them."""
+        return {
+            "labels_missing": str(self.missing),
+            "labels_undated": str(self.undated),
+            "labels_after_cutoff": str(self.later),
+            "labels_immature": str(self.immature),
+        }
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        parts = {
+            "without an outcome": self.missing,
+            "with an outcome but without its day": self.undated,
+            "known only after the cutoff": self.later,
+            "whose window was still running": self.immature,
+        }
+        said = ", ".join(f"{count} {reason}" for reason, count in parts.items() if count)
+        return f"{self.total} rows are not learned from: {said}." if said else ""
+
+
+def find_known(
+    rows: pa.Table, target: str, rule: LabelRule, *, horizon_months: int
+) -> tuple[Mask, Unknown]:
+    """Tell which rows have a known outcome, ``(n_rows,)``, and count the others by reason.
+
+    Raises
+    ------
+    ContractError
+        If a day column is not of days, a vintage is missing, or an outcome was known before the
+        day that its row describes.
+    """
+    known = rows[target].is_valid().to_numpy()
+    missing = int((~known).sum())
+    undated = later = immature = 0
+    cutoff = None if rule.cutoff is None else np.datetime64(rule.cutoff, "D")
+    vintage = None if rule.vintage is None else days(rows, rule.vintage, may_be_null=False)
+    if rule.observed_at is not None and cutoff is not None:
+        observed = days(rows, rule.observed_at, may_be_null=True)
+        _refuse_early(observed, vintage, rule)
+        known, undated = _narrowed(known, ~np.isnat(observed))
+        known, later = _narrowed(known, np.isnat(observed) | (observed <= cutoff))
+    if vintage is not None and cutoff is not None:
+        known, immature = _narrowed(known, window_end(vintage, horizon_months) <= cutoff)
+    return known, Unknown(missing=missing, undated=undated, later=later, immature=immature)
+
+
+def window_end(vintage: Days, months: int) -> Days:
+    """Return the day on which a window of so many months ends, ``(n_rows,)``.
+
+    Examples
+    --------
+    >>> str(window_end(np.array(["2026-01-31"], dtype="datetime64[D]"), 1)[0])
+    '2026-02-28'
+    """
+    month = vintage.astype("datetime64[M]")
+    day = vintage - month.astype("datetime64[D]")
+    first = (month + months).astype("datetime64[D]")
+    last = (month + months + 1).astype("datetime64[D]") - np.timedelta64(1, "D")
+    end: Days = np.minimum(first + day, last)
+    return end
+
+
+def days(rows: pa.Table, name: str, *, may_be_null: bool) -> Days:
+    """Return a column of days, ``(n_rows,)``; a missing day is not-a-time.
+
+    Raises
+    ------
+    ContractError
+        If the column is not of days, or a day is missing where none may be.
+    """
+    column = rows[name]
+    if not pa.types.is_date32(column.type):
+        raise ContractError(
+            f"The column {name} is {column.type}; it must be of days. Declare it date32 in the "
+            "contract and protect again."
+        )
+    if column.null_count and not may_be_null:
+        raise ContractError(
+            f"The column {name} is empty in {column.null_count} rows; every row needs its day."
+        )
+    numbers = pc.cast(column, pa.int32()).to_numpy()
+    # Arrow hands out days with gaps as floating numbers, whose NaN is no day.
+    found: Days = np.full(len(numbers), np.datetime64("NaT"), dtype="datetime64[D]")
+    present = ~np.isnan(numbers)
+    found[present] = numbers[present].astype(np.int64).astype("datetime64[D]")
+    return found
+
+
+def labels(column: pa.ChunkedArray, name: str) -> Labels:
+    """Return known outcomes as 0 and 1, ``(n_rows,)``.
+
+    Raises
+    ------
+    ContractError
+        If the outcome is not a number, or another one than 0 and 1.
+    """
+    kind = column.type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    if not is_number:
+        raise ContractError(f"The outcome {name} is of type {kind}; it must be 0 and 1.")
+    numbers = pc.cast(column, pa.float64()).to_numpy()
+    if not np.isin(numbers, (0.0, 1.0)).all():
+        raise ContractError(f"The outcome {name} holds other values than 0 and 1.")
+    found: Labels = numbers.astype(np.int64)
+    return found
+
+
+def _narrowed(known: Mask, also: Mask) -> tuple[Mask, int]:
+    """Return what is known under one more condition, and how many rows that took away."""
+    left = known & also
+    return left, int(known.sum() - left.sum())
+
+
+def _refuse_early(observed: Days, vintage: Days | None, rule: LabelRule) -> None:
+    if vintage is None:
+        return
+    early = int((observed < vintage).sum())
+    if early:
+        raise ContractError(
+            f"In {early} rows the outcome was known ({rule.observed_at}) before the day that the "
+            f"row describes ({rule.vintage}); such a row holds its own future. Correct the export."
+        )

@@ -1,0 +1,262 @@
+"""Reproduction: the same table, declarations, recipe and seed must give the same model again.
+
+What is held against what was signed: the canonical digest of the estimator, its predictions on
+made-up rows, the measured evaluation and the lineage. Differences of code and environment are told
+as notes: they explain a difference and are none by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from governance import errors
+from governance.contract import Purpose
+from governance.errors import EnvironmentFault, IntegrityError, LimitlineError, UsageError
+from governance.settings import Settings
+from registry import serialize
+from registry.load import ESTIMATOR_FILE, VerifiedModel, load_verified
+from registry.record import Record
+from training import evaluation, lineage, probe
+
+SURROUNDINGS = frozenset(
+    {
+        *("code_commit", "code_is_dirty", "script", "script_digest"),
+        *("lock_digest", "python", "platform", *lineage.SOFTWARE),
+    }
+)
+"""What of a lineage may differ without the model being another one."""
+
+_ROOT = Path(__file__).resolve().parent.parent
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """What came out of fitting a version again.
+
+    Parameters
+    ----------
+    differences : tuple of str
+        What differs from what was signed; empty means reproduced.
+    notes : tuple of str
+        What differs around it: code, lock, libraries, machine.
+    largest_gap : float
+        Largest difference of two predictions on the probe rows.
+    environment : str
+        ``this`` or ``fresh``.
+    """
+
+    version: int
+    manifest_digest: str
+    estimator_digest: str
+    differences: tuple[str, ...]
+    notes: tuple[str, ...]
+    largest_gap: float
+    environment: str
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differences
+
+    def refuse_difference(self) -> None:
+        """Raise if anything differs.
+
+        Raises
+        ------
+        IntegrityError
+            Naming what differs, and what differs around it.
+        """
+        if self.differences:
+            around = f" Around it: {'; '.join(self.notes)}." if self.notes else ""
+            raise IntegrityError(
+                f"Version {self.version} cannot be reproduced. Different: "
+                f"{'; '.join(self.differences)}.{around} Do not rely on the version until the "
+                "difference is explained."
+            )
+
+
+def reproduce(
+    which: str, *, settings: Settings, table: Path | None = None, lock: Path | None = None
+) -> Reproduction:
+    """Fit a version again in a fresh process and compare.
+
+    Parameters
+    ----------
+    which : str
+        ``champion``, ``latest``, a version number or a run id.
+    table : Path or None
+        Folder of the feature table; ``None`` looks for the pinned one in the home.
+    lock : Path or None
+        A lock file: the process then runs in a new environment made from it.
+
+    Raises
+    ------
+    UsageError
+        If there is no such version.
+    EnvironmentFault
+        If the pinned table is not here, or the environment cannot be made.
+    IntegrityError
+        If the model, the table or the lock is not what was signed.
+    """
+    verified = load_verified(settings, resolve(settings, which))
+    folder = table or pinned_table(settings, verified.lineage)
+    order = {
+        "keyring": str(settings.keyring),
+        "table": str(folder),
+        "features_text": verified.features_text,
+        "policy_text": verified.policy_text,
+        "lineage": dict(verified.lineage),
+    }
+    with tempfile.TemporaryDirectory(prefix="limitline-reproduce-") as place:
+        python = Path(sys.executable)
+        if lock is not None:
+            refuse_other_lock(lock, verified.lineage)
+            python = fresh_python(Path(place) / "environment", lock)
+        made = _refit(Path(place), order, python)
+    return compare(verified, made, environment="fresh" if lock else "this")
+
+
+def compare(verified: VerifiedModel, made: Mapping[str, Any], *, environment: str) -> Reproduction:
+    """Hold what came out of a refit against what was signed."""
+    signed = serialize.canonical_digest(verified.folder / ESTIMATOR_FILE)
+    told = evaluation.predict(verified.estimator, probe.rows(made["ranges"]))
+    gap = float(np.abs(told - np.array(made["predictions"])).max())
+    differences = []
+    if made["estimator_digest"] != signed:
+        differences.append(
+            f"the estimator (signed {signed[:12]}, refitted {made['estimator_digest'][:12]})"
+        )
+    if gap > 0:
+        differences.append(f"the predictions on {len(told)} probe rows (up to {gap:.3g})")
+    if made["evaluation"] != verified.metadata.get("evaluation"):
+        differences.append("the out-of-fold evaluation")
+    other = _other(verified.lineage, made["lineage"])
+    differences += [f"the lineage's {name}" for name in other if name not in SURROUNDINGS]
+    return Reproduction(
+        version=verified.version,
+        manifest_digest=verified.manifest_digest,
+        estimator_digest=made["estimator_digest"],
+        differences=tuple(differences),
+        notes=tuple(f"another {name}" for name in other if name in SURROUNDINGS),
+        largest_gap=gap,
+        environment=environment,
+    )
+
+
+def resolve(settings: Settings, which: str) -> str:
+    """Return `which`, or the version number of the run if it is a run id.
+
+    Raises
+    ------
+    UsageError
+        If no version came from that run.
+    """
+    if not _RUN_ID.fullmatch(which):
+        return which
+    record = Record.load(settings)
+    for version in record.versions():
+        if record.manifest(version).statement.predicate["run_id"] == which:
+            return str(version)
+    raise UsageError(f"No signed version came from the run {which}.")
+
+
+def pinned_table(settings: Settings, said: Mapping[str, str]) -> Path:
+    """Return the folder of the table that a lineage names.
+
+    Raises
+    ------
+    EnvironmentFault
+        If it is not in the home.
+    """
+    name = f"{said['data_contract']}-{Purpose.TRAINING}-{said['data_digest'][:12]}"
+    folder = settings.features / name
+    if not folder.is_dir():
+        raise EnvironmentFault(
+            f"The table {name} that the version was fitted on is not below {settings.features}. "
+            "Restore it, or name its folder with --features."
+        )
+    return folder
+
+
+def refuse_other_lock(lock: Path, said: Mapping[str, str]) -> None:
+    """Refuse a lock that is not the one in the lineage.
+
+    Raises
+    ------
+    EnvironmentFault
+        If there is no such lock.
+    IntegrityError
+        If it is another one.
+    """
+    found = lineage.environment(lock.parent)["lock_digest"]
+    if found == lineage.UNKNOWN:
+        raise EnvironmentFault(f"There is no lock {lock}; a fresh environment is made from it.")
+    if found != said["lock_digest"]:
+        raise IntegrityError(
+            f"The lock at hand has the digest {found[:12]}; the version was fitted with "
+            f"{said['lock_digest'][:12]}. Check out the commit of the version."
+        )
+
+
+def fresh_python(place: Path, lock: Path) -> Path:
+    """Make an environment from `lock` at `place` and return its interpreter.
+
+    Raises
+    ------
+    EnvironmentFault
+        If it cannot be made: no network, no package index, a hash that does not fit.
+    """
+    python = place / "bin" / "python"
+    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    for command in (
+        [sys.executable, "-m", "venv", str(place)],
+        [str(python), *install, "--require-hashes", "-r", str(lock)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            raise EnvironmentFault(f"No fresh environment could be made from {lock.name}: {last}")
+    return python
+
+
+def _refit(place: Path, order: Mapping[str, Any], python: Path) -> dict[str, Any]:
+    asked, result = place / "order.json", place / "result.json"
+    asked.write_text(json.dumps(order), encoding="utf-8")
+    done = subprocess.run(  # noqa: S603  (an interpreter of ours, our own module)
+        [str(python), "-m", "training.refit", str(asked), str(result)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=_ROOT,
+        env={**os.environ, "PYTHONPATH": str(_ROOT), "OMP_WAIT_POLICY": "PASSIVE"},
+    )
+    if done.returncode == 0:
+        made: dict[str, Any] = json.loads(result.read_bytes())
+        return made
+    refused = {kind.exit_code: kind for kind in _error_kinds()}
+    if done.returncode in refused:
+        raise refused[done.returncode](done.stderr.strip().splitlines()[-1])
+    # Whatever an unexpected end printed could hold row values.
+    raise EnvironmentFault(f"The refit ended with code {done.returncode}; it wrote no result.")
+
+
+def _error_kinds() -> list[type[LimitlineError]]:
+    found = [item for item in vars(errors).values() if isinstance(item, type)]
+    return [item for item in found if issubclass(item, LimitlineError) and item.exit_code > 1]
+
+
+def _other(signed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Return the names whose values differ, in either direction."""
+    return sorted(name for name in {*signed, *found} if signed.get(name) != found.get(name))
