@@ -103,9 +103,7 @@ def measure_ks(labels: Labels, scores: Scores, *, seed: int) -> Measurement:
     return Measurement(measure="discrimination.ks", value=value, low=low, high=high, n=n)
 
 
-def basic_interval(
-    value: float, draws: list[float]
-) -> tuple[float, float] | tuple[None, None]:
+def basic_interval(value: float, draws: list[float]) -> tuple[float, float] | tuple[None, None]:
     """Return the basic bootstrap 95 % interval of a statistic that cannot be negative.
 
     Resampling inflates maxima and sums of absolute values; mirroring the draws at the value takes
