@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from governance import canonical
 from governance.contract import ColumnContract, Role
 from governance.declaration import Declaration
 from governance.errors import ContractError
@@ -156,6 +157,20 @@ def make_reference(
     middle = np.sort(good, axis=0)[int(0.45 * n) : int(0.55 * n)].mean(axis=0)
     values = tuple(float(f"{value:.6g}") for value in middle)
     return Reference(names=spec.names, values=values, n=n)
+
+
+def describe(
+    spec: FeatureSpec, features: Matrix, labels: Labels, probability: Scores
+) -> dict[str, Any]:
+    """Return the reference as facts that travel in the model, or why there is none.
+
+    A small sample still makes a candidate; that it cannot explain must be said, not guessed.
+    """
+    try:
+        found = make_reference(spec, features, labels, probability)
+    except ContractError as error:
+        return {"reference": None, "reference_reason": str(error)}
+    return {"reference": canonical.plain(found), "reference_reason": ""}
 
 
 def explain(model: Any, spec: FeatureSpec, reference: Reference, features: Matrix) -> Explanation:

@@ -158,10 +158,40 @@ def test_the_reference_is_of_good_customers_and_of_nobody_in_particular(
     assert Reference.model_validate_json(found.model_dump_json()) == found
 
 
-def test_a_reference_of_a_few_customers_is_refused() -> None:
-    rows = np.zeros((150, 4))
+def test_a_reference_of_a_few_customers_is_refused_and_that_is_said_in_the_facts() -> None:
+    few = np.zeros((150, 4)), np.zeros(150, dtype=np.int64), np.full(150, 0.01)
     with pytest.raises(ContractError, match="150 good customers"):
-        make_reference(SPEC, rows, np.zeros(150, dtype=np.int64), np.full(150, 0.01))
+        make_reference(SPEC, *few)
+    told = explanation.describe(SPEC, *few)
+    assert told["reference"] is None
+    assert "150 good customers" in told["reference_reason"]
+
+
+def test_the_facts_hold_the_very_numbers_that_are_used() -> None:
+    rows = np.random.default_rng(0).gamma(2.0, 1e4 / 3, size=(900, 4))
+    many = rows, np.zeros(900, dtype=np.int64), np.full(900, 0.01)
+    told = explanation.describe(SPEC, *many)
+    assert Reference.model_validate(told["reference"]) == make_reference(SPEC, *many)
+
+
+def test_the_sigmoid_scales_the_exact_terms_too() -> None:
+    late, used, before, course = (
+        points.Steps(name=name, edges=(0.5,), points=(0.0, height))
+        for name, height in zip(SPEC.names, (1.0, 0.5, 0.25, -0.5), strict=True)
+    )
+    table = points.PointsTable(
+        constant=-1.0, slope=2.0, intercept=0.3, features=(late, used, before, course)
+    )
+
+    class Hidden:
+        """The same model behind the face of any other."""
+
+        predict_proba = staticmethod(table.predict_proba)
+
+    rows = np.array([[1.0, 0.9, 0.9, 1.0], [0.0, 0.9, 0.1, 0.0]])
+    exact, asked = (explain(model, SPEC, REFERENCE, rows) for model in (table, Hidden()))
+    assert exact.contributions[0] == pytest.approx([2.0, 1.5, -1.0])
+    assert asked.contributions == pytest.approx(exact.contributions)
 
 
 def test_a_reference_of_other_features_is_refused() -> None:
