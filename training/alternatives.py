@@ -9,7 +9,7 @@ separate; whether one of them is fairer is for monitoring to say.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,10 +24,6 @@ from training.recipes import Recipe
 REFERENCE_LIMIT = "reference_limit"
 
 _BLOCK = "[[features]]"
-
-
-def _say_nothing(name: str) -> None:
-    """Report a finished alternative to nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +140,8 @@ def evaluate_family(
     labels: Labels,
     *,
     seed: int,
-    done: Callable[[str], None] = _say_nothing,
-) -> tuple[Evaluated, ...]:
-    """Evaluate every alternative out-of-fold on the same folds of the same customers.
+) -> Iterator[Evaluated]:
+    """Evaluate every alternative out-of-fold on the same folds of the same customers, one by one.
 
     Parameters
     ----------
@@ -154,29 +149,23 @@ def evaluate_family(
         The first one is what the others are compared with.
     spec : FeatureSpec
         The full spec, whose columns `features` has; alternatives use some of them.
-    done : callable
-        Called with a name after each alternative.
 
     Raises
     ------
     ContractError
         If an alternative needs a feature that the full spec has not.
     """
-    evaluated: list[Evaluated] = []
+    base: OutOfFold | None = None
     for alternative in alternatives:
         columns, signs = _columns(alternative, spec)
         make = partial(alternative.recipe.estimator, signs, seed=seed)
         result = out_of_fold(make, features[:, columns], labels, seed=seed)
-        base = evaluated[0].out_of_fold if evaluated else result
+        base = base or result
         difference = comparison.measure_auc_difference(
             labels, result.probability, base.probability, seed=seed, against=alternatives[0].name
         )
         measured = (*evaluate(result, seed=seed), difference)
-        evaluated.append(
-            Evaluated(alternative=alternative, out_of_fold=result, measurements=measured)
-        )
-        done(alternative.name)
-    return tuple(evaluated)
+        yield Evaluated(alternative=alternative, out_of_fold=result, measurements=measured)
 
 
 def _columns(alternative: Alternative, spec: FeatureSpec) -> tuple[list[int], tuple[int, ...]]:

@@ -95,6 +95,17 @@ def test_the_floor_is_of_allowed_types_and_survives_its_file(tmp_path: Path) -> 
     assert 0.05 < told.mean() < 0.95
 
 
+def test_a_constant_column_teaches_the_floor_nothing_and_harms_nothing() -> None:
+    features, labels = world(2_000)
+    features[:, 2] = 7.0
+    fitted = evaluation.fit(FLOOR.estimator(SIGNS, seed=0), features, labels)
+    moved = features.copy()
+    moved[:, 2] = 9.0
+    told = evaluation.predict(fitted, features)
+    assert np.isfinite(told).all()
+    assert evaluation.predict(fitted, moved) == pytest.approx(told, abs=0.02)
+
+
 def test_the_floor_ends_flat() -> None:
     features, labels = world(2_000)
     fitted = evaluation.fit(FLOOR.estimator(SIGNS, seed=0), features, labels)
