@@ -26,10 +26,14 @@ from training.discrimination import (
 BINS = 15
 SLOPE_RANGE = (0.9, 1.1)
 
+_ECE = "calibration.ece"
+_ECE_FLOOR = "calibration.ece_floor"
 _SLOPE = "calibration.slope"
 _INTERCEPT = "calibration.intercept"
 _NEWTON_STEPS = 50
 _TINY = 1e-15
+# The 95th percentile of 200 draws lies between the 184th and the 197th smallest in 95 % of cases.
+_FLOOR_RANKS = (183, 196)
 
 
 def measure_brier(labels: Labels, probability: Scores) -> Measurement:
@@ -46,7 +50,7 @@ def measure_brier(labels: Labels, probability: Scores) -> Measurement:
     >>> measure_brier(np.array([0, 1]), np.array([0.5, 0.5])).value
     0.25
     """
-    return _mean("accuracy.brier", (probability - labels) ** 2)
+    return _mean("calibration.brier", (probability - labels) ** 2)
 
 
 def measure_log_loss(labels: Labels, probability: Scores) -> Measurement:
@@ -76,7 +80,8 @@ def measure_calibration_error(labels: Labels, probability: Scores, *, seed: int)
 
     Notes
     -----
-    When it says nothing: without rows.
+    When it says nothing: without rows. Near its floor the error is mostly noise, and the mirrored
+    draws can miss the value altogether; the interval is then left undefined.
 
     Examples
     --------
@@ -85,20 +90,21 @@ def measure_calibration_error(labels: Labels, probability: Scores, *, seed: int)
     """
     n = len(labels)
     if n == 0:
-        return undefined("calibration.error", 0, "There are no rows.")
+        return undefined(_ECE, 0, "There are no rows.")
     bins, gap = _bins(probability), probability - labels
     value = _error(bins, gap)
     rng = np.random.default_rng([seed, 4])
     drawn = (rng.integers(0, n, n) for _ in range(BOOTSTRAP_DRAWS))
     low, high = basic_interval(value, [_error(bins[rows], gap[rows]) for rows in drawn])
-    return Measurement(measure="calibration.error", value=value, low=low, high=high, n=n)
+    return Measurement(measure=_ECE, value=value, low=low, high=high, n=n)
 
 
 def measure_noise_floor(probability: Scores, *, seed: int) -> Measurement:
-    """Return the calibration error that a perfect model with these probabilities would measure.
+    """Return the calibration error that a perfect model with these probabilities rarely exceeds.
 
-    Formula: outcomes are drawn from the probabilities themselves 200 times; ``value`` is the mean
-    error of those draws, ``high`` their 95th and ``low`` their 5th percentile.
+    Formula: outcomes are drawn from the probabilities themselves 200 times; ``value`` is the 95th
+    percentile of the errors of those draws. The interval is that of a percentile of 200 draws, by
+    its order statistics; the mean error is in the reason.
 
     Notes
     -----
@@ -111,14 +117,21 @@ def measure_noise_floor(probability: Scores, *, seed: int) -> Measurement:
     """
     n = len(probability)
     if n == 0:
-        return undefined("calibration.noise_floor", 0, "There are no rows.")
+        return undefined(_ECE_FLOOR, 0, "There are no rows.")
     bins, rng = _bins(probability), np.random.default_rng([seed, 5])
-    draws = [
-        _error(bins, probability - (rng.random(n) < probability)) for _ in range(BOOTSTRAP_DRAWS)
-    ]
-    low, high = (float(edge) for edge in np.quantile(draws, [0.05, 0.95]))
-    mean = float(np.mean(draws))
-    return Measurement(measure="calibration.noise_floor", value=mean, low=low, high=high, n=n)
+    draws = np.sort(
+        [_error(bins, probability - (rng.random(n) < probability)) for _ in range(BOOTSTRAP_DRAWS)]
+    )
+    low, high = (float(draws[rank]) for rank in _FLOOR_RANKS)
+    return Measurement(
+        measure=_ECE_FLOOR,
+        value=float(np.quantile(draws, 0.95)),
+        low=low,
+        high=high,
+        n=n,
+        reason=f"95th percentile of {BOOTSTRAP_DRAWS} simulated, perfectly calibrated outcomes; "
+        f"their mean is {draws.mean():.4f}.",
+    )
 
 
 def measure_calibration_line(
@@ -214,10 +227,10 @@ def judge_calibration(slope: Measurement, error: Measurement, floor: Measurement
         return Verdict(
             is_sigmoid_needed=True, reason=f"The slope is {found}, outside [{low}, {high}]."
         )
-    if error.value is None or floor.high is None:
+    if error.value is None or floor.value is None:
         return Verdict(is_sigmoid_needed=True, reason="The calibration error is undefined.")
-    numbers = f"{error.value:.4f} against a noise floor of {floor.high:.4f} (95th percentile)"
-    if error.value > floor.high:
+    numbers = f"{error.value:.4f} against a noise floor of {floor.value:.4f} (95th percentile)"
+    if error.value > floor.value:
         return Verdict(is_sigmoid_needed=True, reason=f"The calibration error is {numbers}.")
     return Verdict(
         is_sigmoid_needed=False,

@@ -99,19 +99,21 @@ def measure_ks(labels: Labels, scores: Scores, *, seed: int) -> Measurement:
     weights = (np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(BOOTSTRAP_DRAWS))
     draws = [_distance(is_event, weight, steps) for weight in weights]
     low, high = basic_interval(value, draws)
-    return Measurement(
-        measure="discrimination.ks", value=value, low=low, high=min(high, 1.0), n=len(labels)
-    )
+    high = None if high is None else min(high, 1.0)
+    return Measurement(measure="discrimination.ks", value=value, low=low, high=high, n=n)
 
 
-def basic_interval(value: float, draws: list[float]) -> tuple[float, float]:
+def basic_interval(value: float, draws: list[float]) -> tuple[float, float] | tuple[None, None]:
     """Return the basic bootstrap 95 % interval of a statistic that cannot be negative.
 
     Resampling inflates maxima and sums of absolute values; mirroring the draws at the value takes
-    that bias out, where the plain percentiles would leave it in.
+    that bias out, where the plain percentiles would leave it in. Where the bias is larger than the
+    spread, the mirrored draws miss the value itself; such an interval would be a false statement
+    and both its edges are ``None``.
     """
     lower, upper = np.nanquantile(draws, [0.025, 0.975])
-    return max(0.0, 2 * value - float(upper)), 2 * value - float(lower)
+    low, high = max(0.0, 2 * value - float(upper)), 2 * value - float(lower)
+    return (low, high) if low <= value <= high else (None, None)
 
 
 def undefined(measure: str, n: int, reason: str, *, unit: str = "rate") -> Measurement:

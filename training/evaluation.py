@@ -118,8 +118,8 @@ def verdict(measurements: tuple[Measurement, ...]) -> calibration.Verdict:
     by_name = {measurement.measure: measurement for measurement in measurements}
     return calibration.judge_calibration(
         by_name["calibration.slope"],
-        by_name["calibration.error"],
-        by_name["calibration.noise_floor"],
+        by_name["calibration.ece"],
+        by_name["calibration.ece_floor"],
     )
 
 

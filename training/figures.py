@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from governance.measurement import Measurement
 from training.evaluation import Matrix, OutOfFold, predict
 
 SMALLEST_GROUP = 20
@@ -59,11 +60,50 @@ def draw(folder: Path, result: OutOfFold, effects: Sequence[Effect]) -> Mapping[
         "separation": _separation(result),
         "directions": _directions(effects),
     }
-    paths = {name: folder / f"{name}.png" for name in drawn}
-    for name, figure in drawn.items():
-        # Without the library's version in it, the same figure is the same bytes.
-        figure.savefig(paths[name], dpi=110, metadata={"Software": None})
-    return paths
+    return {name: _saved(figure, folder / f"{name}.png") for name, figure in drawn.items()}
+
+
+def draw_lift(path: Path, table: Sequence[Measurement]) -> Path:
+    """Draw the lift table of `training.lift.measure_lift` to `path`, a PNG file."""
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    ratios = [found for found in table if found.measure == "lift.ratio"]
+    parts = [found.scope.get("part", "") for found in ratios]
+    axes.bar(parts, [found.value or 0.0 for found in ratios], color=_SOFT)
+    axes.errorbar(parts, *_with_edges(ratios), fmt="none", ecolor=_INK, capsize=2)
+    axes.axhline(1, color=_INK, linewidth=0.8)
+    axes.set(xlabel="part of the customers, 1 = riskiest", ylabel="default rate over that of all")
+    axes.set_title("Lift, out-of-fold (95 % interval)")
+    return _saved(figure, path)
+
+
+def draw_learning(path: Path, curve: Sequence[Measurement]) -> Path:
+    """Draw the learning curve of `training.stability.measure_learning` to `path`, a PNG file."""
+    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    known = [found for found in curve if found.value is not None]
+    rows = [int(found.scope["rows"]) for found in known]
+    axes.errorbar(rows, *_with_edges(known), fmt="o-", color=_INK, capsize=2)
+    axes.set(xlabel="customers that one fit learned from", ylabel="AUC, out-of-fold")
+    axes.set_title("Learning curve (95 % interval)")
+    return _saved(figure, path)
+
+
+def _with_edges(measured: Sequence[Measurement]) -> tuple[list[float], NDArray[np.float64]]:
+    """Return values and their distances to the interval's edges, as error bars want them."""
+    values = np.array([found.value or 0.0 for found in measured])
+    edges = [(found.low, found.high) for found in measured]
+    low = [value if edge[0] is None else edge[0] for value, edge in zip(values, edges, strict=True)]
+    high = [
+        value if edge[1] is None else edge[1] for value, edge in zip(values, edges, strict=True)
+    ]
+    return values.tolist(), np.clip([values - low, np.array(high) - values], 0, None)
+
+
+def _saved(figure: Figure, path: Path) -> Path:
+    # Without the library's version in it, the same figure is the same bytes.
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return path
 
 
 def _reliability(result: OutOfFold) -> Figure:

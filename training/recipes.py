@@ -6,12 +6,24 @@ from the default rate, and a limit is decided on the probability, not on its ran
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
 
 Parameter = int | float | str | bool
+
+
+class Family(StrEnum):
+    """What kind of model a recipe fits."""
+
+    BOOSTING = "boosting"
+    SPLINES = "splines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,25 +37,54 @@ class Recipe:
     title : str
         One line for people.
     parameters : mapping
-        Parameters of ``HistGradientBoostingClassifier``; recorded with every candidate.
+        Parameters of the family's model; recorded with every candidate.
     """
 
     name: str
     title: str
     parameters: Mapping[str, Parameter]
+    family: Family = Family.BOOSTING
 
-    def estimator(self, signs: Sequence[int], *, seed: int) -> HistGradientBoostingClassifier:
-        """Return an unfitted estimator for features with these declared directions.
+    @property
+    def is_additive(self) -> bool:
+        """Whether the model is a sum of steps, so that `training.points.export` can write it."""
+        return self.parameters.get("interaction_cst") == "no_interactions"
+
+    def estimator(self, signs: Sequence[int], *, seed: int) -> Any:
+        """Return an unfitted scikit-learn classifier for features with these declared directions.
 
         Parameters
         ----------
         signs : sequence of {-1, 0, 1}
             Direction in which each feature may move the default probability, in model order.
         """
-        return HistGradientBoostingClassifier(
-            **self.parameters, monotonic_cst=list(signs), random_state=seed
-        )
+        return _MAKERS[self.family](self.parameters, signs, seed)
 
+
+def _boosting(
+    parameters: Mapping[str, Parameter], signs: Sequence[int], seed: int
+) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        **parameters, monotonic_cst=list(signs), random_state=seed
+    )
+
+
+def _splines(parameters: Mapping[str, Parameter], signs: Sequence[int], seed: int) -> Any:
+    """Return a logistic regression on splines, which knows no directions and draws no numbers."""
+    del signs, seed
+    given = dict(parameters)
+    regression = LogisticRegression(C=given.pop("C"), max_iter=given.pop("max_iter"))
+    # Knots lie at quantiles and the curves end flat, so a payment of a million moves nothing.
+    splines = SplineTransformer(
+        **given, knots="quantile", extrapolation="constant", include_bias=False
+    )
+    return make_pipeline(splines, StandardScaler(), regression)
+
+
+_MAKERS: Mapping[Family, Callable[[Mapping[str, Parameter], Sequence[int], int], Any]] = {
+    Family.BOOSTING: _boosting,
+    Family.SPLINES: _splines,
+}
 
 _SHARED: Mapping[str, Parameter] = {
     "learning_rate": 0.03,
@@ -69,3 +110,22 @@ CHALLENGER = Recipe(
         "interaction_cst": "no_interactions",
     },
 )
+PAIRWISE = Recipe(
+    name="pairwise",
+    title="Monotone gradient boosting, at most two features together",
+    parameters={**CHAMPION.parameters, "interaction_cst": "pairwise"},
+)
+SIMPLER = Recipe(
+    name="simpler",
+    title="Monotone gradient boosting of four leaves",
+    parameters={**CHAMPION.parameters, "max_iter": 200, "max_leaf_nodes": 4, "learning_rate": 0.06},
+)
+FLOOR = Recipe(
+    name="floor",
+    title="Logistic regression on splines, what every other model must beat",
+    parameters={"n_knots": 5, "degree": 2, "C": 0.1, "max_iter": 500},
+    family=Family.SPLINES,
+)
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe for recipe in (CHAMPION, CHALLENGER, PAIRWISE, SIMPLER, FLOOR)
+}

@@ -62,7 +62,7 @@ def test_a_perfect_model_stays_below_its_noise_floor_nineteen_times_in_twenty() 
         labels, probability = world(2_000, seed=seed)
         error = measure_calibration_error(labels, probability, seed=0)
         floor = measure_noise_floor(probability, seed=0)
-        above += error.value > floor.high  # type: ignore[operator]
+        above += error.value > floor.value  # type: ignore[operator]
     assert above <= 12
 
 
@@ -102,6 +102,26 @@ def test_a_line_without_a_maximum_is_inconclusive(
         assert found.outcome is Outcome.INCONCLUSIVE
 
 
+def test_an_interval_holds_its_value_or_is_undefined() -> None:
+    undefined = 0
+    for seed in range(30):
+        found = measure_calibration_error(*world(1_500, seed=seed), seed=0)
+        undefined += found.low is None
+        assert (found.low is None) is (found.high is None)
+        assert found.low is None or found.low <= found.value <= found.high  # type: ignore[operator]
+    # The worlds are perfectly calibrated, so that some errors are nothing but noise.
+    assert 0 < undefined < 30
+
+
+def test_the_floor_says_its_percentile_and_its_mean() -> None:
+    _, probability = world(2_000)
+    floor = measure_noise_floor(probability, seed=0)
+    assert floor.low <= floor.value <= floor.high  # type: ignore[operator]
+    mean = float(floor.reason.rpartition(" ")[2].rstrip("."))
+    assert 0 < mean < floor.value  # type: ignore[operator]
+    assert measure_noise_floor(probability, seed=0) == floor
+
+
 def test_no_rows_are_inconclusive() -> None:
     none = np.array([], dtype=np.float64)
     for found in (
@@ -114,8 +134,8 @@ def test_no_rows_are_inconclusive() -> None:
         assert found.outcome is Outcome.INCONCLUSIVE
 
 
-def number(value: float | None, high: float | None = None) -> Measurement:
-    return Measurement(measure="a.number", value=value, high=high, n=1_000)
+def number(value: float | None) -> Measurement:
+    return Measurement(measure="a.number", value=value, n=1_000)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +154,7 @@ def number(value: float | None, high: float | None = None) -> Measurement:
 def test_a_sigmoid_is_fitted_only_where_it_is_needed(
     slope: float | None, error: float | None, floor: float, is_needed: bool
 ) -> None:
-    verdict = judge_calibration(number(slope), number(error), number(0.005, high=floor))
+    verdict = judge_calibration(number(slope), number(error), number(floor))
     assert verdict.is_sigmoid_needed is is_needed
 
 

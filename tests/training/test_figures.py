@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from governance.measurement import Measurement
 from training import figures
 from training.evaluation import OutOfFold
 from training.figures import SMALLEST_GROUP, Effect, measure_effects
+from training.lift import measure_lift
 
 
 def result(probability: np.ndarray, seed: int = 0) -> OutOfFold:
@@ -45,6 +47,22 @@ def test_the_same_candidate_gives_the_same_pictures(tmp_path: Path) -> None:
         drawn.append({key: path.read_bytes() for key, path in paths.items()})
     assert drawn[0] == drawn[1]
     assert set(drawn[0]) == {"reliability", "separation", "directions"}
+
+
+def test_lift_and_learning_are_pictures_and_the_same_bytes_again(tmp_path: Path) -> None:
+    told = result(np.random.default_rng(1).beta(2, 6, 500))
+    table = measure_lift(told.labels, told.probability)
+    curve = [
+        Measurement(measure="stability.auc_learned", scope={"rows": "40"}, value=0.7, n=90),
+        Measurement(measure="stability.auc_learned", scope={"rows": "80"}, n=90),
+    ]
+    for name, draw, measured in (
+        ("lift", figures.draw_lift, table),
+        ("learning", figures.draw_learning, curve),
+    ):
+        first, second = (draw(tmp_path / f"{name}{again}.png", measured) for again in (1, 2))
+        assert first.read_bytes()[:4] == b"\x89PNG"
+        assert first.read_bytes() == second.read_bytes()
 
 
 class Steep:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
 from registry import serialize
 from training import evaluation, recipes
-from training.recipes import CHALLENGER, CHAMPION, Recipe
+from training.recipes import CHALLENGER, CHAMPION, FLOOR, RECIPES, Recipe
 
 SIGNS = (1, -1, 0, 1)
 
@@ -68,6 +70,47 @@ def test_the_fitted_estimator_is_of_allowed_types(fitted: tuple, tmp_path: objec
 
 
 def test_no_recipe_reweights_classes_or_stops_early() -> None:
-    for recipe in (recipes.CHAMPION, recipes.CHALLENGER):
-        assert "class_weight" not in recipe.parameters
-        assert recipe.parameters["early_stopping"] is False
+    for recipe in RECIPES.values():
+        estimator = recipe.estimator(SIGNS, seed=0)
+        assert not any(
+            value for name, value in estimator.get_params().items() if "class_weight" in name
+        )
+        if recipe.family is recipes.Family.BOOSTING:
+            assert recipe.parameters["early_stopping"] is False
+
+
+def test_only_the_challenger_is_a_sum_of_steps() -> None:
+    assert [recipe.name for recipe in RECIPES.values() if recipe.is_additive] == ["challenger"]
+
+
+def test_the_floor_is_of_allowed_types_and_survives_its_file(tmp_path: Path) -> None:
+    features, labels = world(2_000)
+    # Most customers are never late: a feature that is nearly always zero has few distinct knots.
+    features[:, 0] = np.where(features[:, 0] > 1.5, features[:, 0].round(), 0.0)
+    fitted = evaluation.fit(FLOOR.estimator(SIGNS, seed=0), features, labels)
+    serialize.dump(fitted, tmp_path / "floor.skops")
+    loaded = serialize.load(tmp_path / "floor.skops")
+    told = evaluation.predict(fitted, features)
+    assert (evaluation.predict(loaded, features) == told).all()
+    assert 0.05 < told.mean() < 0.95
+
+
+def test_a_constant_column_teaches_the_floor_nothing_and_harms_nothing() -> None:
+    features, labels = world(2_000)
+    features[:, 2] = 7.0
+    fitted = evaluation.fit(FLOOR.estimator(SIGNS, seed=0), features, labels)
+    moved = features.copy()
+    moved[:, 2] = 9.0
+    told = evaluation.predict(fitted, features)
+    assert np.isfinite(told).all()
+    assert evaluation.predict(fitted, moved) == pytest.approx(told, abs=0.02)
+
+
+def test_the_floor_ends_flat() -> None:
+    features, labels = world(2_000)
+    fitted = evaluation.fit(FLOOR.estimator(SIGNS, seed=0), features, labels)
+    far = features[:2].copy()
+    far[:, 1] = (features[:, 1].max(), 1e9)
+    far[1, [0, 2, 3]] = far[0, [0, 2, 3]]
+    first, second = evaluation.predict(fitted, far)
+    assert first == second

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from governance.contract import ColumnContract
+from governance.errors import ContractError, UsageError
+from limits.features import FeatureSpec
+from training import evaluation, explanation, fidelity, points, recipes
+from training.explanation import Explanation, Reference, explain, make_reference
+
+Design = tuple[np.ndarray, np.ndarray]
+
+GROUPS = """
+schema = "feature-spec/1"
+id = "three-groups"
+version = "1"
+title = "Simulated"
+horizon_months = 12
+currency = "TWD"
+current_limit_column = "line"
+
+[inputs]
+current_limit_minor = "line"
+balance_minor = "line"
+utilization = "line"
+months_delinquent = "line"
+months_since_raise = "line"
+months_since_cut = "line"
+segment = "'consumer'"
+"""
+
+
+def spec_of(*features: tuple[str, str, int]) -> FeatureSpec:
+    text = GROUPS
+    for name, group, sign in features:
+        text += (
+            f'\n[[features]]\nname = "{name}"\nsql = "{name}"\nsources = ["{name}"]\n'
+            f'sign = {sign}\nreason_group = "{group}"\nwhy = "Simulated."\n'
+        )
+    return FeatureSpec.parse(text)
+
+
+SPEC = spec_of(
+    ("late", "delinquency", 1),
+    ("used", "utilization", 1),
+    ("used_before", "utilization", 1),
+    ("course", "balance", 0),
+)
+REFERENCE = Reference(names=SPEC.names, values=(0.0, 0.2, 0.2, 0.0), n=500)
+
+
+class Line:
+    """A logistic line, whose exact contributions anybody can work out."""
+
+    weights = np.array([1.0, 2.0, 0.5, 0.3])
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        told = 1 / (1 + np.exp(2.0 - features @ self.weights))
+        return np.column_stack([1 - told, told])
+
+
+def test_the_contributions_are_as_worked_by_hand() -> None:
+    rows = np.array([[2.0, 0.7, 0.2, 1.0], [0.0, 0.1, 0.2, -1.0]])
+    found = explain(Line(), SPEC, REFERENCE, rows)
+    assert found.groups == ("delinquency", "utilization", "balance")
+    assert found.contributions[0] == pytest.approx([2.0, 1.0, 0.3])
+    assert found.contributions[1] == pytest.approx([0.0, -0.2, -0.3])
+    assert found.ranked.tolist() == [[0, 1, 2], [-1, -1, -1]]
+
+
+def test_the_words_are_those_of_the_ranked_groups_in_both_languages() -> None:
+    texts = explanation.packaged_texts()
+    found = explain(Line(), SPEC, REFERENCE, np.array([[2.0, 0.7, 0.2, 0.0]]))
+    assert found.reasons(0, texts) == (
+        "Bills paid late in recent months",
+        "High use of the granted limit",
+    )
+    assert found.reasons(0, texts, language="zh") == ("近期账单存在逾期", "额度使用率偏高")
+
+
+def test_nobody_is_told_of_a_group_in_which_nothing_is_worse() -> None:
+    class Odd(Line):
+        weights = np.array([0.0, -3.0, 0.0, 0.0])
+
+    # This model holds a low use of the limit against the customer, against its declared direction.
+    found = explain(Odd(), SPEC, REFERENCE, np.array([[0.0, 0.0, 0.2, 0.0]]))
+    assert found.contributions[0, 1] == pytest.approx(0.6)
+    assert found.ranked[0].tolist() == [-1, -1, -1]
+
+
+def test_there_are_never_more_than_four_reasons() -> None:
+    names = [f"feature_{letter}" for letter in "abcdef"]
+    spec = spec_of(*((name, f"group_{name[-1]}", 1) for name in names))
+    reference = Reference(names=spec.names, values=(0.0,) * 6, n=500)
+
+    class Sum(Line):
+        weights = np.array([1.0, 6.0, 2.0, 5.0, 3.0, 4.0])
+
+    found = explain(Sum(), spec, reference, np.ones((1, 6)))
+    assert found.ranked.tolist() == [[1, 3, 5, 4]]
+
+
+@pytest.fixture(scope="module")
+def twins(uci_spec: FeatureSpec, uci_design: Design) -> tuple[object, object, np.ndarray]:
+    """Champion, additive twin and probabilities on a part of the real customers."""
+    features, labels = uci_design[0][:9_000], uci_design[1][:9_000]
+    champion, additive = (
+        evaluation.fit(recipe.estimator(uci_spec.signs, seed=0), features, labels)
+        for recipe in (recipes.CHAMPION, recipes.CHALLENGER)
+    )
+    return champion, additive, evaluation.predict(champion, uci_design[0])
+
+
+def test_for_an_additive_model_the_table_and_the_question_give_one_answer(
+    uci_spec: FeatureSpec, uci_design: Design, twins: tuple
+) -> None:
+    features, labels = uci_design
+    reference = make_reference(uci_spec, features, labels, twins[2])
+    rows = features[9_000:11_000]
+    table = points.export(twins[1], uci_spec.names)
+    exact, asked = (explain(model, uci_spec, reference, rows) for model in (table, twins[1]))
+    assert np.abs(exact.contributions - asked.contributions).max() < 1e-9
+    assert (exact.ranked == asked.ranked).all()
+
+
+def test_the_reasons_of_risky_customers_are_faithful(
+    uci_spec: FeatureSpec, uci_design: Design, twins: tuple
+) -> None:
+    features, labels = uci_design
+    champion, additive, probability = twins
+    reference = make_reference(uci_spec, features, labels, probability)
+    risky = features[9_000:][np.argsort(-probability[9_000:])[:800]]
+    told = explain(champion, uci_spec, reference, risky)
+    twin = explain(points.export(additive, uci_spec.names), uci_spec, reference, risky)
+    assert fidelity.measure_agreement(told, twin).low > 0.8  # type: ignore[operator]
+    assert fidelity.measure_explained(told).value == 1.0
+    at_best = fidelity.measure_cited_at_best(told, uci_spec, risky)
+    assert at_best.value == 0.0
+    assert at_best.n > 800
+
+
+def test_the_reference_is_of_good_customers_and_of_nobody_in_particular(
+    uci_spec: FeatureSpec, uci_design: Design, twins: tuple
+) -> None:
+    features, labels = uci_design
+    found = make_reference(uci_spec, features, labels, twins[2])
+    good = features[(labels == 0) & (twins[2] < 0.10)]
+    assert found.n == len(good)
+    values = dict(zip(found.names, found.values, strict=True))
+    assert values["dlq_max_6m"] == 0.0
+    assert values["months_since_dlq"] == 6.0
+    median = np.median(good, axis=0)
+    used = uci_spec.names.index("util_avg_6m")
+    assert values["util_avg_6m"] == pytest.approx(median[used], rel=0.1)
+    assert not (features[:, used] == values["util_avg_6m"]).any()
+    assert Reference.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_reference_of_a_few_customers_is_refused_and_that_is_said_in_the_facts() -> None:
+    few = np.zeros((150, 4)), np.zeros(150, dtype=np.int64), np.full(150, 0.01)
+    with pytest.raises(ContractError, match="150 good customers"):
+        make_reference(SPEC, *few)
+    told = explanation.describe(SPEC, *few)
+    assert told["reference"] is None
+    assert "150 good customers" in told["reference_reason"]
+
+
+def test_the_facts_hold_the_very_numbers_that_are_used() -> None:
+    rows = np.random.default_rng(0).gamma(2.0, 1e4 / 3, size=(900, 4))
+    many = rows, np.zeros(900, dtype=np.int64), np.full(900, 0.01)
+    told = explanation.describe(SPEC, *many)
+    assert Reference.model_validate(told["reference"]) == make_reference(SPEC, *many)
+
+
+def test_the_sigmoid_scales_the_exact_terms_too() -> None:
+    late, used, before, course = (
+        points.Steps(name=name, edges=(0.5,), points=(0.0, height))
+        for name, height in zip(SPEC.names, (1.0, 0.5, 0.25, -0.5), strict=True)
+    )
+    table = points.PointsTable(
+        constant=-1.0, slope=2.0, intercept=0.3, features=(late, used, before, course)
+    )
+
+    class Hidden:
+        """The same model behind the face of any other."""
+
+        predict_proba = staticmethod(table.predict_proba)
+
+    rows = np.array([[1.0, 0.9, 0.9, 1.0], [0.0, 0.9, 0.1, 0.0]])
+    exact, asked = (explain(model, SPEC, REFERENCE, rows) for model in (table, Hidden()))
+    assert exact.contributions[0] == pytest.approx([2.0, 1.5, -1.0])
+    assert asked.contributions == pytest.approx(exact.contributions)
+
+
+def test_a_reference_of_other_features_is_refused() -> None:
+    other = spec_of(("late", "delinquency", 1))
+    with pytest.raises(ContractError, match="same spec"):
+        explain(Line(), other, REFERENCE, np.zeros((1, 1)))
+    with pytest.raises(ValidationError, match="one value per feature"):
+        Reference(names=("late",), values=(0.0, 1.0), n=500)
+
+
+def test_every_group_of_the_bundled_spec_has_its_words(uci_spec: FeatureSpec) -> None:
+    explanation.check(uci_spec, explanation.packaged_texts())
+    with pytest.raises(ContractError, match="group_x of three-groups has no wording"):
+        explanation.check(spec_of(("late", "group_x", 1)), explanation.packaged_texts())
+
+
+@pytest.mark.parametrize("named", ["wards", "ward_group"])
+def test_a_protected_attribute_is_never_a_feature_and_never_a_reason(named: str) -> None:
+    column = {"type": "int64", "sensitivity": "C2", "why": "Simulated."}
+    shop = {"name": "shop", "role": "subject_id", "action": "pseudonymize"}
+    ward = {"name": "wards", "role": "protected_attribute", "action": "audit"}
+    ward |= {"codes": {"1": "north", "2": "south"}, "group_name": "ward_group"}
+    contract = ColumnContract.model_validate(
+        {
+            "schema": "column-contract/1",
+            "id": "shops",
+            "version": "1",
+            "title": "Simulated",
+            "source": "simulated",
+            "columns": [column | shop, column | ward],
+        }
+    )
+    spec = spec_of((named, "payment", 0))
+    explanation.check(SPEC, explanation.packaged_texts(), contract)
+    with pytest.raises(ContractError, match="protected attribute"):
+        explanation.check(spec, explanation.packaged_texts(), contract)
+
+
+def test_a_wording_for_a_protected_attribute_is_refused() -> None:
+    text = 'schema = "reason-texts/1"\nid = "x"\nversion = "1"\n[groups.sex]\nen = "a"\nzh = "b"\n'
+    with pytest.raises(ContractError, match="never a reason: sex"):
+        explanation.ReasonTexts.parse(text)
+
+
+def told(*first: int) -> Explanation:
+    ranked = np.array([[place] for place in first])
+    return Explanation(
+        groups=("one", "two"), contributions=np.zeros((len(first), 2)), ranked=ranked
+    )
+
+
+def test_agreement_is_counted_where_both_have_a_reason() -> None:
+    found = fidelity.measure_agreement(told(0, 1, 1, -1, 0), told(0, 1, 0, 1, -1))
+    assert (found.value, found.n) == (pytest.approx(2 / 3), 3)
+    assert fidelity.measure_explained(told(0, -1)).value == 0.5
+    assert fidelity.measure_agreement(told(-1), told(0)).value is None
+    with pytest.raises(UsageError, match="same customers"):
+        fidelity.measure_agreement(told(0), told(0, 1))
+
+
+def test_a_reason_that_cannot_be_bettered_is_counted() -> None:
+    rows = np.array([[0.0, 0.9, 0.5, 0.0], [0.0, 0.1, 0.2, 0.0], [3.0, 0.1, 0.2, 0.0]])
+    ranked = np.array([[1, 0], [1, -1], [0, 2]])
+    made = Explanation(
+        groups=("delinquency", "utilization", "balance"),
+        contributions=np.zeros((3, 3)),
+        ranked=ranked,
+    )
+    # Late of the first row and used of the second are at their best; balance has no direction.
+    found = fidelity.measure_cited_at_best(made, SPEC, rows)
+    assert (found.value, found.n) == (0.5, 4)

@@ -1,0 +1,119 @@
+"""Two models on the same customers: how much better one is, and whether that is chance.
+
+The areas of two models move together when customers are drawn anew, so the difference is far more
+certain than either area. A single 80/20 split of the bundled data moves the area by 1.5 points; the
+paired difference tells models apart that are a tenth of a point away from each other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from governance.errors import UsageError
+from governance.measurement import Measurement
+from training.discrimination import ONE_CLASS, Labels, Scores, undefined
+
+AUC_DIFFERENCE = "comparison.auc_difference"
+DRAWS = 400
+
+# So many draws at a time keep the weights in a few megabytes whatever the number of customers.
+_WEIGHTS_AT_ONCE = 1_000_000
+
+
+def measure_auc_difference(
+    labels: Labels, scores: Scores, other: Scores, *, seed: int, against: str = "other"
+) -> Measurement:
+    """Return AUC of `scores` minus AUC of `other` with a paired bootstrap 95 % interval.
+
+    Formula: difference of the two areas on the same customers; the interval is the 2.5th to 97.5th
+    percentile over 400 draws of customers with replacement, the same draw for both models.
+
+    Parameters
+    ----------
+    labels : ndarray of {0, 1}, shape (n_rows,)
+    scores, other : ndarray of float64, shape (n_rows,)
+        Higher means riskier.
+    against : str
+        Name of the other model; the measurement's scope.
+
+    Raises
+    ------
+    UsageError
+        If the three do not belong to the same customers.
+
+    Notes
+    -----
+    When it says nothing: with one class only the difference is undefined; the outcome is
+    ``INCONCLUSIVE``.
+
+    References
+    ----------
+    Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap, chapter 16.
+
+    Examples
+    --------
+    >>> labels = np.array([0, 0, 1, 1])
+    >>> one, two = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.1, 0.2, 0.3, 0.4])
+    >>> measure_auc_difference(labels, one, two, seed=0).value
+    -0.25
+    """
+    n = len(labels)
+    if len(scores) != n or len(other) != n:
+        raise UsageError(
+            f"{n} labels came with {len(scores)} and {len(other)} scores; a pair needs "
+            "scores of the same customers."
+        )
+    if len(np.unique(labels)) < 2:
+        found = undefined(AUC_DIFFERENCE, n, ONE_CLASS)
+        return found.model_copy(update={"scope": {"against": against}})
+    weights = np.ones((1, n))
+    value = float((areas(labels, scores, weights) - areas(labels, other, weights))[0])
+    draws = _drawn_differences(labels, scores, other, np.random.default_rng([seed, 7]))
+    low, high = (float(edge) for edge in np.nanquantile(draws, [0.025, 0.975]))
+    return Measurement(
+        measure=AUC_DIFFERENCE, scope={"against": against}, value=value, low=low, high=high, n=n
+    )
+
+
+def areas(labels: Labels, scores: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the area under the ROC curve for every row of `weights`.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (n_draws, n_rows)
+        How often each draw holds each customer.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_draws,)
+        Not a number where a draw holds one class only.
+    """
+    order = np.argsort(scores, kind="stable")
+    ordered, is_event = scores[order], labels[order] == 1
+    # Customers of equal score are one step: a pair of them counts one half.
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 0]))
+    drawn = weights[:, order]
+    events = np.add.reduceat(np.where(is_event, drawn, 0.0), starts, axis=1)
+    others = np.add.reduceat(np.where(is_event, 0.0, drawn), starts, axis=1)
+    below = np.cumsum(others, axis=1) - others / 2
+    pairs = events.sum(axis=1) * others.sum(axis=1)
+    won: NDArray[np.float64] = (events * below).sum(axis=1)
+    # Without a pair the quotient is 0/0, which is undefined and not zero.
+    with np.errstate(invalid="ignore"):
+        area: NDArray[np.float64] = won / pairs
+    return area
+
+
+def _drawn_differences(
+    labels: Labels, scores: Scores, other: Scores, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    n = len(labels)
+    at_once = max(1, min(DRAWS, _WEIGHTS_AT_ONCE // n))
+    found = []
+    for start in range(0, DRAWS, at_once):
+        size = min(at_once, DRAWS - start)
+        drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
+        found.append(areas(labels, scores, weights) - areas(labels, other, weights))
+    return np.concatenate(found)
