@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from governance import command
+from governance import command, durable
 from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.settings import Settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.console import Console
-
-    from training.world.settings import WorldSettings
+from training.terminal import progress
 
 app = command.room(
     "training", "Make the raw demo table or a simulated world; fit candidates and hand them over."
@@ -151,7 +144,9 @@ def world(
 ) -> None:
     """Write a simulated world: monthly panel, labels, statements, identities, sealed truth."""
     from privacy.keyring import Keyring
+    from training import telling
     from training.world import edition
+    from training.world import pictures as drawing
     from training.world.settings import WorldSettings, packaged
 
     home = command.load_home()
@@ -161,14 +156,16 @@ def world(
     asked = {"accounts": accounts, "months": months, "seed": seed}
     wanted = declared.changed(**{name: value for name, value in asked.items() if value is not None})
     ring = Keyring.open(home.keyring)
-    with _progress(f"World {wanted.id}", wanted.accounts) as done:
+    with progress(f"World {wanted.id}", wanted.accounts) as done:
         made = edition.publish(
             wanted,
             out or home.raw / f"world-{wanted.id}",
             keyring=ring,
             done=lambda lived: done("accounts", lived),
         )
-    drawn = _draw_world(wanted, pictures) if pictures else {}
+    drawn: Mapping[str, Path] = {}
+    if pictures:
+        drawn = drawing.draw(durable.make_folder(pictures), wanted)
     document = {
         "schema": "limitline/training-world/1",
         "path": str(made.path),
@@ -178,7 +175,9 @@ def world(
         "pictures": {name: str(path) for name, path in drawn.items()},
         "is_simulated": True,
     }
-    command.emit(document, as_json=as_json, people=lambda console: _tell_world(console, document))
+    command.emit(
+        document, as_json=as_json, people=lambda console: telling.print_world(console, document)
+    )
 
 
 @app.command()
@@ -224,7 +223,7 @@ def train(
         segment=segment,
         allowances=tuple(Allowance.parse(text) for text in allow or ()),
     )
-    with _progress(f"train {recipe.name}", candidate.STEPS) as done:
+    with progress(f"train {recipe.name}", candidate.STEPS) as done:
         made = candidate.train(job, settings=settings, clock=_now, done=done)
     command.emit(
         telling.as_document(made),
@@ -248,34 +247,17 @@ def reproduce(
     as_json: command.AsJson = False,
 ) -> None:
     """Fit a signed version again in a fresh process; exit 15 if anything differs."""
-    from training import lineage, reproduction
+    from training import lineage, reproduction, telling
 
     settings = command.load_home()
     lock = lineage.LOCK if fresh_environment else None
     with command.stderr.status("fitting again"):
         found = reproduction.reproduce(which, settings=settings, table=features, lock=lock)
-    document = {
-        "schema": "limitline/training-reproduce/1",
-        "version": found.version,
-        "manifest_digest": found.manifest_digest,
-        "estimator_digest": found.estimator_digest,
-        "is_same": found.is_same,
-        "differences": list(found.differences),
-        "notes": list(found.notes),
-        "largest_gap": found.largest_gap,
-        "environment": found.environment,
-    }
-
-    def people(console: Console) -> None:
-        if found.is_same:
-            console.print(
-                f"Version {found.version} was fitted again ({found.environment} environment): the "
-                "same estimator, predictions, evaluation and lineage."
-            )
-            for note in found.notes:
-                console.print(f"Note: {note}.")
-
-    command.emit(document, as_json=as_json, people=people)
+    command.emit(
+        telling.reproduced_document(found),
+        as_json=as_json,
+        people=lambda console: telling.print_reproduced(console, found),
+    )
     found.refuse_difference()
 
 
@@ -324,24 +306,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _draw_world(settings: WorldSettings, folder: Path) -> Mapping[str, Path]:
-    from governance import durable
-    from training.world import pictures
-
-    durable.make_folder(folder)
-    return pictures.draw(folder, settings)
-
-
-def _tell_world(console: Console, document: Mapping[str, Any]) -> None:
-    console.print(f"Simulated world: {document['path']}")
-    for name, rows in document["rows"].items():
-        sealed = " (sealed under the audit key)" if name == "oracle" else ""
-        console.print(f"  {name:<11}{rows:>12,} rows{sealed}")
-    for path in document["pictures"].values():
-        console.print(f"  picture: {path}")
-    console.print(f"Digest {document['digest']}: the same settings give it again.")
-
-
 def _latest(settings: Settings, contract: str) -> Path:
     from privacy import gate
 
@@ -352,21 +316,6 @@ def _text(path: Path) -> str:
     if not path.is_file():
         raise UsageError(f"There is no file {path}.")
     return path.read_text(encoding="utf-8")
-
-
-@contextmanager
-def _progress(title: str, steps: int) -> Iterator[Callable[..., None]]:
-    """Show a bar on stderr, where it does not disturb a document on stdout."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=command.stderr) as bar:
-        task = bar.add_task(title, total=steps)
-
-        def done(step: str, advance: int = 1) -> None:
-            bar.update(task, advance=advance, description=f"{title}: {step}")
-
-        yield done
 
 
 if __name__ == "__main__":

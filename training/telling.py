@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +10,7 @@ from rich.table import Table
 
 from governance.measurement import Measurement
 from training.candidate import Candidate
+from training.reproduction import Reproduction
 
 
 def as_document(made: Candidate) -> dict[str, Any]:
@@ -53,3 +55,40 @@ def print_candidate(console: Console, made: Candidate) -> None:
         f"Version {made.version.version} ({made.lineage['recipe_title']}, "
         f"{made.lineage['features_id']}): {state}. It waits for validation."
     )
+
+
+def print_world(console: Console, document: Mapping[str, Any]) -> None:
+    """Print where a simulated world lies and what is in it."""
+    console.print(f"Simulated world: {document['path']}")
+    for name, rows in document["rows"].items():
+        sealed = " (sealed under the audit key)" if name == "oracle" else ""
+        console.print(f"  {name:<11}{rows:>12,} rows{sealed}")
+    for path in document["pictures"].values():
+        console.print(f"  picture: {path}")
+    console.print(f"Digest {document['digest']}: the same settings give it again.")
+
+
+def reproduced_document(found: Reproduction) -> dict[str, Any]:
+    """Return what a reproduction found, as one JSON document."""
+    return {
+        "schema": "limitline/training-reproduce/1",
+        "version": found.version,
+        "manifest_digest": found.manifest_digest,
+        "estimator_digest": found.estimator_digest,
+        "is_same": found.is_same,
+        "differences": list(found.differences),
+        "notes": list(found.notes),
+        "largest_gap": found.largest_gap,
+        "environment": found.environment,
+    }
+
+
+def print_reproduced(console: Console, found: Reproduction) -> None:
+    """Print that a version came out the same; a difference is an error and says itself."""
+    if found.is_same:
+        console.print(
+            f"Version {found.version} was fitted again ({found.environment} environment): the "
+            "same estimator, predictions, evaluation and lineage."
+        )
+        for note in found.notes:
+            console.print(f"Note: {note}.")
