@@ -14,7 +14,7 @@ from governance import command, durable
 from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.settings import Settings
-from training.terminal import progress
+from training.terminal import progress, read_text
 
 app = command.room(
     "training", "Make the raw demo table or a simulated world; fit candidates and hand them over."
@@ -213,8 +213,8 @@ def train(
     job = Job(
         table=features or _latest(settings, contract),
         target=target,
-        features_text=_text(spec) if spec else declared.packaged(bundled),
-        policy_text=_text(policy) if policy else policies.packaged(POLICY),
+        features_text=read_text(spec) if spec else declared.packaged(bundled),
+        policy_text=read_text(policy) if policy else policies.packaged(POLICY),
         recipe=recipe,
         seed=seed,
         observed_at=observed_at,
@@ -310,12 +310,6 @@ def _latest(settings: Settings, contract: str) -> Path:
     from privacy import gate
 
     return gate.latest(settings.features, contract_id=contract, purpose=Purpose.TRAINING)
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise UsageError(f"There is no file {path}.")
-    return path.read_text(encoding="utf-8")
 
 
 if __name__ == "__main__":

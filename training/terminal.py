@@ -1,11 +1,26 @@
-"""The terminal: how long work shows that it goes on."""
+"""The terminal: declared files that a person names, and long work that shows it goes on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from governance import command
+from governance.errors import UsageError
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that was named on the command line.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}.")
+    return path.read_text(encoding="utf-8")
 
 
 @contextmanager
