@@ -102,6 +102,10 @@ check: $(READY) ## Everything that must be green: format, lint, types, imports, 
 system: $(READY) ## Tests that need a real service (Chromium)
 	@$(PY) -m pytest -q -m system tests/system
 
+.PHONY: proof
+proof: $(READY) ## Print the slow figures that docs/proofs.md keeps (minutes)
+	@$(VENV)/bin/python -m benchmarks.training --more
+
 .PHONY: format
 format: $(READY) ## Format the code
 	@$(PY) -m ruff format .
