@@ -10,6 +10,7 @@ import typer
 from governance import command
 from governance.command import AsJson
 from governance.errors import Breach, Inconclusive, IntegrityError, UsageError
+from limits.reviewing.commands import app as review_app
 
 if TYPE_CHECKING:
     from limits.decision_log import DecisionLog
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 app = command.room("limits", "Turn a risk into a limit, say why, and be able to do it again.")
 policy_app = typer.Typer(no_args_is_help=True, help="Check, compare and weigh limit policies.")
 app.add_typer(policy_app, name="policy")
+app.add_typer(review_app, name="review")
 
 Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
 DemandIndex = Annotated[

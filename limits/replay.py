@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 
 from governance.errors import IntegrityError, UsageError
 from governance.settings import Settings
-from limits import decision_log
+from limits import decision_log, features
 from limits.book import Engine
 from limits.decision_log import DecisionLog
 from limits.engine import Freeze
+from limits.policy import LimitPolicy
 from limits.stages.climate import Climate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
@@ -94,6 +95,21 @@ def decide_again(
         for batch in rows.to_batches()
     ]
     return pa.concat_tables(made)
+
+
+def pinned_inputs(
+    settings: Settings, log: DecisionLog, *, keyring: Keyring, pseudonyms: pa.ChunkedArray
+) -> tuple[LimitPolicy, pa.Table]:
+    """Return the policy that decided, and what it read about these customers.
+
+    Raises
+    ------
+    IntegrityError
+        As `decide_again`.
+    """
+    engine = _pinned_engine(settings, log)
+    rows = _pinned_rows(settings, log, keyring, pseudonyms)
+    return engine.policy, features.compute(engine.spec, rows, [PSEUDONYM])
 
 
 def _pinned_engine(settings: Settings, log: DecisionLog) -> Engine:
