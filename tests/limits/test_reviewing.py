@@ -303,7 +303,6 @@ def test_the_verbs_carry_a_case_from_the_log_to_its_outcome(own_world: World) ->
     assert [row["trigger"] for row in listed] == (
         ["input_missing"] * 3 + ["automation_refused"] * 2 + ["objection"]
     )
-    shown = json.loads(say("show", "1", "--json"))
     arguments = ["--reviewer", "Ann Example", "--reason", WHY, "--on", "2005-12-02"]
     raised = str(json.loads(say("show", "2", "--json"))["highest_minor"])
     say("decide", "1", "--decision", "raise", "--amount-minor", "999999999999", *arguments, code=10)
