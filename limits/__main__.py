@@ -10,6 +10,7 @@ import typer
 from governance import command
 from governance.command import AsJson
 from governance.errors import Breach, Inconclusive, IntegrityError, UsageError
+from limits.reviewing.commands import app as review_app
 
 if TYPE_CHECKING:
     from limits.decision_log import DecisionLog
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 app = command.room("limits", "Turn a risk into a limit, say why, and be able to do it again.")
 policy_app = typer.Typer(no_args_is_help=True, help="Check, compare and weigh limit policies.")
 app.add_typer(policy_app, name="policy")
+app.add_typer(review_app, name="review")
 
 Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
 DemandIndex = Annotated[
@@ -201,6 +203,62 @@ def notify(
     }
     line = f"{queued:,} queued, {sent.delivered:,} delivered, {sent.waiting:,} waiting"
     command.emit(document, as_json=as_json, people=lambda out: out.print(line))
+
+
+@app.command()
+@command.guarded
+def ownership(
+    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="A vintage of the log.")] = "",
+    suggestions: Annotated[
+        Path | None, typer.Option(help="What a partner suggested: Parquet or CSV.")
+    ] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="Bring your own: a table of decisions.")
+    ] = None,
+    key: Annotated[
+        str, typer.Option(metavar="COL", help="Bring your own: the column both tables share.")
+    ] = "",
+    excess: Annotated[
+        float, typer.Option(min=0, max=1, help="Tolerated share of equal limits beyond expected.")
+    ] = 0.05,
+    influence: Annotated[
+        float, typer.Option(min=0, max=1, help="Tolerated rank correlation with the score.")
+    ] = 0.20,
+    as_json: AsJson = False,
+) -> None:
+    """Show that limits are computed here and not copied; 13 they are not, 14 cannot tell."""
+    from limits import ownership as owning
+    from limits import printing
+    from limits import suggestions as suggesting
+    from limits.agreement import Tolerance
+    from privacy.keyring import Keyring
+
+    if bool(vintage) == bool(decisions):
+        raise UsageError("Give --vintage, or --decisions with --suggestions and --key.")
+    held = Tolerance(excess_share=excess, influence=influence)
+    proposed = suggesting.read(suggestions) if suggestions else None
+    if decisions is not None:
+        if proposed is None or not key:
+            raise UsageError("Your own --decisions need --suggestions and --key.")
+        found = owning.of_tables(suggesting.read(decisions), proposed, key=key, tolerance=held)
+    else:
+        home = command.load_home()
+        ring = Keyring.open(home.keyring)
+        found = owning.of_vintage(home, vintage, keyring=ring, suggested=proposed, tolerance=held)
+    about = {"vintage": vintage} if vintage else {}
+    document = owning.document(found, about)
+    title = "Own computation"
+    command.emit(
+        document, as_json=as_json, people=lambda out: printing.measured(out, title, document)
+    )
+    _leave_with(document["outcome"], "That limits are computed here was not shown")
+
+
+def _leave_with(outcome: str, text: str) -> None:
+    if outcome == "BREACH":
+        raise Breach(f"{text}: a measurement is outside its tolerance.")
+    if outcome == "INCONCLUSIVE":
+        raise Inconclusive(f"{text}: a measurement cannot tell.")
 
 
 @policy_app.callback()

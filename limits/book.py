@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from governance.contract import Purpose
-from governance.errors import ContractError
+from governance.errors import ContractError, GateClosed
 from governance.settings import Settings
 from limits import decision_log, model, scoring
 from limits.decision_log import DecisionLog
@@ -105,7 +105,7 @@ def decide(
     Raises
     ------
     GateClosed
-        If there is no champion.
+        If there is no champion, or `freeze` is ``NOTHING`` while a person's freeze holds.
     IntegrityError
         If the champion or the table is not what was signed.
     ContractError
@@ -127,6 +127,11 @@ def decide(
         asked = identity if freeze is not None else {**identity, "freeze": log.identity["freeze"]}
         _require_same(log.identity, asked)
         return Decided(log=log, is_new=False, reasons=())
+    if stands.freezes and freeze is Freeze.NOTHING:
+        raise GateClosed(
+            f"Raises are frozen by {', '.join(stands.freezes)}. An option does not lift that; two "
+            "approvers do, with `python -m registry unfreeze`."
+        )
     customers = Customers()
     rows = (
         champion.decide(customers.seen(batch), as_of=as_of, freeze=in_force, climate=climate)

@@ -65,6 +65,28 @@ def checked(out: Console, document: Mapping[str, Any]) -> None:
     out.print(f"{document['inputs']:,} inputs, seed {document['seed']}: {document['outcome']}")
 
 
+def measured(out: Console, title: str, document: Mapping[str, Any]) -> None:
+    """Print measurements with their intervals, outcomes and what was not shown."""
+    table = Table(title=title, title_justify="left")
+    for name in ("measure", "scope", "value", "95 % interval", "n", "outcome", "reason"):
+        is_number = name in ("value", "95 % interval", "n")
+        table.add_column(name, justify="right" if is_number else "left")
+    for item in document["measurements"]:
+        form = ",.0f" if item["unit"] in ("count", "days") else ".3f"
+        numbers = [
+            "" if item[name] is None else f"{item[name]:{form}}"
+            for name in ("value", "low", "high")
+        ]
+        interval = f"{numbers[1]} to {numbers[2]}" if numbers[1] else ""
+        scope = describe_scope(item["scope"]) if item["scope"] else ""
+        row = (item["measure"], scope, numbers[0], interval, f"{item['n']:,}")
+        table.add_row(*row, item["outcome"], item["reason"])
+    out.print(table)
+    for line in document.get("not_evidenced", ()):
+        out.print(f"Not evidenced: {line}", markup=False)
+    out.print(f"Outcome: {document['outcome']}")
+
+
 def impact(out: Console, evidence: Evidence) -> None:
     """Print an impact report."""
     table = Table(title=f"Policy impact as of {evidence.measured_on}", title_justify="left")

@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 
 from governance.errors import IntegrityError, UsageError
 from governance.settings import Settings
-from limits import decision_log
+from limits import decision_log, features
 from limits.book import Engine
 from limits.decision_log import DecisionLog
 from limits.engine import Freeze
+from limits.policy import LimitPolicy
 from limits.stages.climate import Climate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
@@ -64,9 +65,28 @@ def replay(
     if sample < 1:
         raise UsageError("A replay needs a sample of at least one decision.")
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
-    engine = _pinned_engine(settings, log)
     logged = _sampled(log, sample, seed)
-    rows = _pinned_rows(settings, log, keyring, logged[PSEUDONYM])
+    again = decide_again(settings, log, keyring=keyring, pseudonyms=logged[PSEUDONYM])
+    return Replayed(
+        vintage=vintage,
+        model=log.identity["model"],
+        decisions=logged.num_rows,
+        differing=_differences(logged.sort_by(PSEUDONYM), again.sort_by(PSEUDONYM)),
+    )
+
+
+def decide_again(
+    settings: Settings, log: DecisionLog, *, keyring: Keyring, pseudonyms: pa.ChunkedArray
+) -> pa.Table:
+    """Decide these customers of a vintage anew, from pinned rows, model and policy alone.
+
+    Raises
+    ------
+    IntegrityError
+        If model or table are not what they were when the decisions were made.
+    """
+    engine = _pinned_engine(settings, log)
+    rows = _pinned_rows(settings, log, keyring, pseudonyms)
     as_of = date.fromisoformat(log.identity["as_of"])
     freeze = Freeze(log.identity["freeze"])
     climate = Climate.read(log.identity)
@@ -74,13 +94,22 @@ def replay(
         engine.decide(batch, as_of=as_of, freeze=freeze, climate=climate)
         for batch in rows.to_batches()
     ]
-    again = pa.concat_tables(made)
-    return Replayed(
-        vintage=vintage,
-        model=log.identity["model"],
-        decisions=logged.num_rows,
-        differing=_differences(logged.sort_by(PSEUDONYM), again.sort_by(PSEUDONYM)),
-    )
+    return pa.concat_tables(made)
+
+
+def pinned_inputs(
+    settings: Settings, log: DecisionLog, *, keyring: Keyring, pseudonyms: pa.ChunkedArray
+) -> tuple[LimitPolicy, pa.Table]:
+    """Return the policy that decided, and what it read about these customers.
+
+    Raises
+    ------
+    IntegrityError
+        As `decide_again`.
+    """
+    engine = _pinned_engine(settings, log)
+    rows = _pinned_rows(settings, log, keyring, pseudonyms)
+    return engine.policy, features.compute(engine.spec, rows, [PSEUDONYM])
 
 
 def _pinned_engine(settings: Settings, log: DecisionLog) -> Engine:

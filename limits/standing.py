@@ -1,4 +1,4 @@
-"""What stops raises today: an open severe finding, or a monitor that has gone silent.
+"""What stops raises today: a freeze by a person, a severe finding, or a silent monitor.
 
 A lender that does not look, or that knows of something severe, may still protect its customers and
 itself; it may not raise limits. Cuts are neither stopped nor caused by this.
@@ -14,15 +14,23 @@ from governance.settings import Settings
 from limits.engine import Freeze
 from limits.policy import LimitPolicy
 from registry.finding import last_heartbeat, open_findings
+from registry.freeze import in_force
 from registry.record import INTENT, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Whether raises are stopped, and why."""
+    """Whether raises are stopped, and why.
+
+    Parameters
+    ----------
+    freezes : tuple of str
+        The freezes that a person signed; only two people lift them, and no option of a command.
+    """
 
     freeze: Freeze
     reasons: tuple[str, ...]
+    freezes: tuple[str, ...] = ()
 
 
 def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
@@ -33,8 +41,13 @@ def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
     IntegrityError
         If the ledger is not what was signed.
     """
+    signed = in_force(Record.load(settings), on)
+    reasons = [
+        f"raises are frozen by the {found.by.role} since {found.frozen_on} ({found.id})"
+        for found in signed
+    ]
     severe = [f for f in open_findings(settings, on) if f.severity is Severity.SEVERE]
-    reasons = [f"severe finding {finding.id} is open" for finding in severe]
+    reasons += [f"severe finding {finding.id} is open" for finding in severe]
     supervision = policy.supervision
     if supervision is not None:
         seen = _last_sign_of_life(settings)
@@ -44,7 +57,11 @@ def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
                 f"monitoring has been silent for {silent_days} days; "
                 f"{supervision.max_silence_days} are allowed"
             )
-    return Standing(freeze=Freeze.RAISES if reasons else Freeze.NOTHING, reasons=tuple(reasons))
+    return Standing(
+        freeze=Freeze.RAISES if reasons else Freeze.NOTHING,
+        reasons=tuple(reasons),
+        freezes=tuple(found.id for found in signed),
+    )
 
 
 def _last_sign_of_life(settings: Settings) -> date | None:

@@ -168,6 +168,48 @@ def promote(version: Version, on: OnDay = "", as_json: AsJson = False) -> None:
 
 @app.command()
 @command.guarded
+def freeze(
+    reason: Annotated[str, typer.Option(help="Why raises stop, in a sentence.")],
+    role: Annotated[str, typer.Option("--as", help="risk_approver or business_approver.")],
+    on: OnDay = "",
+    as_json: AsJson = False,
+) -> None:
+    """Stop all raises at once; one approver is enough, and cuts go on by policy."""
+    from registry import freeze as freezing
+
+    day = command.parse_day(on)
+    made = freezing.freeze(command.load_home(), role=role, reason=reason, on=day)
+    line = f"Raises are frozen from {made.frozen_on} by {made.by.name}: {made.id}."
+    document = {"schema": "registry-freeze/1", "freeze": made.as_document()}
+    command.emit(document, as_json=as_json, people=_lines([line]))
+
+
+@app.command()
+@command.guarded
+def unfreeze(
+    reason: Annotated[str, typer.Option(help="Why raises may go on, in a sentence.")],
+    role: Annotated[str, typer.Option("--as", help="risk_approver or business_approver.")],
+    freeze_id: Annotated[
+        str, typer.Option("--freeze", metavar="ID", help="Which one, if there are several.")
+    ] = "",
+    on: OnDay = "",
+    as_json: AsJson = False,
+) -> None:
+    """Agree that raises go on; they do when both approver roles, two people, have agreed."""
+    from registry import freeze as freezing
+
+    home, day = command.load_home(), command.parse_day(on)
+    found = freezing.unfreeze(home, role=role, reason=reason, on=day, freeze_id=freeze_id)
+    agreed = ", ".join(sorted(person.role for person, _ in found.releases))
+    line = f"{found.id} is lifted from {found.lifted_on}; agreed: {agreed}."
+    if found.lifted_on is None:
+        line = f"{found.id} still holds; agreed: {agreed}. The other approver role must agree too."
+    document = {"schema": "registry-freeze/1", "freeze": found.as_document()}
+    command.emit(document, as_json=as_json, people=_lines([line]))
+
+
+@app.command()
+@command.guarded
 def status(on: OnDay = "", port: Port = 5000, as_json: AsJson = False) -> None:
     """Say what happened, what was refused and why, and where to look; from the ledger."""
     from registry import status as state

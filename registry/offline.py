@@ -49,6 +49,7 @@ SIGNERS: Mapping[str, frozenset[str]] = {
     "waiver/v1": APPROVERS,
     "finding/v1": frozenset({"validator"}),
     "heartbeat/v1": frozenset({"validator"}),
+    "freeze/v1": APPROVERS,
     "lifecycle/v1": frozenset({"ledger"}),
 }
 """Which role's key may sign which kind of statement."""

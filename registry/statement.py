@@ -24,6 +24,7 @@ class Kind(StrEnum):
     WAIVER = "waiver"
     FINDING = "finding"
     HEARTBEAT = "heartbeat"
+    FREEZE = "freeze"
     LIFECYCLE = "lifecycle"
 
     @property

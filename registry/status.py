@@ -17,6 +17,7 @@ from governance.appetite import RiskAppetite
 from governance.evidence import Decision, Waiver
 from governance.measurement import describe_scope
 from governance.settings import Settings
+from registry import freeze
 from registry.card import ORDER, numbers, state, waiver_key
 from registry.catalogue import MODEL_NAME
 from registry.ledger import Ledger
@@ -48,6 +49,7 @@ def status(settings: Settings, on: date, *, port: int = PORT) -> dict[str, Any]:
         "on": on.isoformat(),
         "champion": record.champion(),
         "versions": [_version(record, version, on) for version in record.versions()],
+        "freezes": [found.as_document() for found in freeze.in_force(record, on)],
         "findings_open": [finding.model_dump(mode="json") for finding in findings],
         "last_heartbeat": max((day for day in beats if day <= on.isoformat()), default=None),
         "ledger": {"entries": head.size, "root": head.root.hex()},
@@ -158,6 +160,7 @@ def _parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield from _refusals(version)
     for version in document["versions"]:
         yield from _waivers(version)
+    yield from _freezes(document)
     yield from _findings(document)
     yield from _closing(document)
 
@@ -213,6 +216,18 @@ def _waivers(version: Mapping[str, Any]) -> Iterator[RenderableType]:
             [
                 f"{measure} until {expires}, {owner}: {'; '.join(scopes)}"
                 for (measure, owner, expires), scopes in groups.items()
+            ]
+        )
+
+
+def _freezes(document: Mapping[str, Any]) -> Iterator[RenderableType]:
+    if document["freezes"]:
+        yield Text("\nRaises are frozen; two different approvers end it", style="bold yellow")
+        yield from _bullets(
+            [
+                f"{item['id']}, since {item['frozen_on']}, by {item['by']}: {item['reason']}; "
+                f"released by {', '.join(one['role'] for one in item['released_by']) or 'nobody'}"
+                for item in document["freezes"]
             ]
         )
 

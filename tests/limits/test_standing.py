@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
+from governance.errors import GateClosed
 from governance.evidence import Finding, Severity
 from limits import book
 from limits.engine import Freeze
 from limits.policy import LimitPolicy, packaged
 from limits.standing import standing
+from registry import freeze
 from registry.finding import close_finding, open_finding, record_heartbeat
 
 if TYPE_CHECKING:
@@ -86,3 +90,26 @@ def test_a_finding_that_comes_later_does_not_change_what_was_decided(own_world: 
     again = book.decide(here, table, keyring=own_world.keyring, as_of=PROMOTED)
     assert not again.is_new
     assert again.log.manifest == first.log.manifest
+
+
+def test_a_frozen_book_has_no_raise_until_two_approvers_unfroze(own_world: World) -> None:
+    here, ring = own_world.settings, own_world.keyring
+    why = "Raises look wrong in one segment"
+    made = freeze.freeze(here, role="risk_approver", reason=why, on=PROMOTED)
+    table = book.open_table(here, "uci-credit", keyring=ring)
+    said = f"raises are frozen by the risk_approver since 2005-10-01 ({made.id})"
+
+    with pytest.raises(GateClosed, match="two approvers do"):
+        book.decide(here, table, keyring=ring, as_of=PROMOTED, freeze=Freeze.NOTHING)
+    first = book.decide(here, table, keyring=ring, as_of=PROMOTED)
+    assert first.log.manifest["counts"]["actions"]["raise"] == 0
+    assert first.log.identity["freeze"] == "raises"
+    assert first.reasons == (said,)
+
+    next_month = date(2005, 11, 1)
+    freeze.unfreeze(here, role="risk_approver", reason=why, on=next_month)
+    assert standing(here, POLICY, next_month).reasons == (said,)
+    freeze.unfreeze(here, role="business_approver", reason=why, on=next_month)
+    second = book.decide(here, table, keyring=ring, as_of=next_month)
+    assert second.log.manifest["counts"]["actions"]["raise"] > 0
+    assert second.reasons == ()
