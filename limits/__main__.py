@@ -203,6 +203,39 @@ def notify(
     command.emit(document, as_json=as_json, people=lambda out: out.print(line))
 
 
+@app.command()
+@command.guarded
+def optimize(
+    policy: Annotated[Path, typer.Option(help="A limit policy file; its bounds are kept.")],
+    input_file: Annotated[Path, typer.Option("--input", help="A plain Parquet or CSV table.")],
+    economics: Annotated[Path, typer.Option(help="The reviewed economics and budgets.")],
+    history: Annotated[Path, typer.Option(help="Past limit changes, which bound what is tried.")],
+    output: Annotated[Path, typer.Option(help="Where the recommendations go (Parquet).")],
+    as_of: AsOf = "",
+    regime: Regime = "neutral",
+    demand_index: DemandIndex = "",
+    as_json: AsJson = False,
+) -> None:
+    """Recommend limits within policy and budgets; exit 14 if a budget cannot be met."""
+    from limits.optimizing import recommendation
+    from limits.stages.climate import Climate
+
+    request = recommendation.Request(
+        policy=policy,
+        economics=economics,
+        table=input_file,
+        history=history,
+        as_of=command.parse_day(as_of),
+        climate=Climate.read({"regime": regime, "demand_index": demand_index}),
+    )
+    with command.stderr.status("Optimizing ..."):
+        document = recommendation.recommend(request, output)
+    lines = "\n".join(recommendation.in_words(document))
+    command.emit(document, as_json=as_json, people=lambda out: out.print(lines, markup=False))
+    if document["outcome"] != "PASS":
+        raise Inconclusive(" ".join(document["reasons"]))
+
+
 @policy_app.callback()
 def policy_group(as_json: AsJson = False) -> None:
     """Check a limit policy, compare two, and say whom a new one would concern."""
