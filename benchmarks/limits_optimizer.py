@@ -211,7 +211,8 @@ def compared(rows: pa.RecordBatch, labels: np.ndarray) -> None:
     opened, _ = accounts.open_accounts(envelope, rows, economics)
     terms = accounts.Terms.of(economics, POLICY)
     found = {"static": opened.before, "rule": opened.policy}
-    for name, reach in (("envelope", Reach.MATRIX), ("free step", Reach.STEP)):
+    for reach in Reach:
+        name = reach.value
         book = Book(
             plan=PLAN, economics=economics, batches=lambda: iter([rows]), support=None, reach=reach
         )
@@ -233,7 +234,7 @@ def compared(rows: pa.RecordBatch, labels: np.ndarray) -> None:
             f"{total.expected_loss / 1e8:6.2f} {total.limits / 1e11:10.4f} {raised.mean():8.1%} "
             f"{cut.mean():6.1%} {raised[bad].mean():9.1%} {cut[~bad].mean():9.1%}"
         )
-    for better, worse in (("rule", "static"), ("envelope", "rule"), ("free step", "envelope")):
+    for better, worse in [("rule", "static"), *((reach.value, "rule") for reach in Reach)]:
         interval(f"{better} - {worse}", gained[better] - gained[worse], gained[worse].sum())
 
 

@@ -211,6 +211,9 @@ def optimize(
     economics: Annotated[Path, typer.Option(help="The reviewed economics and budgets.")],
     history: Annotated[Path, typer.Option(help="Past limit changes, which bound what is tried.")],
     output: Annotated[Path, typer.Option(help="Where the recommendations go (Parquet).")],
+    reach: Annotated[
+        str, typer.Option(help="How far from the policy: matrix, direction or step.")
+    ] = "matrix",
     as_of: AsOf = "",
     regime: Regime = "neutral",
     demand_index: DemandIndex = "",
@@ -218,13 +221,17 @@ def optimize(
 ) -> None:
     """Recommend limits within policy and budgets; exit 14 if a budget cannot be met."""
     from limits.optimizing import recommendation
+    from limits.optimizing.envelope import Reach
     from limits.stages.climate import Climate
 
+    if reach not in set(Reach):
+        raise UsageError(f"--reach takes one of {', '.join(Reach)}.")
     request = recommendation.Request(
         policy=policy,
         economics=economics,
         table=input_file,
         history=history,
+        reach=Reach(reach),
         as_of=command.parse_day(as_of),
         climate=Climate.read({"regime": regime, "demand_index": demand_index}),
     )

@@ -1,9 +1,10 @@
 """The envelope: between which limits the policy leaves a choice, found by asking its own stages.
 
-The stages run three times: with the policy's matrix, with the most generous entry of each band's
-row, and with the most cautious. Every other stage stands: warnings, affordability, hold-out,
-freeze, conditions, cool-down, step, caps, ceiling, floors. Each stage moves a higher wish at least
-as high, so whatever the policy could have answered for the band lies between the last two answers.
+The stages run three times: with the policy's matrix, with the most generous multiplier that the
+`Reach` leaves to each band, and with the most cautious. Every other stage stands: warnings,
+affordability, hold-out, freeze, conditions, cool-down, step, caps, ceiling, floors. Each stage
+answers a higher wish with a limit at least as high, so the policy's decision, and whatever else it
+could have answered, lies between the last two answers.
 """
 
 from __future__ import annotations
@@ -23,14 +24,17 @@ from limits.stages.trail import Trail
 
 
 class Reach(StrEnum):
-    """How far the envelope goes.
+    """How far the envelope goes beyond what the policy decides by itself.
 
     ``MATRIX`` keeps to what the row of the customer's band gives or takes at some utilization, and
-    to no change. ``STEP`` lets every band move by the policy's whole step: it exists to be compared
-    with, because repeated in a closed loop it cuts most good customers.
+    to no change: nobody moves by a multiplier that was not reviewed for the band. ``DIRECTION``
+    takes from the matrix only which way a band may move, and from the step how far. ``STEP`` lets
+    every band move either way by the whole step: it exists to be compared with, because repeated in
+    a closed loop such freedom cuts most good customers.
     """
 
     MATRIX = "matrix"
+    DIRECTION = "direction"
     STEP = "step"
 
 
@@ -112,10 +116,12 @@ def _carried(plan: Plan, rows: Rows, is_usable: Flags) -> Trail:
 
 def _matrices(plan: Plan, reach: Reach) -> tuple[Integers, Integers]:
     """Return the most cautious and the most generous matrix; no change is always among them."""
-    if reach is Reach.STEP:
-        step = plan.policy.step
-        least = np.full_like(plan.matrix, max(BASIS_POINTS - step.max_cut, 0))
-        return least, np.full_like(plan.matrix, BASIS_POINTS + step.max_raise)
+    step = plan.policy.step
     row_least = np.minimum(plan.matrix.min(axis=1, keepdims=True), BASIS_POINTS)
     row_most = np.maximum(plan.matrix.max(axis=1, keepdims=True), BASIS_POINTS)
+    if reach is not Reach.MATRIX:
+        may_move = reach is Reach.STEP
+        lowest, highest = max(BASIS_POINTS - step.max_cut, 0), BASIS_POINTS + step.max_raise
+        row_least = np.where(may_move | (row_least < BASIS_POINTS), lowest, row_least)
+        row_most = np.where(may_move | (row_most > BASIS_POINTS), highest, row_most)
     return row_least + np.zeros_like(plan.matrix), row_most + np.zeros_like(plan.matrix)

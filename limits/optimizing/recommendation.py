@@ -23,6 +23,7 @@ from governance.outcome import Outcome
 from limits.engine import Freeze
 from limits.optimizing import optimization
 from limits.optimizing.economics import Economics
+from limits.optimizing.envelope import Reach
 from limits.optimizing.optimization import Optimization
 from limits.optimizing.support import HISTORY, Support
 from limits.optimizing.survey import Book, Status
@@ -45,6 +46,7 @@ class Request:
     table: Path
     history: Path
     as_of: date
+    reach: Reach = Reach.MATRIX
     freeze: Freeze = Freeze.NOTHING
     climate: Climate = PLAIN
 
@@ -68,6 +70,7 @@ def recommend(request: Request, output: Path) -> dict[str, Any]:
         economics=economics,
         batches=source.batches,
         support=Support.fit(plan, _history(request.history)),
+        reach=request.reach,
     )
     with tempfile.TemporaryFile() as spool:
         found = optimization.optimize(book, spool)

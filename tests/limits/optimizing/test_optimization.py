@@ -246,10 +246,11 @@ def test_no_total_rises_when_a_dual_rises(
     seed=st.integers(0, 10_000),
     policy=st.sampled_from([UCI, SME]),
     freeze=st.sampled_from(list(Freeze)),
+    reach=st.sampled_from(list(Reach)),
     share=st.floats(0.9, 1.1),
 )
 def test_the_envelope_is_never_left(
-    seed: int, policy: LimitPolicy, freeze: Freeze, share: float
+    seed: int, policy: LimitPolicy, freeze: Freeze, reach: Reach, share: float
 ) -> None:
     rows = cases.draw(policy, 300, np.random.default_rng(seed))
     on = plan(policy, freeze)
@@ -258,9 +259,10 @@ def test_the_envelope_is_never_left(
         policy,
         plan=on,
         economics=economics(policy, limits={"of_policy": share}),
+        reach=reach,
     )
     found = solved(mine)
-    envelope = find_envelope(on, rows)
+    envelope = find_envelope(on, rows, reach)
     said = list(found.recommendations())
     recommended = np.concatenate([limit for _, limit, _ in said])
     status = np.concatenate([state for _, _, state in said])
@@ -280,6 +282,20 @@ def test_the_envelope_is_never_left(
     assert envelope.policy.tolist() == decided["limit_after_minor"].to_pylist()
     is_review = np.array([action == "review" for action in decided["action"].to_pylist()])
     assert (status[is_review] == Status.REVIEW).all()
+
+
+def test_the_reaches_lie_within_each_other_and_bands_that_hold_move_only_in_the_widest() -> None:
+    rows = uci_rows(2_000)
+    narrow, middle, wide = (find_envelope(plan(), rows, reach) for reach in Reach)
+    for inner, outer in ((narrow, middle), (middle, wide)):
+        assert (inner.lower >= outer.lower).all()
+        assert (inner.upper <= outer.upper).all()
+        assert (inner.policy == outer.policy).all()
+    risk = rows["default_probability"].to_numpy()
+    holds = (risk > 0.10) & (risk <= 0.30) & (rows["months_delinquent"].to_numpy() < 3)
+    assert (middle.lower[holds] == middle.before[holds]).all()
+    assert (middle.upper[holds] == middle.before[holds]).all()
+    assert (wide.upper[holds] > wide.before[holds]).mean() > 0.9
 
 
 def test_an_early_warning_leaves_no_raise_and_a_cool_down_no_change() -> None:
