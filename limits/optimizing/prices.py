@@ -12,7 +12,7 @@ from limits.optimizing.economics import BUDGETS
 
 # Sums of millions of floats differ in the last digits by their order; no budget is finer.
 ROUNDING = 1e-9
-_CLOSE = 1e-6
+_CLOSE = 1e-5
 _ROUNDS = 40
 _HALVINGS = 60
 
@@ -94,20 +94,24 @@ def _moved(
     def used(dual: float) -> float:
         return total(_with(duals, place, dual)).used[place]
 
-    if not exceeds(used(floor), allowed):
+    above = used(floor)
+    if not exceeds(above, allowed):
         return _with(duals, place, floor)
     low, high = floor, max(duals[place], floor * 1.1, 1e-3)
     if high > low and duals[place] > floor and exceeds(used(high), allowed):
         low, high = high, high * 1.05
+        above = used(low)
     while exceeds(reached := used(high), allowed):
-        low, high = high, high * 4
-    for _ in range(_HALVINGS):
+        low, high, above = high, high * 4, reached
+    for turn in range(_HALVINGS):
         if high - low <= 1e-10 * high or reached >= allowed * (1 - _CLOSE / 10):
             break
-        middle = (low + high) / 2
+        # Every other point is where a straight line would meet the budget, which is mostly nearer.
+        part = 0.5 if turn % 2 else min(max((above - allowed) / (above - reached), 0.02), 0.98)
+        middle = low + part * (high - low)
         at_middle = used(middle)
         if exceeds(at_middle, allowed):
-            low = middle
+            low, above = middle, at_middle
         else:
             high, reached = middle, at_middle
     return _with(duals, place, high)

@@ -22,7 +22,7 @@ from limits.optimizing.support import Support
 from limits.stages.plan import Integers, Plan
 
 CHUNK_ROWS = 65_536
-SAMPLE_ROWS = 200_000
+SAMPLE_ROWS = 50_000
 
 Statuses = npt.NDArray[np.uint8]
 
