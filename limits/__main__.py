@@ -10,13 +10,13 @@ import typer
 from governance import command
 from governance.command import AsJson
 from governance.errors import Breach, Inconclusive, IntegrityError, UsageError
+from limits.checking.commands import app as policy_app
 from limits.reviewing.commands import app as review_app
 
 if TYPE_CHECKING:
     from limits.decision_log import DecisionLog
 
 app = command.room("limits", "Turn a risk into a limit, say why, and be able to do it again.")
-policy_app = typer.Typer(no_args_is_help=True, help="Check, compare and weigh limit policies.")
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")
 
@@ -261,95 +261,44 @@ def _leave_with(outcome: str, text: str) -> None:
         raise Inconclusive(f"{text}: a measurement cannot tell.")
 
 
-@policy_app.callback()
-def policy_group(as_json: AsJson = False) -> None:
-    """Check a limit policy, compare two, and say whom a new one would concern."""
-
-
-@policy_app.command("check")
+@app.command()
 @command.guarded
-def policy_check(
-    file: PolicyFile,
-    inputs: Annotated[int, typer.Option(help="How many customers to make up.")] = 1_000_000,
-    seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Search for inputs by which a policy breaks a law; exit 13 with the smallest ones."""
-    from limits import printing
-    from limits.checking import policy_check as checking
-    from limits.policy import LimitPolicy
-
-    if inputs < 1:
-        raise UsageError("A search needs at least one input.")
-    policy = LimitPolicy.load(file)
-    with command.stderr.status("Searching ...") as status:
-
-        def progress(done: int) -> None:
-            status.update(f"Searching: {done:,} of {inputs:,} inputs ...")
-
-        document = checking.check(policy, inputs=inputs, seed=seed, progress=progress)
-    command.emit(document, as_json=as_json, people=lambda out: printing.checked(out, document))
-    if document["outcome"] == "BREACH":
-        broken = sorted({example["law"] for example in document["counterexamples"]})
-        raise Breach(f"The policy {policy.id} breaks {', '.join(broken)}. Do not activate it.")
-    if document["outcome"] == "INCONCLUSIVE":
-        raise Inconclusive(
-            f"Some rules of the policy {policy.id} never acted, so nothing was shown about them."
-        )
-
-
-@policy_app.command("diff")
-@command.guarded
-def policy_diff(
-    old: PolicyFile,
-    new: PolicyFile,
-    language: Language = "en",
-    as_json: AsJson = False,
-) -> None:
-    """Say in words what differs between two policies."""
-    from limits import policy_diff as comparing
-    from limits.policy import LimitPolicy
-
-    before, after = LimitPolicy.load(old), LimitPolicy.load(new)
-    changes = comparing.diff(before, after)
-    document = {
-        "schema": "policy-diff/1",
-        "old": before.stamp,
-        "new": after.stamp,
-        "changes": [
-            {"path": list(c.path), "old": c.old, "new": c.new, "text": c.in_words(language)}
-            for c in changes
-        ],
-    }
-    lines = [change.in_words(language) for change in changes]
-    text = "\n".join(lines or ["The two policies say the same."])
-    command.emit(document, as_json=as_json, people=lambda out: out.print(text, markup=False))
-
-
-@policy_app.command("impact")
-@command.guarded
-def policy_impact(
-    new: Annotated[Path, typer.Option("--policy", help="The policy that is proposed.")],
-    against: Annotated[Path, typer.Option(help="The policy that decides today.")],
-    input_file: Annotated[Path, typer.Option("--input", help="A Parquet or CSV table.")],
+def optimize(
+    policy: Annotated[Path, typer.Option(help="A limit policy file; its bounds are kept.")],
+    input_file: Annotated[Path, typer.Option("--input", help="A plain Parquet or CSV table.")],
+    economics: Annotated[Path, typer.Option(help="The reviewed economics and budgets.")],
+    history: Annotated[Path, typer.Option(help="Past limit changes, which bound what is tried.")],
+    output: Annotated[Path, typer.Option(help="Where the recommendations go (Parquet).")],
+    reach: Annotated[
+        str, typer.Option(help="How far from the policy: matrix, direction or step.")
+    ] = "matrix",
     as_of: AsOf = "",
-    by: Annotated[list[str] | None, typer.Option(help="A column to count by; repeat it.")] = None,
     regime: Regime = "neutral",
     demand_index: DemandIndex = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say who would be raised and cut, with how much money and which expected loss."""
-    from limits import impact, printing
-    from limits.plain_table import Source
-    from limits.policy import LimitPolicy
+    """Recommend limits within policy and budgets; exit 14 if a budget cannot be met."""
+    from limits.optimizing import recommendation
+    from limits.optimizing.envelope import Reach
     from limits.stages.climate import Climate
 
-    climate = Climate.read({"regime": regime, "demand_index": demand_index})
-    source = Source(path=input_file, policy=LimitPolicy.load(against))
-    day, proposed = command.parse_day(as_of), LimitPolicy.load(new)
-    found = impact.measure_impact(proposed, source, as_of=day, by=by or (), climate=climate)
-    document = impact.as_document(found)
-    command.emit(document, as_json=as_json, people=lambda out: printing.impact(out, found))
+    if reach not in set(Reach):
+        raise UsageError(f"--reach takes one of {', '.join(Reach)}.")
+    request = recommendation.Request(
+        policy=policy,
+        economics=economics,
+        table=input_file,
+        history=history,
+        reach=Reach(reach),
+        as_of=command.parse_day(as_of),
+        climate=Climate.read({"regime": regime, "demand_index": demand_index}),
+    )
+    with command.stderr.status("Optimizing ..."):
+        document = recommendation.recommend(request, output)
+    lines = "\n".join(recommendation.in_words(document))
+    command.emit(document, as_json=as_json, people=lambda out: out.print(lines, markup=False))
+    if document["outcome"] != "PASS":
+        raise Inconclusive(" ".join(document["reasons"]))
 
 
 def _document(log: DecisionLog) -> dict[str, Any]:

@@ -22,7 +22,8 @@ DOORS: dict[str, set[str]] = {
     "matplotlib": {"training/figures.py", "training/world/pictures.py"},
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
-    "typer": {f"{room}/__main__.py" for room in ROOMS} | {"governance/command.py"},
+    "typer": {f"{room}/__main__.py" for room in ROOMS}
+    | {"governance/command.py", "limits/checking/commands.py", "limits/reviewing/commands.py"},
 }
 
 

@@ -1,0 +1,127 @@
+"""The envelope: between which limits the policy leaves a choice, found by asking its own stages.
+
+The stages run three times: with the policy's matrix, with the most generous multiplier that the
+`Reach` leaves to each band, and with the most cautious. Every other stage stands: warnings,
+affordability, hold-out, freeze, conditions, cool-down, step, caps, ceiling, floors. Each stage
+answers a higher wish with a limit at least as high, so the policy's decision, and whatever else it
+could have answered, lies between the last two answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import pyarrow as pa
+
+from governance.errors import ContractError
+from limits import engine, inputs
+from limits.inputs import Flags, Rows
+from limits.sections import BASIS_POINTS
+from limits.stages.plan import Integers, Plan
+from limits.stages.trail import Trail
+
+
+class Reach(StrEnum):
+    """How far the envelope goes beyond what the policy decides by itself.
+
+    ``MATRIX`` keeps to what the row of the customer's band gives or takes at some utilization, and
+    to no change: nobody moves by a multiplier that was not reviewed for the band. ``DIRECTION``
+    takes from the matrix only which way a band may move, and from the step how far. ``STEP`` lets
+    every band move either way by the whole step: it exists to be compared with, because repeated in
+    a closed loop such freedom cuts most good customers.
+    """
+
+    MATRIX = "matrix"
+    DIRECTION = "direction"
+    STEP = "step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What the policy decides and what it would still allow, ``(n_rows,)`` each, in minor units.
+
+    Parameters
+    ----------
+    rows : dict of str to array
+        The inputs as the engine read them.
+    before, policy, lower, upper : array of int
+        Today's limit, the policy's decision, and the bounds; equal where there is no choice.
+    is_decided : array of bool
+        False where a person decides; such a row has no choice.
+    cell : array of int
+        Band and utilization class as one number, from 0.
+    """
+
+    rows: Rows
+    before: Integers
+    policy: Integers
+    lower: Integers
+    upper: Integers
+    is_decided: Flags
+    cell: Integers
+
+
+def find_envelope(plan: Plan, batch: pa.RecordBatch, reach: Reach = Reach.MATRIX) -> Envelope:
+    """Ask the stages of the engine for the bounds of every row of `batch`.
+
+    Rows that go to a person, and rows of the experiment's arms, keep the policy's decision: to
+    optimize them would spoil what the experiment is to find out.
+
+    Raises
+    ------
+    ContractError
+        As `limits.engine.decide`.
+    """
+    rows, is_usable = inputs.read(plan.policy, batch)
+    if (rows["segment"] < 0).sum() > batch.column("segment").null_count:
+        raise ContractError(
+            f"The limit policy {plan.policy.id} has no cap for at least one segment of this table; "
+            f"it knows {', '.join(inputs.vocabulary(plan.policy, 'segment'))}."
+        )
+    decided = _carried(plan, rows, is_usable)
+    least, most = _matrices(plan, reach)
+    lowest = _carried(replace(plan, matrix=least), rows, is_usable).after
+    highest = _carried(replace(plan, matrix=most), rows, is_usable).after
+    is_fixed = ~decided.is_usable
+    if "arm" in rows:
+        is_fixed |= rows["arm"] != inputs.ARMS.index("policy")
+    return Envelope(
+        rows=rows,
+        before=decided.before,
+        policy=decided.after,
+        lower=np.where(is_fixed, decided.after, lowest),
+        upper=np.where(is_fixed, decided.after, highest),
+        is_decided=decided.is_usable,
+        cell=cells(plan, rows, decided.band),
+    )
+
+
+def cells(plan: Plan, rows: Rows, band: Integers) -> Integers:
+    """Return band and utilization class of each row as one number, ``(n_rows,)``."""
+    upper = np.asarray(plan.policy.utilization.upper)
+    column = np.searchsorted(upper, np.nan_to_num(rows["utilization"]), side="left")
+    found: Integers = band * (len(upper) + 1) + column
+    return found
+
+
+def _carried(plan: Plan, rows: Rows, is_usable: Flags) -> Trail:
+    """Carry the rows through every stage, as the engine does."""
+    trail = Trail.start(rows, is_usable)
+    for stage in engine.STAGES.values():
+        stage(plan, trail)
+    return trail
+
+
+def _matrices(plan: Plan, reach: Reach) -> tuple[Integers, Integers]:
+    """Return the most cautious and the most generous matrix; no change is always among them."""
+    step = plan.policy.step
+    row_least = np.minimum(plan.matrix.min(axis=1, keepdims=True), BASIS_POINTS)
+    row_most = np.maximum(plan.matrix.max(axis=1, keepdims=True), BASIS_POINTS)
+    if reach is not Reach.MATRIX:
+        may_move = reach is Reach.STEP
+        lowest, highest = max(BASIS_POINTS - step.max_cut, 0), BASIS_POINTS + step.max_raise
+        row_least = np.where(may_move | (row_least < BASIS_POINTS), lowest, row_least)
+        row_most = np.where(may_move | (row_most > BASIS_POINTS), highest, row_most)
+    return row_least + np.zeros_like(plan.matrix), row_most + np.zeros_like(plan.matrix)
