@@ -179,9 +179,9 @@ def freeze(
 
     day = command.parse_day(on)
     made = freezing.freeze(command.load_home(), role=role, reason=reason, on=day)
-    line = f"Raises are frozen from {made.frozen_on} by {made.by.name}: {made.id}."
+    lines = [f"Raises are frozen from {made.frozen_on} by {made.by.name}: {made.id}."]
     document = {"schema": "registry-freeze/1", "freeze": made.as_document()}
-    command.emit(document, as_json=as_json, people=_lines([line]))
+    command.emit(document, as_json=as_json, people=_lines(lines))
 
 
 @app.command()
@@ -189,9 +189,7 @@ def freeze(
 def unfreeze(
     reason: Annotated[str, typer.Option(help="Why raises may go on, in a sentence.")],
     role: Annotated[str, typer.Option("--as", help="risk_approver or business_approver.")],
-    freeze_id: Annotated[
-        str, typer.Option("--freeze", metavar="ID", help="Which one, if there are several.")
-    ] = "",
+    freeze_id: Annotated[str, typer.Option("--freeze", help="Which, if there are several.")] = "",
     on: OnDay = "",
     as_json: AsJson = False,
 ) -> None:
@@ -201,9 +199,8 @@ def unfreeze(
     home, day = command.load_home(), command.parse_day(on)
     found = freezing.unfreeze(home, role=role, reason=reason, on=day, freeze_id=freeze_id)
     agreed = ", ".join(sorted(person.role for person, _ in found.releases))
-    line = f"{found.id} is lifted from {found.lifted_on}; agreed: {agreed}."
-    if found.lifted_on is None:
-        line = f"{found.id} still holds; agreed: {agreed}. The other approver role must agree too."
+    end = f"is lifted from {found.lifted_on}" if found.lifted_on else "still holds until both agree"
+    line = f"{found.id} {end}; agreed: {agreed}."
     document = {"schema": "registry-freeze/1", "freeze": found.as_document()}
     command.emit(document, as_json=as_json, people=_lines([line]))
 
