@@ -15,8 +15,8 @@ from tests.journeys.conftest import CUSTOMERS, ROOT, demo
 
 pytestmark = pytest.mark.system
 
-# Seconds after which the whole process group is killed: in protect, in train, in validate.
-MOMENTS = (3, 14, 38)
+# Seconds after which the whole process group is killed: in protect, in train, after the first model.
+MOMENTS = (2, 8, 20)
 
 
 def test_a_demonstration_that_was_killed_three_times_ends_well(tmp_path: Path) -> None:
