@@ -15,7 +15,7 @@ from tests.journeys.conftest import CUSTOMERS, ROOT, demo
 
 pytestmark = pytest.mark.system
 
-# Seconds after which the whole process group is killed: in protect, in train, after the first model.
+# Seconds after which the whole process group is killed: in protect, in train, in a later train.
 MOMENTS = (2, 8, 20)
 
 
