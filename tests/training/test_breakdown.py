@@ -40,7 +40,12 @@ def quick(rows: Sample) -> object:
 
 
 def test_the_newest_months_are_held_out_until_they_suffice(rows: Sample) -> None:
-    some = dataclasses.replace(rows, features=rows.features[:720], labels=rows.labels[:720])
+    features = rows.features[:720]
+    # The outcome is planted in one feature, so that 270 customers suffice to see what was learned
+    # whomever the random key drew; the shops' own outcome carries too little for a bound.
+    finest = max(range(features.shape[1]), key=lambda place: len(np.unique(features[:, place])))
+    planted = (features[:, finest] > np.median(features[:, finest])).astype(rows.labels.dtype)
+    some = dataclasses.replace(rows, features=features, labels=planted)
     found = breakdown.out_of_time(lambda: quick(rows), dated(some, 8), seed=0)
     # 720 customers in eight months: two months have 180 of them, three have 270.
     assert {tuple(item.scope.items()) for item in found} == {
@@ -48,12 +53,8 @@ def test_the_newest_months_are_held_out_until_they_suffice(rows: Sample) -> None
     }
     auc = found[0]
     assert auc.n == 270
-    # How much 450 customers teach depends on whom the random key drew, so only the form is
-    # asserted here; the next test shows from whom the model learned.
     assert auc.value is not None
-    assert auc.low is not None
-    assert auc.high is not None
-    assert auc.low < auc.value < auc.high
+    assert auc.value > 0.95
 
 
 def test_the_held_out_months_are_not_learned_from(rows: Sample) -> None:
