@@ -18,6 +18,7 @@ PORT ?= 5000
 VENV := .venv
 PY := $(VENV)/bin/python -P
 READY := $(VENV)/.ready
+SPARK := $(VENV)/.spark
 
 ##@ Start here
 
@@ -99,7 +100,7 @@ check: $(READY) ## Everything that must be green: format, lint, types, imports, 
 	if [ $$failed -gt 0 ]; then echo "$$failed check(s) failed"; exit 1; fi; echo "all checks passed"
 
 .PHONY: system
-system: $(READY) ## Tests that need a real service (Chromium)
+system: $(READY) $(SPARK) ## Tests that need a real service (Chromium, Java for Spark)
 	@$(PY) -m pytest -q -m system tests/system
 
 .PHONY: proof
@@ -115,6 +116,8 @@ format: $(READY) ## Format the code
 lock: ## Write requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" --group dev pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-deps \
+	  --custom-compile-command "make lock" requirements-spark.in -o requirements-spark.lock
 
 .PHONY: clean
 clean: ## Remove caches and the demonstration's state in var/ (keys included)
@@ -135,3 +138,9 @@ $(READY): requirements.lock pyproject.toml
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
+
+# The spark extra is some 450 MB and needs Java, so it is installed only where it is asked for.
+$(SPARK): requirements-spark.lock $(READY)
+	@echo "Installing PySpark into $(VENV) (once, a minute or two) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-spark.lock
+	@touch $(SPARK)
