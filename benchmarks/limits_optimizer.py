@@ -50,6 +50,7 @@ STRESSES = {
     "harsh": {"given_default": 0.25, "conversion": 0.50},
     "mild": {"given_default": 0.10, "conversion": 0.20},
 }
+RESPONSES = (0.5, 1.8)
 
 
 def drawn(n: int, seed: int) -> pa.RecordBatch:
@@ -213,16 +214,30 @@ def compared(rows: pa.RecordBatch, labels: np.ndarray) -> None:
     # One period knows no earlier limit: today's is the one once granted.
     rows = rows.append_column("reference_limit_minor", rows["current_limit_minor"])
     for name, loss in STRESSES.items():
-        said = ECONOMICS.model_dump(by_alias=True)
-        said["margin"]["revolving_share"] = None
-        said["margin"]["revolving_share_column"] = "revolving_share"
-        said["loss"] |= loss
         print(f"economics: {name}")
-        told(rows, labels, Economics.model_validate(said))
+        told(rows, labels, stressed(loss, 1.0))
+    for factor in RESPONSES:
+        print(f"customers borrow {factor} times as much of a raise as the optimizer believes")
+        told(rows, labels, stressed({}, 1.0), stressed({}, factor))
 
 
-def told(rows: pa.RecordBatch, labels: np.ndarray, economics: Economics) -> None:
-    opened, _ = accounts.open_accounts(find_envelope(PLAN, rows), rows, economics)
+def stressed(loss: dict[str, float], factor: float) -> Economics:
+    said = ECONOMICS.model_dump(by_alias=True)
+    said["margin"]["revolving_share"] = None
+    said["margin"]["revolving_share_column"] = "revolving_share"
+    said["loss"] |= loss
+    for name in ("base", "per_utilization", "per_probability"):
+        said["response"][name] *= factor
+    return Economics.model_validate(said)
+
+
+def told(
+    rows: pa.RecordBatch,
+    labels: np.ndarray,
+    economics: Economics,
+    truth: Economics | None = None,
+) -> None:
+    opened, _ = accounts.open_accounts(find_envelope(PLAN, rows), rows, truth or economics)
     terms = accounts.Terms.of(economics, POLICY)
     found = {"static": opened.before, "rule": opened.policy}
     for reach in Reach:
