@@ -25,7 +25,7 @@ from limits.stages.plan import Floats, Integers, Plan
 
 Find: TypeAlias = Callable[[Plan, pa.RecordBatch], Envelope]
 
-BOUNDS = frozenset(
+_BOUNDS = frozenset(
     {
         *("review_moves_nothing", "never_above_cap", "never_above_ceiling", "never_unaffordable"),
         *("payments_within_income", "no_more_debt", "raise_step", "cut_step", "worth_it"),
@@ -34,6 +34,7 @@ BOUNDS = frozenset(
         *("weak_business_gets_nothing", "within_revenue"),
     }
 )
+BOUNDS: tuple[Law, ...] = tuple(law for law in (*LAWS, *RISK_LAWS) if law.name in _BOUNDS)
 
 
 def laws_of(find: Find) -> tuple[Law, ...]:
@@ -77,14 +78,13 @@ def _bounded(case: Case, find: Find) -> Verdict:
     envelope = _found(case, find)
     breaks = (envelope.lower > case.after) | (case.after > envelope.upper)
     for limit in (envelope.lower, envelope.upper):
-        recommended = _recommended(case, limit)
-        for law in (*LAWS, *RISK_LAWS):
-            if law.name in BOUNDS:
-                breaks |= law.check(recommended)[1]
+        ruled = recommended(case, limit)
+        for law in BOUNDS:
+            breaks |= law.check(ruled)[1]
     return np.ones(len(case.before), np.bool_), breaks
 
 
-def _recommended(case: Case, limit: Integers) -> Case:
+def recommended(case: Case, limit: Integers) -> Case:
     """Return the case as if `limit` had been decided, without a temporary uplift."""
     none = np.zeros(len(limit), np.int64)
     answers = {"limit_after_minor": limit, "temporary_uplift_minor": none}

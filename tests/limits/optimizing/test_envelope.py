@@ -16,7 +16,7 @@ from governance.errors import ContractError
 from limits import engine, inputs
 from limits.checking import cases
 from limits.checking.lawbook import Case
-from limits.checking.laws_of_envelope import ENVELOPE_LAWS
+from limits.checking.laws_of_envelope import BOUNDS, ENVELOPE_LAWS, recommended
 from limits.optimizing import optimization
 from limits.optimizing.economics import Economics, packaged
 from limits.optimizing.envelope import REFERENCE, Envelope, Reach, find_envelope
@@ -349,3 +349,35 @@ def test_no_valid_envelope_lets_a_recommendation_break_a_law(
     )
     case = Case.of(policy, moment, batch, engine.decide)
     assert [law.name for law in ENVELOPE_LAWS if law.check(case)[1].any()] == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    text=texts(),
+    seed=st.integers(0, 10_000),
+    regime=st.sampled_from(list(Regime)),
+    share=st.floats(0.85, 1.15),
+)
+def test_what_is_recommended_under_a_budget_breaks_no_bound_of_a_decision(
+    text: str, seed: int, regime: Regime, share: float
+) -> None:
+    policy = LimitPolicy.parse(text)
+    batch = cases.draw(policy, 400, np.random.default_rng(seed))
+    moment = cases.Moment(as_of=date(2026, 4, 1), climate=Climate(regime=regime))
+    case = Case.of(policy, moment, batch, engine.decide)
+    said = Economics.parse(packaged("uci_stylized")).model_dump(by_alias=True)
+    said["budgets"] = {"limits": {"of_policy": share}}
+    book = Book(
+        plan=plan_of(policy, regime=regime),
+        economics=Economics.model_validate(said),
+        batches=lambda: iter([batch]),
+        support=None,
+    )
+    found = optimization.optimize(book, io.BytesIO())
+    (_, limit, _) = next(found.recommendations())
+    ruled = recommended(case, limit)
+    assert [law.name for law in BOUNDS if law.check(ruled)[1].any()] == []
+
+
+def test_the_laws_of_bounds_are_those_that_were_meant() -> None:
+    assert len(BOUNDS) == 19
