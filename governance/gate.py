@@ -20,7 +20,6 @@ from governance.evidence import Decision, Evidence, Waiver
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome, worst
 
-
 NOT_MEASURED = "was not measured."
 """How a refusal ends when a required threshold found nothing to judge."""
 

@@ -1,4 +1,4 @@
-"""Attachment: evidence about a version's own limit policy, signed and recorded beside its validation.
+"""Attachment: evidence about a version's own limit policy, signed and recorded with the version.
 
 A model version is a default model *and* a limit policy, and the validator measures the two
 together. What a policy does by itself (whether any input makes it break a law, whom it would

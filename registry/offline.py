@@ -611,7 +611,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 15
     lines = [
         f"VERIFIED: {found['entries']} entries, {found['promotions']} promotions with four eyes.",
-        f"{found['waivers']} waivers were used by gate decisions, each with a signature of its own.",
+        f"{found['waivers']} waivers were used by gate decisions, each signed by itself.",
         NOT_JUDGED,
     ]
     lines += [f"ledger root {found['root']}", "Compare these key ids with those you were given:"]

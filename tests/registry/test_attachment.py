@@ -1,4 +1,4 @@
-"""Policy evidence: what it may say, who may sign it, and that no gate opens or approval holds without it."""
+"""Policy evidence: what it may say, who may sign it, and what stays closed without it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from registry.load import POLICY_FILE
 from registry.promotion import promote
 from registry.record import Record, file_digest
 from registry.signing import Role, Signer
-from registry.status import status
 from registry.statement import Kind
+from registry.status import status
 from tests.registry.conftest import (
     DAY,
     POLICY_APPETITE,
