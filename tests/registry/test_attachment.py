@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,11 @@ from registry.attachment import KINDS, attach, how_to_measure
 from registry.attestation import attest
 from registry.evidence import verify, write_pack
 from registry.judgement import gate
+from registry.ledger import Ledger
 from registry.load import POLICY_FILE
 from registry.promotion import promote
 from registry.record import Record, file_digest
-from registry.signing import Role, Signer
+from registry.signing import People, Role, Signer
 from registry.statement import Kind
 from registry.status import status
 from tests.registry.conftest import (
@@ -210,3 +212,78 @@ def test_the_pure_gate_refuses_two_attachments_of_one_kind(validated: Settings) 
 def test_the_offline_verifier_knows_the_same_kinds() -> None:
     assert sorted(offline.POLICY_EVIDENCE) == sorted(KINDS)
     assert json.dumps(sorted(offline.SIGNERS["policy-evidence/v1"])) == '["developer", "validator"]'
+
+
+@pytest.fixture
+def promoted(validated: Settings) -> list[dict[str, Any]]:
+    """The ledger's entries of a version that went live with policy evidence."""
+    attach_policy_evidence(validated)
+    gate(validated, 1, appetite=WANTED, on=DAY)
+    for role in ("risk_approver", "business_approver"):
+        approve(validated, 1, role=role, on=DAY)
+    promote(validated, 1, on=DAY)
+    people = People.load(validated.keyring)
+    ledger = Ledger.open(validated.ledger, people=people)
+    return offline.verify_entries(ledger.bodies(), ledger.verify(), people.by_key)
+
+
+def _predicates(entries: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [entry["statement"]["predicate"] for entry in entries if entry["kind"] == kind]
+
+
+def _drop_the_list(entries: list[dict[str, Any]]) -> None:
+    for said in _predicates(entries, "lifecycle"):
+        said["policy_evidence"] = []
+
+
+def _point_elsewhere(entries: list[dict[str, Any]]) -> None:
+    for said in _predicates(entries, "lifecycle"):
+        said["policy_evidence"] = [said["manifest"]]
+
+
+def _better_the_backtest(entries: list[dict[str, Any]]) -> None:
+    for said in _predicates(entries, "policy-evidence"):
+        said["evidence"]["measurements"][0]["value"] = "0.5"
+
+
+def _judge_something_else(entries: list[dict[str, Any]]) -> None:
+    (said,) = _predicates(entries, "gate-decision")
+    said["decision"]["subject"]["policy-check"] = "0" * 64
+
+
+def _approve_ones_own_measurement(entries: list[dict[str, Any]]) -> None:
+    (approver,) = [e["person"] for e in entries if e["person"].role == "risk_approver"]
+    for entry in entries:
+        if entry["kind"] == "policy-evidence":
+            entry["person"] = entry["person"]._replace(name=approver.name)
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        (_drop_the_list, "other policy evidence than was approved"),
+        (_point_elsewhere, "statements of another kind"),
+        (_better_the_backtest, "other policy evidence than was approved"),
+        (_judge_something_else, "not what its digest says"),
+        (_approve_ones_own_measurement, "one person who measured the policy and approved it"),
+    ],
+)
+def test_the_offline_verifier_sees_what_the_policy_evidence_under_a_promotion_was(
+    promoted: list[dict[str, Any]], tamper: Callable[[list[dict[str, Any]]], None], said: str
+) -> None:
+    assert offline.verify_promotions(promoted) == 1
+    tamper(promoted)
+    with pytest.raises(offline.VerificationError, match=said):
+        offline.verify_promotions(promoted)
+
+
+def test_a_promotion_from_before_there_was_policy_evidence_still_verifies(
+    champion: Settings,
+) -> None:
+    people = People.load(champion.keyring)
+    ledger = Ledger.open(champion.ledger, people=people)
+    entries = offline.verify_entries(ledger.bodies(), ledger.verify(), people.by_key)
+    for said in _predicates(entries, "lifecycle"):
+        assert said.pop("policy_evidence") == []
+
+    assert offline.verify_promotions(entries) == 1
