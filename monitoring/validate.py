@@ -183,7 +183,7 @@ def _record(
         notes=(
             customers,
             subject.maturity.describe(),
-            *(f"Not evidenced: {item}" for item in evidence.not_evidenced),
+            *(f"Not evidenced: {item}" for item in _NOT_EVIDENCED),
         ),
     )
 

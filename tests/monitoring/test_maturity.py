@@ -1,4 +1,4 @@
-"""The validator reads the version's own label rule and applies it as training did, in other code."""
+"""The validator reads the version's own label rule and applies it in code of its own."""
 
 from __future__ import annotations
 
