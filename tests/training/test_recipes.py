@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +62,41 @@ def test_the_number_of_threads_changes_nothing() -> None:
             fits.append(CHAMPION.estimator(SIGNS, seed=0).fit(features, labels))
     one, two = (fit.predict_proba(features) for fit in fits)
     assert (one == two).all()
+
+
+FIT = """
+import sys
+from pathlib import Path
+import numpy as np
+from registry import serialize
+from training.recipes import RECIPES
+rng = np.random.default_rng(0)
+features = rng.normal(size=(2_000, 4)).round(2)
+labels = (rng.random(2_000) < 1 / (1 + np.exp(-features[:, 0]))).astype(int)
+fitted = RECIPES[sys.argv[1]].estimator((1, -1, 0, 1), seed=0).fit(features, labels)
+print(getattr(getattr(fitted, "_bin_mapper", None), "n_threads", 0))
+print(serialize.dump(fitted, Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("name", ["champion", "challenger"])
+def test_the_canonical_digest_is_the_same_on_one_thread_and_on_two(
+    name: str, tmp_path: Path
+) -> None:
+    told = []
+    for threads in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", FIT, name, str(tmp_path / f"{threads}.skops")],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"},
+        )
+        told.append(done.stdout.split())
+    (one, digest), (two, again) = told
+    if os.cpu_count() != 1:
+        assert (one, two) == ("1", "2")  # Else nothing was compared.
+    assert digest == again
 
 
 def test_the_fitted_estimator_is_of_allowed_types(fitted: tuple, tmp_path: object) -> None:
