@@ -146,7 +146,7 @@ def of_others(here: World, champion: OutOfFold) -> Iterator[Proof]:
     slope = measured["calibration.slope"]
     yield Proof("additive challenger slope", slope, ".95 … 1.05", 0.95 <= slope.value <= 1.05)
     yield Proof("additive challenger KS", measured["discrimination.ks"])
-    yield from of_calibrations(here, challenger)
+    yield from of_calibrations(challenger)
     for name, other, target in (
         ("monotone minus free", free, -0.15),
         ("champion minus additive challenger", challenger, None),
@@ -163,7 +163,7 @@ def of_others(here: World, champion: OutOfFold) -> Iterator[Proof]:
         yield Proof(f"{name}, AUC points, paired", found, stated, met, digits=2)
 
 
-def of_calibrations(here: World, raw: OutOfFold) -> Iterator[Proof]:
+def of_calibrations(raw: OutOfFold) -> Iterator[Proof]:
     """Tell what a map on top would gain and cost; each is fitted on the other folds only."""
     odds, mapped = calibration.log_odds(raw.probability), raw.probability.copy()
     for fold in range(evaluation.FOLDS):
