@@ -16,6 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
+from governance.errors import UsageError
+
 Parameter = int | float | str | bool
 
 
@@ -132,3 +134,19 @@ FLOOR = Recipe(
 RECIPES: Mapping[str, Recipe] = {
     recipe.name: recipe for recipe in (CHAMPION, CHALLENGER, PAIRWISE, SIMPLER, FLOOR)
 }
+
+
+def choose(name: str | None, *, is_challenger: bool) -> Recipe:
+    """Return the recipe of that name; without one, the challenger if asked, else the champion.
+
+    Raises
+    ------
+    UsageError
+        If there is no such recipe, or both were asked for and differ.
+    """
+    wanted = name or (CHALLENGER.name if is_challenger else CHAMPION.name)
+    if wanted not in RECIPES:
+        raise UsageError(f"There is no recipe {wanted}; known: {', '.join(RECIPES)}.")
+    if is_challenger and wanted != CHALLENGER.name:
+        raise UsageError(f"--challenger is --recipe {CHALLENGER.name}; give one of the two.")
+    return RECIPES[wanted]
