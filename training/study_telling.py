@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +19,7 @@ def print_study(console: Console, made: Study, recorded: Recorded) -> None:
     if "dropped" in document:
         console.print(_necessity(document))
     else:
-        console.print(_measured(document, _headlines(made)))
+        console.print(_measured(document, made.headlines))
     state = "signed" if recorded.is_new else "signed before; nothing changed"
     runs = f"{len(recorded.run_ids)} child runs of version {document['version']}"
     console.print(
@@ -28,11 +28,7 @@ def print_study(console: Console, made: Study, recorded: Recorded) -> None:
     )
 
 
-def _headlines(made: Study) -> Iterator[Measurement]:
-    yield from made.headlines
-
-
-def _measured(document: Any, found: Iterator[Measurement]) -> Table:
+def _measured(document: Any, found: Sequence[Measurement]) -> Table:
     title = f"{document['study']} of version {document['version']}, out-of-fold, open customers"
     table = Table("measure", "scope", "value", "95 % interval", "n", title=title)
     for item in found:

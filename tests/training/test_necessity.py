@@ -94,7 +94,8 @@ def test_twins_are_redundant_with_each_other_and_needed_together(found: Necessit
 
 
 def test_every_number_has_n_and_interval_and_luck_is_said(found: Necessity) -> None:
-    assert 0 < found.luck.low < found.luck.value < found.luck.high or found.luck.low < 0  # type: ignore[operator]
+    assert found.luck.value > 0  # type: ignore[operator]
+    assert found.luck.low <= found.luck.value <= found.luck.high  # type: ignore[operator]
     for item in found.dropped:
         for measured in (item.log_loss, item.auc):
             assert measured.n == 3_000

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from governance.errors import UsageError
 from registry import serialize
 from training import evaluation, recipes
 from training.recipes import CHALLENGER, CHAMPION, FLOOR, RECIPES, Recipe
@@ -119,6 +120,17 @@ def test_no_recipe_reweights_classes_or_stops_early() -> None:
 
 def test_only_the_challenger_is_a_sum_of_steps() -> None:
     assert [recipe.name for recipe in RECIPES.values() if recipe.is_additive] == ["challenger"]
+
+
+def test_a_recipe_is_chosen_by_name_and_the_challenger_by_its_shorthand() -> None:
+    assert recipes.choose(None, is_challenger=False) is CHAMPION
+    assert recipes.choose(None, is_challenger=True) is CHALLENGER
+    assert recipes.choose("challenger", is_challenger=True) is CHALLENGER
+    assert recipes.choose("floor", is_challenger=False) is FLOOR
+    with pytest.raises(UsageError, match="no recipe oracle; known: champion, challenger"):
+        recipes.choose("oracle", is_challenger=False)
+    with pytest.raises(UsageError, match="give one of the two"):
+        recipes.choose("floor", is_challenger=True)
 
 
 def test_the_floor_is_of_allowed_types_and_survives_its_file(tmp_path: Path) -> None:
