@@ -66,7 +66,7 @@ def state(record: Record, version: int) -> str:
 
 def describe(record: Record, version: int) -> str:
     """Return the Markdown description of a version."""
-    parts = (_summary, _verdicts, _people, _findings, _lineage, _digests)
+    parts = (_summary, _verdicts, _people, _findings, _studies, _lineage, _digests)
     return "\n".join(line for part in parts for line in part(record, version)) + "\n"
 
 
@@ -206,6 +206,21 @@ def _findings(record: Record, version: int) -> Iterator[str]:
     if not still_open:
         yield "None."
     yield ""
+
+
+def _studies(record: Record, version: int) -> Iterator[str]:
+    found = record.studies(version)
+    yield "## Studies by the developer"
+    yield ""
+    for name, entry in found.items():
+        said = entry.statement.predicate
+        yield f"**{_cell(name)}**: {len(said['run_ids'])} child runs of the version's run; "
+        yield f"signed digest `{said['digest']}`. Nobody chooses by these; validation judges."
+        yield ""
+        yield from _table([Measurement.model_validate(item) for item in said["headlines"]], set())
+    if not found:
+        yield "None. `python -m training challenge` makes the alternatives."
+        yield ""
 
 
 def _lineage(record: Record, version: int) -> Iterator[str]:

@@ -112,6 +112,16 @@ class Catalogue:
                 folder=self._folder(info.model_id),
             )
 
+    def log_child(self, parent: str, facts: RunFacts) -> str:
+        """Log a finished run that MLflow shows below the run `parent`; return its id."""
+        with _quiet("logging a child run"):
+            tags = {**facts.tags, "mlflow.parentRunId": parent}
+            run = self._client.create_run(self._experiment(), run_name=facts.run_name, tags=tags)
+            run_id = str(run.info.run_id)
+            self._log_facts(run_id, facts)
+            self._client.set_terminated(run_id)
+            return run_id
+
     def log_report(self, path: Path, run_name: str, metrics: Mapping[str, float]) -> str:
         """Log a report file with its metrics and return the run id; the same report only once."""
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

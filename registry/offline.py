@@ -55,6 +55,7 @@ SIGNERS: Mapping[str, frozenset[str]] = {
     "heartbeat/v1": frozenset({"validator"}),
     "freeze/v1": APPROVERS,
     "lifecycle/v1": frozenset({"ledger"}),
+    "developer-study/v1": frozenset({"developer"}),
 }
 """Which role's key may sign which kind of statement."""
 

@@ -110,6 +110,13 @@ class Record:
         """Return every approval of a version, also the expired ones."""
         return tuple(self.of(Kind.APPROVAL, version))
 
+    def studies(self, version: int) -> Mapping[str, Entry]:
+        """Return the newest study of each name about a version, by name."""
+        found = {
+            str(entry.statement.predicate["study"]): entry for entry in self.of(Kind.STUDY, version)
+        }
+        return {name: found[name] for name in sorted(found)}
+
     def events(self, *names: str) -> tuple[Entry, ...]:
         """Return the life-cycle events with these names, oldest first."""
         found = self.of(Kind.LIFECYCLE)

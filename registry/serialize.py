@@ -149,7 +149,8 @@ def canonical_digest(path: Path) -> str:
 
     The bytes of a skops file are not stable: it holds memory addresses as ids, array members are
     named after them, and the archive holds times. Ids are renumbered in order of appearance and
-    members are replaced by their SHA-256.
+    members are replaced by their SHA-256. How many threads a fit could use is no part of what it
+    learned and is left out.
     """
     with zipfile.ZipFile(path) as archive:
         members = {
@@ -158,6 +159,9 @@ def canonical_digest(path: Path) -> str:
             if name != "schema.json"
         }
     return canonical.digest(_renumbered(_schema(path), {}, members))
+
+
+_OF_THE_MACHINE = frozenset({"n_threads"})
 
 
 def _renumbered(node: Any, ids: dict[int, int], members: dict[str, str]) -> Any:
@@ -171,6 +175,9 @@ def _renumbered(node: Any, ids: dict[int, int], members: dict[str, str]) -> Any:
             result[name] = ids.setdefault(item, len(ids))
         elif name == "file" and isinstance(item, str):
             result[name] = members[item]
+        elif name in _OF_THE_MACHINE:
+            # Nothing below is visited: a small number shares its id with equal numbers elsewhere.
+            result[name] = None
         else:
             result[name] = _renumbered(item, ids, members)
     return result

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     HEARTBEAT = "heartbeat"
     FREEZE = "freeze"
     LIFECYCLE = "lifecycle"
+    STUDY = "developer-study"
 
     @property
     def predicate_type(self) -> str:

@@ -14,6 +14,7 @@ from governance import command, durable
 from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.settings import Settings
+from training import version_commands
 from training.terminal import progress, read_text
 
 app = command.room(
@@ -41,7 +42,10 @@ class Origin(StrEnum):
 
 
 Challenger = Annotated[
-    bool, typer.Option("--challenger", help="Fit the additive challenger recipe.")
+    bool, typer.Option("--challenger", help="Fit the additive recipe: --recipe challenger.")
+]
+RecipeName = Annotated[
+    str | None, typer.Option("--recipe", help="champion, challenger, pairwise, simpler or floor.")
 ]
 Planted = Annotated[Fault | None, typer.Option(help="Plant a fault, to watch the gate refuse it.")]
 Features = Annotated[
@@ -183,6 +187,7 @@ def world(
 @app.command()
 @command.guarded
 def train(
+    recipe: RecipeName = None,
     challenger: Challenger = False,
     fault: Planted = None,
     features: Features = None,
@@ -209,13 +214,13 @@ def train(
     from training.suspicion import Allowance
 
     bundled = FAULTY_FEATURES[fault] if fault is not None else FEATURES
-    recipe = recipes.CHALLENGER if challenger else recipes.CHAMPION
+    chosen = recipes.choose(recipe, is_challenger=challenger)
     job = Job(
         table=features or _latest(settings, contract),
         target=target,
         features_text=read_text(spec) if spec else declared.packaged(bundled),
         policy_text=read_text(policy) if policy else policies.packaged(POLICY),
-        recipe=recipe,
+        recipe=chosen,
         seed=seed,
         observed_at=observed_at,
         vintage=vintage,
@@ -223,7 +228,7 @@ def train(
         segment=segment,
         allowances=tuple(Allowance.parse(text) for text in allow or ()),
     )
-    with progress(f"train {recipe.name}", candidate.STEPS) as done:
+    with progress(f"train {chosen.name}", candidate.STEPS) as done:
         made = candidate.train(job, settings=settings, clock=_now, done=done)
     command.emit(
         telling.as_document(made),
@@ -261,46 +266,7 @@ def reproduce(
     found.refuse_difference()
 
 
-@app.command()
-@command.guarded
-def document(
-    version: Annotated[str, typer.Option(help="champion, latest or a version number.")] = "latest",
-    output: Annotated[
-        Path | None, typer.Option(help="Folder for the files; default: reports/ in home.")
-    ] = None,
-    as_json: command.AsJson = False,
-) -> None:
-    """Write model card and technical file of a verified version, in English and Chinese."""
-    from limits.features import FeatureSpec
-    from limits.policy import LimitPolicy
-    from registry.load import load_verified
-    from training import document as documents
-
-    settings = command.load_home()
-    verified = load_verified(settings, version)
-    told = documents.Facts(
-        spec=FeatureSpec.parse(verified.features_text),
-        policy=LimitPolicy.parse(verified.policy_text),
-        metadata=verified.metadata,
-        observed=verified.observed,
-    )
-    place = output or settings.reports / documents.FOLDER / f"version-{verified.version}"
-    folder = documents.write(place, told)
-    names = sorted(path.name for path in folder.glob("*.md"))
-    found = {
-        "schema": "limitline/training-document/1",
-        "version": verified.version,
-        "manifest_digest": verified.manifest_digest,
-        "folder": str(folder),
-        "files": names,
-    }
-    command.emit(
-        found,
-        as_json=as_json,
-        people=lambda console: console.print(
-            f"{', '.join(names)}: {folder}", soft_wrap=True, markup=False
-        ),
-    )
+version_commands.register(app)
 
 
 def _now() -> datetime:

@@ -9,16 +9,16 @@ separate; whether one of them is fairer is for monitoring to say.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from limits.features import FeatureSpec
-from training import comparison, recipes
+from training import comparison, fitted, recipes
 from training.discrimination import Labels
-from training.evaluation import Matrix, OutOfFold, evaluate, out_of_fold
+from training.evaluation import Matrix, OutOfFold
+from training.fitted import Fitted, say_nothing
 from training.recipes import Recipe
 
 REFERENCE_LIMIT = "reference_limit"
@@ -50,12 +50,15 @@ class Evaluated:
 
     Parameters
     ----------
+    fitted : Fitted
+        Made like any candidate: calibrated if needed, fitted on all rows.
     measurements : tuple of Measurement
-        As `training.evaluation.evaluate`, then the paired difference of its area to the champion's.
+        Of the alternative as it would be handed over, then the paired difference of its area to
+        that of the first one.
     """
 
     alternative: Alternative
-    out_of_fold: OutOfFold
+    fitted: Fitted
     measurements: tuple[Measurement, ...]
 
 
@@ -92,7 +95,8 @@ def family(
         ("no_limit", "Nothing derived from the limit", derived),
         ("no_proxies", "Without the strongest proxies of protected attributes", tuple(proxies)),
     ):
-        if dropped:
+        # Where every feature is derived from the limit, there is no model without it.
+        if dropped and (name == "no_proxies" or set(dropped) != set(spec.names)):
             text = without(features_text, dropped, suffix=name)
             recipe = recipes.CHAMPION
             made.append(Alternative(name=name, title=title, recipe=recipe, features_text=text))
@@ -140,8 +144,9 @@ def evaluate_family(
     labels: Labels,
     *,
     seed: int,
+    done: Callable[[str], None] = say_nothing,
 ) -> Iterator[Evaluated]:
-    """Evaluate every alternative out-of-fold on the same folds of the same customers, one by one.
+    """Make every alternative on the same folds of the same customers, one by one.
 
     Parameters
     ----------
@@ -158,14 +163,16 @@ def evaluate_family(
     base: OutOfFold | None = None
     for alternative in alternatives:
         columns, signs = _columns(alternative, spec)
-        make = partial(alternative.recipe.estimator, signs, seed=seed)
-        result = out_of_fold(make, features[:, columns], labels, seed=seed)
+        rows = features[:, columns], labels
+        made = fitted.make(alternative.recipe, signs, rows, seed=seed, done=done)
+        result = made.out_of_fold
         base = base or result
         difference = comparison.measure_auc_difference(
             labels, result.probability, base.probability, seed=seed, against=alternatives[0].name
         )
-        measured = (*evaluate(result, seed=seed), difference)
-        yield Evaluated(alternative=alternative, out_of_fold=result, measurements=measured)
+        yield Evaluated(
+            alternative=alternative, fitted=made, measurements=(*made.evaluation, difference)
+        )
 
 
 def _columns(alternative: Alternative, spec: FeatureSpec) -> tuple[list[int], tuple[int, ...]]:

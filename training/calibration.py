@@ -68,8 +68,14 @@ def measure_log_loss(labels: Labels, probability: Scores) -> Measurement:
     >>> round(measure_log_loss(np.array([0, 1]), np.array([0.5, 0.5])).value, 6)
     0.693147
     """
+    return _mean("accuracy.log_loss", losses(labels, probability))
+
+
+def losses(labels: Labels, probability: Scores) -> Scores:
+    """Return each customer's log loss, ``(n_rows,)``."""
     kept = np.clip(probability, _TINY, 1 - _TINY)
-    return _mean("accuracy.log_loss", -np.where(labels == 1, np.log(kept), np.log1p(-kept)))
+    found: Scores = -np.where(labels == 1, np.log(kept), np.log1p(-kept))
+    return found
 
 
 def measure_calibration_error(labels: Labels, probability: Scores, *, seed: int) -> Measurement:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from governance import canonical
+from governance.measurement import Measurement
 from governance.settings import Settings
 from limits import model
 from limits.features import FeatureSpec
@@ -27,7 +28,7 @@ from registry.signing import Role, Signer
 from registry.submission import ModelVersion
 from training import document, figures, lineage, sample, suspicion
 from training.evaluation import FOLDS
-from training.fitted import Fitted, caveats, fit
+from training.fitted import Fitted, caveats, fit, say_nothing
 from training.job import NONE, Job, declarations
 from training.sample import Sample
 
@@ -60,16 +61,12 @@ class Candidate:
         return (self.times["finished_at"] - self.times["started_at"]).total_seconds()
 
 
-def _say_nothing(step: str) -> None:
-    """Report a finished step to nobody."""
-
-
 def train(
     job: Job,
     *,
     settings: Settings,
     clock: Callable[[], datetime],
-    done: Callable[[str], None] = _say_nothing,
+    done: Callable[[str], None] = say_nothing,
 ) -> Candidate:
     """Fit, evaluate and submit one candidate; the same job on the same data is submitted once.
 
@@ -161,7 +158,8 @@ def _draw(
     effects = figures.measure_effects(
         fitted.estimator, rows.features, spec.names, spec.signs, seed=seed
     )
-    return figures.draw(place, fitted.out_of_fold, effects)
+    drawn = figures.draw(place, fitted.out_of_fold, effects)
+    return {**drawn, "lift": figures.draw_lift(place / "lift.png", fitted.lift)}
 
 
 def _assemble(
@@ -207,6 +205,17 @@ def _observed(
     }
 
 
+def as_metrics(measured: Iterable[Measurement]) -> dict[str, float]:
+    """Return values and interval edges under the names that the catalogue shows."""
+    metrics = {}
+    for found in measured:
+        edges = {"": found.value, ".low": found.low, ".high": found.high}
+        for suffix, value in edges.items():
+            if value is not None:
+                metrics[f"out_of_fold.{found.measure}{suffix}"] = value
+    return metrics
+
+
 def _run_facts(
     job: Job,
     fitted: Fitted,
@@ -214,12 +223,8 @@ def _run_facts(
     seen: Mapping[str, str],
     drawn: Mapping[str, Path],
 ) -> RunFacts:
-    metrics = {}
-    for measurement in fitted.evaluation:
-        edges = {"": measurement.value, ".low": measurement.low, ".high": measurement.high}
-        for suffix, value in edges.items():
-            if value is not None:
-                metrics[f"out_of_fold.{measurement.measure}{suffix}"] = value
+    # The riskiest tenth stands for the lift table; the picture has all of it.
+    metrics = as_metrics((*fitted.evaluation, *fitted.lift[:2]))
     parameters = {name: str(value) for name, value in job.recipe.parameters.items()}
     return RunFacts(
         run_name=f"train {job.recipe.name} ({facts['features_id']})",

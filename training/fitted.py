@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,16 @@ from sklearn.calibration import CalibratedClassifierCV
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
 from limits.features import FeatureSpec
-from training import breakdown, evaluation, lineage
+from training import breakdown, evaluation, lift, lineage
 from training.calibration import Verdict
-from training.evaluation import FOLDS, OutOfFold
+from training.discrimination import Labels
+from training.evaluation import FOLDS, Matrix, OutOfFold
 from training.job import Job
+from training.recipes import Recipe
 from training.sample import Sample
 
 
-def _say_nothing(step: str) -> None:
+def say_nothing(step: str) -> None:
     """Report a finished step to nobody."""
 
 
@@ -54,6 +57,11 @@ class Fitted:
         return str(getattr(fitted, "n_iter_", lineage.UNKNOWN))
 
     @property
+    def lift(self) -> tuple[Measurement, ...]:
+        """Default rate and captured defaults of each tenth of the customers, riskiest first."""
+        return lift.measure_lift(self.out_of_fold.labels, self.out_of_fold.probability)
+
+    @property
     def calibration(self) -> str:
         """What was found about calibration, and whether the sigmoid mended it."""
         if not self.verdict.is_sigmoid_needed:
@@ -62,36 +70,46 @@ class Fitted:
         return f"{self.verdict.reason} Behind a sigmoid, fitted for that: {after.reason}"
 
 
-def fit(
-    job: Job, spec: FeatureSpec, rows: Sample, *, done: Callable[[str], None] = _say_nothing
+def make(
+    recipe: Recipe,
+    signs: Sequence[int],
+    rows: tuple[Matrix, Labels],
+    *,
+    seed: int,
+    done: Callable[[str], None] = say_nothing,
 ) -> Fitted:
-    """Evaluate a recipe out-of-fold, decide on calibration, fit it on the whole sample."""
-    recipe = job.recipe.estimator(spec.signs, seed=job.seed)
-    raw = evaluation.out_of_fold(
-        lambda: job.recipe.estimator(spec.signs, seed=job.seed),
-        rows.features,
-        rows.labels,
-        seed=job.seed,
-        done=lambda: done("fold"),
+    """Evaluate a recipe out-of-fold, decide on calibration, fit it on all rows.
+
+    Parameters
+    ----------
+    rows : tuple of ndarray
+        Features, ``(n_rows, n_features)``, and labels, ``(n_rows,)``.
+    """
+    estimator = recipe.estimator(signs, seed=seed)
+    result = evaluation.out_of_fold(
+        lambda: recipe.estimator(signs, seed=seed), *rows, seed=seed, done=lambda: done("fold")
     )
-    measured = evaluation.evaluate(raw, seed=job.seed)
-    verdict, result, estimator = evaluation.verdict(measured), raw, recipe
+    measured = evaluation.evaluate(result, seed=seed)
+    verdict = evaluation.verdict(measured)
     if verdict.is_sigmoid_needed:
-        result = raw.with_sigmoid()
-        measured = evaluation.evaluate(result, seed=job.seed)
-        estimator = CalibratedClassifierCV(recipe, method="sigmoid", cv=FOLDS, ensemble=False)
-    broken_down = breakdown.out_of_time(lambda: clone(estimator), rows, seed=job.seed)
-    if rows.segment is not None:
-        broken_down += breakdown.by_segment(result, rows.segment, seed=job.seed)
-    fitted = evaluation.fit(estimator, rows.features, rows.labels)
+        result = result.with_sigmoid()
+        measured = evaluation.evaluate(result, seed=seed)
+        estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=FOLDS, ensemble=False)
+    fitted = evaluation.fit(estimator, *rows)
     done("fit")
-    return Fitted(
-        estimator=fitted,
-        out_of_fold=result,
-        evaluation=measured,
-        verdict=verdict,
-        breakdown=broken_down,
-    )
+    return Fitted(estimator=fitted, out_of_fold=result, evaluation=measured, verdict=verdict)
+
+
+def fit(
+    job: Job, spec: FeatureSpec, rows: Sample, *, done: Callable[[str], None] = say_nothing
+) -> Fitted:
+    """Make what a job asks for, and break its evaluation down by segment and by time."""
+    told = rows.features, rows.labels
+    made = make(job.recipe, spec.signs, told, seed=job.seed, done=done)
+    broken_down = breakdown.out_of_time(lambda: clone(made.estimator), rows, seed=job.seed)
+    if rows.segment is not None:
+        broken_down += breakdown.by_segment(made.out_of_fold, rows.segment, seed=job.seed)
+    return dataclasses.replace(made, breakdown=broken_down)
 
 
 def caveats(rows: Sample, fitted: Fitted) -> tuple[str, ...]:

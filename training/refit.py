@@ -24,6 +24,7 @@ from registry import serialize
 from training import candidate, evaluation, fitted, probe, recipes, sample
 from training.job import NONE, Job, declarations
 from training.recipes import Recipe
+from training.sample import Sample
 from training.suspicion import Allowance, Kind
 
 
@@ -42,16 +43,8 @@ def run(order: Mapping[str, Any]) -> dict[str, Any]:
     ContractError
         As `training.sample.read`, or if the lineage cannot be read.
     """
-    said = order["lineage"]
-    job = job_of(said, order)
+    job, rows = take_up(order)
     spec, policy = declarations(job)
-    table = FeatureTable.open(job.table, keyring=Keyring.open(Path(order["keyring"])))
-    if table.digest != said["data_digest"]:
-        raise IntegrityError(
-            f"The table {table.path.name} is not the one that the version was fitted on. Give the "
-            "folder of that table with --features."
-        )
-    rows = sample.read(table, job.question(spec))
     made = fitted.fit(job, spec, rows)
     between = probe.ranges(rows.features)
     with tempfile.TemporaryDirectory(prefix="limitline-refit-") as place:
@@ -63,6 +56,28 @@ def run(order: Mapping[str, Any]) -> dict[str, Any]:
         "ranges": between,
         "predictions": evaluation.predict(made.estimator, probe.rows(between)).tolist(),
     }
+
+
+def take_up(order: Mapping[str, Any]) -> tuple[Job, Sample]:
+    """Return the job that `order` describes and the very rows that it was done on.
+
+    Raises
+    ------
+    IntegrityError
+        If the table is not the one in the lineage.
+    ContractError
+        As `run`.
+    """
+    said = order["lineage"]
+    job = job_of(said, order)
+    spec, _ = declarations(job)
+    table = FeatureTable.open(job.table, keyring=Keyring.open(Path(order["keyring"])))
+    if table.digest != said["data_digest"]:
+        raise IntegrityError(
+            f"The table {table.path.name} is not the one that the version was fitted on. Give the "
+            "folder of that table with --features."
+        )
+    return job, sample.read(table, job.question(spec))
 
 
 def job_of(said: Mapping[str, str], order: Mapping[str, Any]) -> Job:

@@ -111,14 +111,7 @@ def reproduce(
         If the model, the table or the lock is not what was signed.
     """
     verified = load_verified(settings, resolve(settings, which))
-    folder = table or pinned_table(settings, verified.lineage)
-    order = {
-        "keyring": str(settings.keyring),
-        "table": str(folder),
-        "features_text": verified.features_text,
-        "policy_text": verified.policy_text,
-        "lineage": dict(verified.lineage),
-    }
+    order = order_for(settings, verified, table)
     with tempfile.TemporaryDirectory(prefix="limitline-reproduce-") as place:
         python = Path(sys.executable)
         if lock is not None:
@@ -126,6 +119,17 @@ def reproduce(
             python = fresh_python(Path(place) / "environment", lock)
         made = _refit(Path(place), order, python)
     return compare(verified, made, environment="fresh" if lock else "this")
+
+
+def order_for(settings: Settings, verified: VerifiedModel, table: Path | None) -> dict[str, Any]:
+    """Return what `training.refit` needs to take a version up again; as `reproduce` it raises."""
+    return {
+        "keyring": str(settings.keyring),
+        "table": str(table or pinned_table(settings, verified.lineage)),
+        "features_text": verified.features_text,
+        "policy_text": verified.policy_text,
+        "lineage": dict(verified.lineage),
+    }
 
 
 def compare(verified: VerifiedModel, made: Mapping[str, Any], *, environment: str) -> Reproduction:

@@ -120,7 +120,7 @@ def refuse_protected_names(spec: FeatureSpec, allowances: Allowances) -> None:
         Naming the columns.
     """
     names = sorted({*spec.names, *spec.sources})
-    found = [name for name in names if _is_protected(name)]
+    found = [name for name in names if is_protected(name)]
     for name in _not_allowed(found, Kind.PROTECTED_NAME, allowances):
         raise ContractError(
             f"The feature spec {spec.id} uses {name}, which is named like a protected attribute. "
@@ -225,7 +225,8 @@ def _mentions(sql: str, code: int) -> bool:
     return re.search(rf"(?<![\d.]){abs(code)}(?![\d.])", sql) is not None
 
 
-def _is_protected(name: str) -> bool:
+def is_protected(name: str) -> bool:
+    """Tell whether a feature or column is named like a protected attribute."""
     words = name.split("_")
     # The age of an account is no attribute of a person; a bare age is.
     is_age = "age" in words and (words[0] == "age" or words[0] in _PERSONS)

@@ -25,7 +25,7 @@ def as_document(made: Candidate) -> dict[str, Any]:
         "is_sigmoid_fitted": made.fitted.verdict.is_sigmoid_needed,
         "measurements": [
             measurement.as_json()
-            for measurement in (*made.fitted.evaluation, *made.fitted.breakdown)
+            for measurement in (*made.fitted.evaluation, *made.fitted.breakdown, *made.fitted.lift)
         ],
         "lineage": dict(made.lineage),
         "caveats": list(made.caveats),

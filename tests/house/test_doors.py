@@ -23,7 +23,7 @@ DOORS: dict[str, set[str]] = {
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
-    | {"governance/command.py"}
+    | {"governance/command.py", "training/version_commands.py"}
     | {f"limits/{group}/commands.py" for group in ("checking", "optimizing", "reviewing")},
 }
 

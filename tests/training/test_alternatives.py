@@ -67,7 +67,7 @@ def test_each_alternative_is_measured_against_the_champion_on_the_same_folds(
     ]
     whole, less = evaluate_family(made, spec, features, labels, seed=0)
     assert [found.alternative.name for found in (whole, less)] == ["whole", "less"]
-    assert (whole.out_of_fold.fold == less.out_of_fold.fold).all()
+    assert (whole.fitted.out_of_fold.fold == less.fitted.out_of_fold.fold).all()
     itself, difference = whole.measurements[-1], less.measurements[-1]
     assert (itself.value, itself.low, itself.high) == (0.0, 0.0, 0.0)
     assert difference.measure == "comparison.auc_difference"

@@ -185,6 +185,7 @@ def test_the_figures_are_pictures_of_a_candidate(world_home: Settings, trained: 
         "reliability.png",
         "separation.png",
         "directions.png",
+        "lift.png",
     }
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in drawn)
 

@@ -40,6 +40,11 @@ def test_the_bundled_data_train_a_champion_and_a_faulty_twin(prepared: Path) -> 
     faulty = train("--fault", "limit-leak")
     assert faulty.exit_code == 0
     assert "uci-features-limit-leak" in faulty.stdout.replace("\n", "")
+    floor = json.loads(train("--recipe", "floor", "--json").stdout)
+    assert floor["lineage"]["recipe"] == "floor"
+    assert floor["version"] == 3
+    lift = [found for found in floor["measurements"] if found["measure"] == "lift.ratio"]
+    assert [found["scope"]["part"] for found in lift] == [str(part) for part in range(1, 11)]
 
 
 @pytest.mark.parametrize(
@@ -47,6 +52,8 @@ def test_the_bundled_data_train_a_champion_and_a_faulty_twin(prepared: Path) -> 
     [
         (["--fault", "limit-leak", "--spec", "mine.toml"], 2, "--fault or --spec"),
         (["--fault", "no-such-fault"], 2, "limit-leak"),
+        (["--recipe", "oracle"], 2, "no recipe oracle"),
+        (["--recipe", "floor", "--challenger"], 2, "give one of the two"),
         (["--spec", "nowhere.toml"], 2, "nowhere.toml"),
         (["--features", "nowhere"], 2, "no feature table"),
         (["--target", "nothing"], 10, "no outcome column nothing"),

@@ -362,6 +362,14 @@ def test_infinite_values_do_not_pass_the_gate(desk: Desk) -> None:
     assert "sales holds infinite values" in said(ran)
 
 
+def test_an_expression_that_divides_by_zero_is_refused_by_its_name(desk: Desk) -> None:
+    desk.write(houses(600), SPEC.replace('sql = "sales"', 'sql = "sales / (late - late)"'))
+    assert desk.protect().exit_code == 0
+    ran = desk.train()
+    assert ran.exit_code == 10, ran.output
+    assert "The feature sales is missing or not finite" in said(ran)
+
+
 def table_starts(table: pa.Table) -> pa.Array:
     return pa.array(np.arange(table.num_rows) < 5)
 

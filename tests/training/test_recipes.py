@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from governance.errors import UsageError
 from registry import serialize
 from training import evaluation, recipes
 from training.recipes import CHALLENGER, CHAMPION, FLOOR, RECIPES, Recipe
@@ -61,6 +65,41 @@ def test_the_number_of_threads_changes_nothing() -> None:
     assert (one == two).all()
 
 
+FIT = """
+import sys
+from pathlib import Path
+import numpy as np
+from registry import serialize
+from training.recipes import RECIPES
+rng = np.random.default_rng(0)
+features = rng.normal(size=(2_000, 4)).round(2)
+labels = (rng.random(2_000) < 1 / (1 + np.exp(-features[:, 0]))).astype(int)
+fitted = RECIPES[sys.argv[1]].estimator((1, -1, 0, 1), seed=0).fit(features, labels)
+print(getattr(getattr(fitted, "_bin_mapper", None), "n_threads", 0))
+print(serialize.dump(fitted, Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("name", ["champion", "challenger"])
+def test_the_canonical_digest_is_the_same_on_one_thread_and_on_two(
+    name: str, tmp_path: Path
+) -> None:
+    told = []
+    for threads in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", FIT, name, str(tmp_path / f"{threads}.skops")],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE"},
+        )
+        told.append(done.stdout.split())
+    (one, digest), (two, again) = told
+    if os.cpu_count() != 1:
+        assert (one, two) == ("1", "2")  # Else nothing was compared.
+    assert digest == again
+
+
 def test_the_fitted_estimator_is_of_allowed_types(fitted: tuple, tmp_path: object) -> None:
     path = tmp_path / "model.skops"  # type: ignore[operator]
     serialize.dump(fitted[1], path)
@@ -81,6 +120,17 @@ def test_no_recipe_reweights_classes_or_stops_early() -> None:
 
 def test_only_the_challenger_is_a_sum_of_steps() -> None:
     assert [recipe.name for recipe in RECIPES.values() if recipe.is_additive] == ["challenger"]
+
+
+def test_a_recipe_is_chosen_by_name_and_the_challenger_by_its_shorthand() -> None:
+    assert recipes.choose(None, is_challenger=False) is CHAMPION
+    assert recipes.choose(None, is_challenger=True) is CHALLENGER
+    assert recipes.choose("challenger", is_challenger=True) is CHALLENGER
+    assert recipes.choose("floor", is_challenger=False) is FLOOR
+    with pytest.raises(UsageError, match="no recipe oracle; known: champion, challenger"):
+        recipes.choose("oracle", is_challenger=False)
+    with pytest.raises(UsageError, match="give one of the two"):
+        recipes.choose("floor", is_challenger=True)
 
 
 def test_the_floor_is_of_allowed_types_and_survives_its_file(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_recipe_is_read_back_from_its_lineage(world: Any) -> None:
     parameters = refit.canonical.dumps(bundled.parameters).decode()
     said = {"recipe": bundled.name, "recipe_title": "x", "recipe_parameters": parameters}
     assert refit.recipe_of(said) is bundled
-    changed = {**said, "recipe_parameters": parameters.replace('"0.03"', '"0.05"')}
+    changed = {**said, "recipe_parameters": parameters.replace('"0.06"', '"0.05"')}
     assert refit.recipe_of(changed).parameters["learning_rate"] == 0.05
     assert refit.recipe_of(changed).parameters["interaction_cst"] == "no_interactions"
 
