@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from governance import canonical
 from governance.settings import Settings
@@ -24,7 +25,7 @@ from registry import serialize, submission
 from registry.candidate import CandidateFiles, RunFacts
 from registry.signing import Role, Signer
 from registry.submission import ModelVersion
-from training import document, figures, lineage, sample, suspicion
+from training import document, figures, lineage, reasons, sample, suspicion
 from training.evaluation import FOLDS
 from training.fitted import Fitted, caveats, fit
 from training.job import NONE, Job, declarations
@@ -101,6 +102,8 @@ def train(
         drawn = {**drawn, **_write_documents(Path(staging), files, spec, policy)}
         times = {"started_at": started, "finished_at": clock()}
         shown = _run_facts(job, fitted, facts, times, drawn)
+        signed = _signed(files)
+        shown = replace(shown, metrics={**shown.metrics, **reasons.metrics(signed)})
         version = submission.submit(files, shown, facts, settings=settings, signer=signer)
     done("hand-over")
     return Candidate(
@@ -108,7 +111,7 @@ def train(
         fitted=fitted,
         lineage=facts,
         times=times,
-        caveats=caveats(rows, fitted),
+        caveats=(*caveats(rows, fitted), *reasons.caveats(signed)),
     )
 
 
@@ -165,6 +168,7 @@ def _assemble(
     """Lay the model out in `place` as files that can be logged."""
     estimator = place / "estimator.skops"
     estimator_digest = serialize.dump(fitted.estimator, estimator)
+    told = reasons.make(job, FeatureSpec.parse(job.features_text), rows, fitted)
     parts = model.ModelParts(
         estimator=estimator,
         features_text=job.features_text,
@@ -178,8 +182,11 @@ def _assemble(
             "evaluation": canonical.plain(fitted.evaluation),
             "evaluation_breakdown": canonical.plain(fitted.breakdown),
             "iterations": fitted.iterations,
+            "explanation": told.as_facts(),
         },
         released=rows.table.schema,
+        explanation=told.method,
+        points=told.points,
     )
     return model.assemble(place / "model", parts)
 
@@ -188,10 +195,15 @@ def _write_documents(
     place: Path, files: CandidateFiles, spec: FeatureSpec, policy: LimitPolicy
 ) -> Mapping[str, Path]:
     """Write the documents from the very file that is signed: they cannot say another thing."""
-    metadata = json.loads(files.artifacts["limitline"].read_bytes())
-    told = document.Facts(spec=spec, policy=policy, metadata=metadata)
+    told = document.Facts(spec=spec, policy=policy, metadata=_signed(files))
     # A folder is logged as a folder, so the documents lie together beside the figures.
     return {document.FOLDER: document.write(place / document.FOLDER / "candidate", told)}
+
+
+def _signed(files: CandidateFiles) -> Mapping[str, Any]:
+    """Return what the file that is signed says: whatever is shown is read from there."""
+    found: Mapping[str, Any] = json.loads(files.artifacts["limitline"].read_bytes())
+    return found
 
 
 def _run_facts(

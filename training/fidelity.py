@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import binomtest
 
 from governance.errors import UsageError
 from governance.measurement import Measurement
+from limits.explaining.contributions import Explanation, columns_of
+from limits.explaining.counterfactual import Change
 from limits.features import FeatureSpec
 from training.discrimination import undefined
 from training.evaluation import Matrix
-from training.explanation import Explanation, columns_of
 
 TOP_AGREEMENT = "explanation.top_agreement"
 CITED_AT_BEST = "explanation.cited_at_best"
 EXPLAINED = "explanation.explained"
+REACHED = "explanation.counterfactual_reached"
 
 
 def measure_agreement(told: Explanation, twin: Explanation) -> Measurement:
@@ -76,6 +80,22 @@ def measure_cited_at_best(told: Explanation, spec: FeatureSpec, features: Matrix
         cited += int(is_cited.sum())
         at_best += int(is_best[is_cited][:, columns].all(axis=1).sum())
     return _share(CITED_AT_BEST, at_best, cited)
+
+
+def measure_reached(changes: Sequence[Change | None]) -> Measurement:
+    """Return the share of customers above the ceiling who could come below it.
+
+    Formula: among customers whose default probability is too high as it is, those for whom a change
+    was found; with a Wilson interval.
+
+    Notes
+    -----
+    When it says nothing: when nobody is above the ceiling.
+    """
+    above = [change for change in changes if change is None or change.levers]
+    if not above:
+        return undefined(REACHED, 0, "Nobody is above the ceiling.")
+    return _share(REACHED, sum(change is not None for change in above), len(above))
 
 
 def _share(measure: str, events: int, n: int) -> Measurement:
