@@ -54,7 +54,9 @@ def measure_explained(told: Explanation) -> Measurement:
     return _share(EXPLAINED, int((told.ranked[:, 0] >= 0).sum()), len(told.ranked))
 
 
-def measure_cited_at_best(told: Explanation, spec: FeatureSpec, features: Matrix) -> Measurement:
+def measure_cited_at_best(
+    told: Explanation, spec: FeatureSpec, features: Matrix, *, everybody: Matrix | None = None
+) -> Measurement:
     """Return the share of cited reasons that the customer could not do better in.
 
     Formula: among the cited (customer, group) pairs whose group has a declared direction, those in
@@ -64,13 +66,16 @@ def measure_cited_at_best(told: Explanation, spec: FeatureSpec, features: Matrix
     ----------
     features : ndarray of float64, shape (n_rows, n_features)
         The rows that were explained.
+    everybody : ndarray of float64, shape (n_customers, n_features), optional
+        Whose best value counts; left out, that of the explained rows.
 
     Notes
     -----
     When it says nothing: without a cited group that has a direction.
     """
     signs = np.array(spec.signs)
-    best = np.where(signs > 0, features.min(axis=0), features.max(axis=0))
+    known = features if everybody is None else everybody
+    best = np.where(signs > 0, known.min(axis=0), known.max(axis=0))
     is_best = (features == best) | (signs == 0)
     cited, at_best = 0, 0
     for place, columns in enumerate(columns_of(spec).values()):
