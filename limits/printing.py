@@ -117,7 +117,8 @@ def explained(out: Console, document: Mapping[str, Any], language: str) -> None:
             for finer in model["reasons"]:
                 _told(out, finer, language, "      - ")
     if model["outcome"] == "INCONCLUSIVE":
-        out.print(f"Reasons of the model: INCONCLUSIVE. {model['reason']}", markup=False)
+        head = "模型原因" if language == "zh" else "Reasons of the model"
+        out.print(f"{head}: INCONCLUSIVE. {_why(model, language)}", markup=False, soft_wrap=True)
     _undone(out, document.get("counterfactual"), language)
     for move in document["stages"] or ():
         limits = f"{move['from_minor'] / 100:,.2f} -> {move['to_minor'] / 100:,.2f}"
@@ -136,7 +137,9 @@ def _undone(out: Console, found: Mapping[str, Any] | None, language: str) -> Non
         return
     is_chinese = language == "zh"
     if not found["changes"]:
-        out.print(f"What would have helped: {found['outcome']}. {found['reason']}", markup=False)
+        head = "如何可以避免" if is_chinese else "What would have helped"
+        said = f"{head}: {found['outcome']}. {_why(found, language)}"
+        out.print(said, markup=False, soft_wrap=True)
         return
     told = [change["zh" if is_chinese else "en"] for change in found["changes"]]
     head = (
@@ -144,4 +147,8 @@ def _undone(out: Console, found: Mapping[str, Any] | None, language: str) -> Non
         if is_chinese
         else "Decided again, the limit would not have been cut with this change: "
     )
-    out.print(head + ("、" if is_chinese else "; ").join(told), markup=False)
+    out.print(head + ("、" if is_chinese else "; ").join(told), markup=False, soft_wrap=True)
+
+
+def _why(found: Mapping[str, Any], language: str) -> str:
+    return str((language == "zh" and found.get("reason_zh")) or found["reason"])

@@ -21,15 +21,26 @@ from limits.engine import Action
 from limits.explaining.adverse import Explainer, refined
 from limits.explaining.counterfactual import Judged, smallest_changes
 from limits.explanation import logged, principal_reasons
-from limits.reasons import LOWERING, Origin
+from limits.reasons import LOWERING, Origin, Text
 from limits.replay import Pinned
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring
 
-NOTHING_TO_REFINE = "The risk that the model assessed is no reason of this decision."
-NO_GROUP = "No group of behavior raises the risk beyond that of the reference."
-NO_LEVERS = "The model declares nothing that customers can change."
-NOT_ENOUGH = "Nothing that the model declares as changeable would have been enough by itself."
+NOTHING_TO_REFINE = Text(
+    "The risk that the model assessed is no reason of this decision.",
+    "模型评估的风险不是本次决定的原因。",
+)
+NO_GROUP = Text(
+    "No group of behavior raises the risk beyond that of the reference.",
+    "没有任何一类行为使风险高于参照客户。",
+)
+NO_LEVERS = Text(
+    "The model declares nothing that customers can change.", "模型未声明客户可以改变的事项。"
+)
+NOT_ENOUGH = Text(
+    "Nothing that the model declares as changeable would have been enough by itself.",
+    "仅凭模型所声明的可改变事项,不足以避免下调。",
+)
 
 
 def of_vintage(settings: Settings, vintage: str, row: int) -> dict[str, Any]:
@@ -59,8 +70,8 @@ def of_vintage(settings: Settings, vintage: str, row: int) -> dict[str, Any]:
     document = logged(decided)
     mask, action = int(decided["reasons"]), str(decided["action"])
     if not _is_asked(mask, action):
-        said = {"outcome": Outcome.INFO.value, "reason": NOTHING_TO_REFINE}
-        return {**document, "model_reasons": {**said, "reasons": []}, "counterfactual": None}
+        said = {**_said(Outcome.INFO, NOTHING_TO_REFINE), "reasons": []}
+        return {**document, "model_reasons": said, "counterfactual": None}
     pinned = replay.pin(settings, log, keyring=keyring, pseudonyms=chosen[PSEUDONYM])
     if differing := replay.differences(chosen, pinned.decide()):
         raise IntegrityError(
@@ -79,15 +90,14 @@ def model_reasons(explainer: Explainer, rows: pa.Table, mask: int, action: str) 
     """Return the model's reasons of one decision, the strongest first, four at most."""
     reason = refined(mask, action)
     if reason is None:
-        return {"outcome": Outcome.INFO.value, "reason": NOTHING_TO_REFINE, "reasons": []}
+        return {**_said(Outcome.INFO, NOTHING_TO_REFINE), "reasons": []}
     if explainer.method is None or explainer.problem:
-        said = {"outcome": Outcome.INCONCLUSIVE.value, "reason": explainer.problem}
+        said = _said(Outcome.INCONCLUSIVE, explainer.problem)
         return {**said, "refines": reason.name, "reasons": []}
     cited = [explainer.groups[place] for place in explainer.cited(rows)[0] if place >= 0]
     texts = explainer.method.texts
     return {
-        "outcome": (Outcome.PASS if cited else Outcome.INFO).value,
-        "reason": "" if cited else NO_GROUP,
+        **(_said(Outcome.PASS) if cited else _said(Outcome.INFO, NO_GROUP)),
         "refines": reason.name,
         "how": explainer.method.how.value,
         "method_digest": explainer.method.digest,
@@ -114,8 +124,7 @@ def counterfactual(
     if not _is_own_doing(mask, action):
         return None
     if explainer.method is None or not explainer.method.levers:
-        reason = explainer.problem or NO_LEVERS
-        return {"outcome": Outcome.INCONCLUSIVE.value, "reason": reason, "changes": []}
+        return {**_said(Outcome.INCONCLUSIVE, explainer.problem or NO_LEVERS), "changes": []}
     spec = pinned.engine.spec
 
     def judge(rows: pa.Table) -> Judged:
@@ -127,13 +136,18 @@ def counterfactual(
 
     found = smallest_changes(spec, explainer.method.levers, pinned.rows, judge)[0]
     if found is None:
-        return {"outcome": Outcome.INFO.value, "reason": NOT_ENOUGH, "changes": []}
+        return {**_said(Outcome.INFO, NOT_ENOUGH), "changes": []}
     return {
-        "outcome": Outcome.PASS.value,
-        "reason": "",
+        **_said(Outcome.PASS),
         "changes": [{"en": lever.en, "zh": lever.zh} for lever in found.levers],
         "limit_after_minor": int(found.after),
     }
+
+
+def _said(outcome: Outcome, reason: Text | str = "") -> dict[str, str]:
+    if isinstance(reason, Text):
+        return {"outcome": outcome.value, "reason": reason.en, "reason_zh": reason.zh}
+    return {"outcome": outcome.value, "reason": reason}
 
 
 def _is_asked(mask: int, action: str) -> bool:

@@ -66,6 +66,7 @@ class Method(BaseModel):
             raise ValueError("a reason stands exactly where the outcome is not PASS")
         if self.outcome is Outcome.PASS and self.reference is None:
             raise ValueError("without a reference nothing is explained")
+        reason_texts.refuse_protected(self.texts)
         return self
 
     def dumps(self) -> bytes:
@@ -84,15 +85,14 @@ class Method(BaseModel):
         Raises
         ------
         ContractError
-            If it was made for other features, cannot tell one of their groups, names a protected
-            attribute, or proposes what changes nothing.
+            If it was made for other features, cannot tell one of their groups, or proposes what
+            changes nothing.
         """
         if self.features_digest != spec.digest:
             raise ContractError(
                 f"The explanation was made for {self.features_id}, in other words or another "
                 f"version than {spec.id}. Make it from the spec of the model."
             )
-        reason_texts.refuse_protected_groups(spec)
         refuse_idle(spec, self.levers, self.texts_id)
         missing = sorted(set(spec.reason_groups) - set(self.texts))
         if self.outcome is Outcome.PASS and missing:

@@ -79,9 +79,7 @@ class ReasonTexts(Declaration):
 
     @model_validator(mode="after")
     def _names_no_protected_attribute(self) -> ReasonTexts:
-        found = sorted(set(self.groups) & _PROTECTED_WORDS)
-        if found:
-            raise ValueError(f"a protected attribute is never a reason: {', '.join(found)}")
+        refuse_protected(self.groups)
         refuse_double(self.levers)
         return self
 
@@ -103,8 +101,8 @@ def check(spec: FeatureSpec, texts: ReasonTexts, contract: ColumnContract | None
     Raises
     ------
     ContractError
-        If a reason group has no wording or is named like a protected attribute, or a group or a
-        source is a protected attribute of the contract.
+        If a reason group has no wording, or a group or a source is a protected attribute of the
+        contract.
     """
     if missing := unworded(spec, texts):
         raise ContractError(
@@ -114,21 +112,22 @@ def check(spec: FeatureSpec, texts: ReasonTexts, contract: ColumnContract | None
     declared = contract.columns if contract else ()
     protected = {c.name for c in declared if c.role is Role.PROTECTED}
     protected |= {c.attribute for c in declared if c.role is Role.PROTECTED}
-    refuse_protected_groups(spec, protected)
-
-
-def refuse_protected_groups(spec: FeatureSpec, protected: Collection[str] = ()) -> None:
-    """Refuse a spec that reads or cites a protected attribute.
-
-    Raises
-    ------
-    ContractError
-        If a group is named like one, or a group or a source is one of `protected`.
-    """
-    found = sorted({*spec.sources, *spec.reason_groups} & set(protected))
-    found += sorted(set(spec.reason_groups) & _PROTECTED_WORDS)
+    found = sorted(protected & {*spec.sources, *spec.reason_groups})
     if found:
         raise ContractError(
             f"The feature spec {spec.id} reads or cites {found[0]}, a protected attribute; such an "
             "attribute is never a feature and never a reason. Take it out."
         )
+
+
+def refuse_protected(groups: Collection[str]) -> None:
+    """Refuse groups that are named like a protected attribute, as a value error of their file.
+
+    Raises
+    ------
+    ValueError
+        If there is one.
+    """
+    found = sorted(set(groups) & _PROTECTED_WORDS)
+    if found:
+        raise ValueError(f"a protected attribute is never a reason: {', '.join(found)}")
