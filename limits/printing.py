@@ -119,7 +119,9 @@ def explained(out: Console, document: Mapping[str, Any], language: str) -> None:
     if model["outcome"] == "INCONCLUSIVE":
         head = "模型原因" if language == "zh" else "Reasons of the model"
         out.print(f"{head}: INCONCLUSIVE. {_why(model, language)}", markup=False, soft_wrap=True)
-    _undone(out, document.get("counterfactual"), language)
+    undone = document.get("counterfactual")
+    if undone is not None and (undone["changes"] or undone["reason"] != model["reason"]):
+        _undone(out, undone, language)
     for move in document["stages"] or ():
         limits = f"{move['from_minor'] / 100:,.2f} -> {move['to_minor'] / 100:,.2f}"
         out.print(f"  stage {move['stage']}: {limits}")
@@ -131,10 +133,8 @@ def _told(out: Console, reason: Mapping[str, Any], language: str, lead: str) -> 
     out.print(f"{lead}{reason['zh' if language == 'zh' else 'en']}{origin}", markup=False)
 
 
-def _undone(out: Console, found: Mapping[str, Any] | None, language: str) -> None:
+def _undone(out: Console, found: Mapping[str, Any], language: str) -> None:
     """Print with which change the limit would not have been cut, or that there is none."""
-    if found is None:
-        return
     is_chinese = language == "zh"
     if not found["changes"]:
         head = "如何可以避免" if is_chinese else "What would have helped"

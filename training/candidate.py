@@ -92,6 +92,8 @@ def train(
     # Keys come first: a missing one should not cost a fit.
     keys = settings.keyring
     keyring, signer = Keyring.open(keys), Signer.open(keys, Role.DEVELOPER)
+    # So does the wording: what could not be told should not be fitted first.
+    reasons.wording(job, spec)
     rows = sample.read(FeatureTable.open(job.table, keyring=keyring), job.question(spec))
     fitted = fit(job, spec, rows, done=done)
     facts = describe(job, spec, policy, rows)

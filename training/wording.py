@@ -50,9 +50,10 @@ WORDS: Mapping[str, Both] = {
         "交互,份额之和不等于总量。",
     ),
     "method_rules": _both(
-        "At most four groups are told, only those that raise the risk and are worse than the "
-        "reference in a declared direction. No score and no value is told.",
-        "最多说明四组,且仅说明使风险升高、并在所声明方向上劣于参照的组;不透露评分与数值。",
+        "At most four groups are told, only those that raise the risk and, where directions are "
+        "declared, are worse than the reference in one. No score and no value is told.",
+        "最多说明四组,且仅说明使风险升高、并(在声明了方向时)在其中某一方向上劣于参照的组;"
+        "不透露评分与数值。",
     ),
     "method_reference": _both(
         "Reference: the mean of the central tenth, feature by feature, of customers without "

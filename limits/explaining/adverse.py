@@ -78,12 +78,22 @@ class Explainer:
     @property
     def problem(self) -> str:
         """Why this model gives no reasons; empty if it does."""
+        return "" if self.trouble is None else self.trouble.en
+
+    @property
+    def trouble(self) -> Text | None:
+        """Why this model gives no reasons, in both languages."""
+        version = self.engine.verified.version
         if self.method is None:
-            return (
-                f"Version {self.engine.verified.version} was handed over without {methods.FILE}; "
-                "its reasons are those of the policy alone. A version trained now has more."
+            return Text(
+                f"Version {version} was handed over without {methods.FILE}; its reasons are those "
+                "of the policy alone. A version trained now has more.",
+                f"版本{version}交付时未附{methods.FILE},仅有策略原因;现在训练的版本会附带。",
             )
-        return self.method.reason
+        if self.method.reason:
+            zh = f"版本{version}的解释文件说明了缺少的内容:{self.method.reason}"
+            return Text(self.method.reason, zh)
+        return None
 
     def cited(self, rows: pa.Table) -> Places:
         """Return the cited reason groups of released rows, the strongest first.

@@ -91,8 +91,8 @@ def model_reasons(explainer: Explainer, rows: pa.Table, mask: int, action: str) 
     reason = refined(mask, action)
     if reason is None:
         return {**_said(Outcome.INFO, NOTHING_TO_REFINE), "reasons": []}
-    if explainer.method is None or explainer.problem:
-        said = _said(Outcome.INCONCLUSIVE, explainer.problem)
+    if explainer.method is None or explainer.trouble:
+        said = _said(Outcome.INCONCLUSIVE, explainer.trouble)
         return {**said, "refines": reason.name, "reasons": []}
     cited = [explainer.groups[place] for place in explainer.cited(rows)[0] if place >= 0]
     texts = explainer.method.texts
@@ -124,7 +124,7 @@ def counterfactual(
     if not _is_own_doing(mask, action):
         return None
     if explainer.method is None or not explainer.method.levers:
-        return {**_said(Outcome.INCONCLUSIVE, explainer.problem or NO_LEVERS), "changes": []}
+        return {**_said(Outcome.INCONCLUSIVE, explainer.trouble or NO_LEVERS), "changes": []}
     spec = pinned.engine.spec
 
     def judge(rows: pa.Table) -> Judged:
@@ -144,10 +144,9 @@ def counterfactual(
     }
 
 
-def _said(outcome: Outcome, reason: Text | str = "") -> dict[str, str]:
-    if isinstance(reason, Text):
-        return {"outcome": outcome.value, "reason": reason.en, "reason_zh": reason.zh}
-    return {"outcome": outcome.value, "reason": reason}
+def _said(outcome: Outcome, reason: Text | None = None) -> dict[str, str]:
+    said = reason or Text("", "")
+    return {"outcome": outcome.value, "reason": said.en, "reason_zh": said.zh}
 
 
 def _is_asked(mask: int, action: str) -> bool:
