@@ -188,7 +188,7 @@ def test_a_model_is_laid_out_with_its_explanation_or_refused(world: World, tmp_p
 
 def test_the_signed_folder_holds_the_explanation_and_verifies_offline(world: World) -> None:
     verified = load_verified(world.settings, "champion")
-    listed = {item["name"]: item for item in offline.manifest(verified.folder)}
+    listed = {item["path"] for item in offline.manifest(verified.folder)}
     assert "artifacts/explanation.json" in listed
     found = method.of_folder(verified.folder, SPEC)
     assert found is not None
