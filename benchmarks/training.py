@@ -31,13 +31,16 @@ from threadpoolctl import threadpool_limits
 
 from governance.measurement import Measurement
 from limits import features, scoring
+from limits.explaining import levers as actions
+from limits.explaining import points as tables
+from limits.explaining.contributions import explain
+from limits.explaining.counterfactual import find_changes
 from limits.features import FeatureSpec
 from registry import serialize
 from training import (
     alternatives,
     calibration,
     comparison,
-    counterfactual,
     direction,
     evaluation,
     explanation,
@@ -225,7 +228,7 @@ def of_points(here: World) -> Iterator[Proof]:
     n = len(here.labels)
     recipe = recipes.CHALLENGER.estimator(here.spec.signs, seed=SEED)
     fitted = evaluation.fit(recipe, here.matrix, here.labels)
-    table = points.loads(points.export(fitted, here.spec.names).dumps())
+    table = tables.loads(points.export(fitted, here.spec.names).dumps())
     error = np.abs(table.decision_function(here.matrix) - fitted.decision_function(here.matrix))
     largest = plain("error", float(error.max()), n)
     met = largest.value <= 1e-12
@@ -256,19 +259,16 @@ def of_reasons(here: World, champion: OutOfFold) -> Iterator[Proof]:
     rows = rows[np.argsort(-champion.probability[rows])[:RISKY]]
     table = points.export(models[1], here.spec.names)
     told, twin = (
-        explanation.explain(model, here.spec, reference, here.matrix[rows])
-        for model in (models[0], table)
+        explain(model, here.spec, reference, here.matrix[rows]) for model in (models[0], table)
     )
     yield Proof("first reason equal to the additive twin's", fidelity.measure_agreement(told, twin))
     at_best = fidelity.measure_cited_at_best(told, here.spec, here.matrix[rows])
     yield Proof("cited though nothing could be better", at_best, "0", at_best.value == 0)
     yield Proof("risky customers with a reason", fidelity.measure_explained(told))
-    levers = counterfactual.packaged("uci_levers")
-    changes = counterfactual.find_changes(
-        models[0], here.spec, levers, here.table.take(rows), ceiling=CEILING
-    )
+    levers = actions.packaged("uci_levers")
+    changes = find_changes(models[0], here.spec, levers, here.table.take(rows), ceiling=CEILING)
     what = f"of them, with a change that brings them to {CEILING:.0%}"
-    yield Proof(what, counterfactual.measure_reached(changes))
+    yield Proof(what, fidelity.measure_reached(changes))
 
 
 def of_stability(here: World) -> Iterator[Proof]:

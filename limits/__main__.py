@@ -146,6 +146,7 @@ def explain(
 ) -> None:
     """Say why one limit is what it is: of a vintage, or of a plain table with a policy."""
     from limits import explanation, printing
+    from limits.explaining import decision
     from limits.plain_table import Source
     from limits.policy import LimitPolicy
     from limits.stages.climate import Climate
@@ -153,7 +154,7 @@ def explain(
     if vintage and (policy or input_file):
         raise UsageError("Give --vintage, or --policy with --input.")
     if vintage:
-        document = explanation.of_vintage(command.load_home(), vintage, row)
+        document = decision.of_vintage(command.load_home(), vintage, row)
     elif policy and input_file:
         source = Source(path=input_file, policy=LimitPolicy.load(policy))
         climate = Climate.read({"regime": regime, "demand_index": demand_index})
@@ -190,7 +191,8 @@ def notify(
         on=command.parse_day(on),
     )
     ring = Keyring.open(settings.keyring)
-    queued = notification.queue(settings, vintage, announcement, keyring=ring)
+    with command.stderr.status("Finding the reasons of cuts ..."):
+        queued = notification.queue(settings, vintage, announcement, keyring=ring)
     route: routes.Route = routes.Console(say=lambda text: command.stderr.print(text, markup=False))
     if to is not None:
         route = routes.File(path=to)
@@ -198,12 +200,14 @@ def notify(
     document = {
         "schema": "notices/1",
         "vintage": vintage,
-        "queued": queued,
+        "queued": queued.new,
+        "explained_by_model": queued.explained,
+        "model_reasons": {"outcome": queued.outcome.value, "reason": queued.reason},
         "delivered": sent.delivered,
         "failed": sent.failed,
         "waiting": sent.waiting,
     }
-    line = f"{queued:,} queued, {sent.delivered:,} delivered, {sent.waiting:,} waiting"
+    line = f"{queued.new:,} queued, {sent.delivered:,} delivered, {sent.waiting:,} waiting"
     command.emit(document, as_json=as_json, people=lambda out: out.print(line))
 
 

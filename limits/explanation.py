@@ -9,16 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from governance.errors import UsageError
-from governance.settings import Settings
 from limits import engine
-from limits.decision_log import DecisionLog
 from limits.policy import LimitPolicy
 from limits.reasons import LOWERING, TEXTS, Origin, Reason
 from limits.stages.climate import PLAIN, Climate, Freeze
 from limits.stages.plan import Plan
-from privacy.keyring import Keyring
 
 MOST_REASONS = 4
+NO_MODEL = "A plain table brings a default probability and no model; whoever made it can say more."
 
 # What a customer asks about comes first; what merely bounded a change comes last.
 _ORDER = (
@@ -135,6 +133,7 @@ def explain(
         "uplift_expires_on": expiry.isoformat() if expiry else None,
         "reasons": reasons_told(decided),
         "stages": _moves(decided["limit_before_minor"], limits),
+        "model_reasons": {"outcome": "INCONCLUSIVE", "reason": NO_MODEL, "reasons": []},
     }
 
 
@@ -147,21 +146,6 @@ def reasons_told(decided: Mapping[str, Any]) -> list[dict[str, str | None]]:
         text = TEXTS[reason]
         told.append({"code": str(reason.name), "en": text.en, "zh": text.zh, "origin": origin})
     return told
-
-
-def of_vintage(settings: Settings, vintage: str, row: int) -> dict[str, Any]:
-    """Explain one decision of a vintage; see `logged`.
-
-    Raises
-    ------
-    UsageError
-        If the vintage was not decided or has no such row.
-    """
-    log = DecisionLog.open(settings.decisions / vintage, keyring=Keyring.open(settings.keyring))
-    rows = log.read()
-    if not 0 <= row < rows.num_rows:
-        raise UsageError(f"The vintage {vintage} has the rows 0 to {rows.num_rows - 1}.")
-    return logged(rows.slice(row, 1).to_pylist()[0])
 
 
 def logged(decided: Mapping[str, Any]) -> dict[str, Any]:

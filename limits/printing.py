@@ -110,10 +110,45 @@ def explained(out: Console, document: Mapping[str, Any], language: str) -> None:
     if document["temporary_uplift_minor"]:
         amount, end = document["temporary_uplift_minor"] / 100, document["uplift_expires_on"]
         out.print(f"temporary: {amount:,.2f} until {end}")
+    model = document["model_reasons"]
     for reason in document["reasons"]:
-        origin = f" ({reason['origin']})" if reason["origin"] else ""
-        out.print(f"  - {reason['zh' if language == 'zh' else 'en']}{origin}")
+        _told(out, reason, language, "  - ")
+        if reason["code"] == model.get("refines"):
+            for finer in model["reasons"]:
+                _told(out, finer, language, "      - ")
+    if model["outcome"] == "INCONCLUSIVE":
+        head = "模型原因" if language == "zh" else "Reasons of the model"
+        out.print(f"{head}: INCONCLUSIVE. {_why(model, language)}", markup=False, soft_wrap=True)
+    undone = document.get("counterfactual")
+    if undone is not None and (undone["changes"] or undone["reason"] != model["reason"]):
+        _undone(out, undone, language)
     for move in document["stages"] or ():
         limits = f"{move['from_minor'] / 100:,.2f} -> {move['to_minor'] / 100:,.2f}"
         out.print(f"  stage {move['stage']}: {limits}")
     out.print(f"Policy {document['policy']}")
+
+
+def _told(out: Console, reason: Mapping[str, Any], language: str, lead: str) -> None:
+    origin = f" ({reason['origin']})" if reason["origin"] else ""
+    out.print(f"{lead}{reason['zh' if language == 'zh' else 'en']}{origin}", markup=False)
+
+
+def _undone(out: Console, found: Mapping[str, Any], language: str) -> None:
+    """Print with which change the limit would not have been cut, or that there is none."""
+    is_chinese = language == "zh"
+    if not found["changes"]:
+        head = "如何可以避免" if is_chinese else "What would have helped"
+        said = f"{head}: {found['outcome']}. {_why(found, language)}"
+        out.print(said, markup=False, soft_wrap=True)
+        return
+    told = [change["zh" if is_chinese else "en"] for change in found["changes"]]
+    head = (
+        "经重新计算,若已做到以下事项则不会下调:"
+        if is_chinese
+        else "Decided again, the limit would not have been cut with this change: "
+    )
+    out.print(head + ("、" if is_chinese else "; ").join(told), markup=False, soft_wrap=True)
+
+
+def _why(found: Mapping[str, Any], language: str) -> str:
+    return str((language == "zh" and found.get("reason_zh")) or found["reason"])

@@ -50,6 +50,32 @@ class Replayed:
         return not self.differing
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What decided some customers of a vintage, ready to decide them again.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Their released columns, as they were when the decision was made.
+    """
+
+    engine: Engine
+    rows: pa.Table
+    as_of: date
+    freeze: Freeze
+    climate: Climate
+
+    def decide(self, rows: pa.Table | None = None) -> pa.Table:
+        """Decide the pinned rows, or others of their schema, on the same day as then."""
+        batches = (self.rows if rows is None else rows).to_batches()
+        made = [
+            self.engine.decide(batch, as_of=self.as_of, freeze=self.freeze, climate=self.climate)
+            for batch in batches
+        ]
+        return pa.concat_tables(made)
+
+
 def replay(
     settings: Settings, vintage: str, *, keyring: Keyring, sample: int, seed: int
 ) -> Replayed:
@@ -71,7 +97,7 @@ def replay(
         vintage=vintage,
         model=log.identity["model"],
         decisions=logged.num_rows,
-        differing=_differences(logged.sort_by(PSEUDONYM), again.sort_by(PSEUDONYM)),
+        differing=differences(logged.sort_by(PSEUDONYM), again.sort_by(PSEUDONYM)),
     )
 
 
@@ -85,16 +111,26 @@ def decide_again(
     IntegrityError
         If model or table are not what they were when the decisions were made.
     """
-    engine = _pinned_engine(settings, log)
-    rows = _pinned_rows(settings, log, keyring, pseudonyms)
-    as_of = date.fromisoformat(log.identity["as_of"])
-    freeze = Freeze(log.identity["freeze"])
-    climate = Climate.read(log.identity)
-    made = [
-        engine.decide(batch, as_of=as_of, freeze=freeze, climate=climate)
-        for batch in rows.to_batches()
-    ]
-    return pa.concat_tables(made)
+    return pin(settings, log, keyring=keyring, pseudonyms=pseudonyms).decide()
+
+
+def pin(
+    settings: Settings, log: DecisionLog, *, keyring: Keyring, pseudonyms: pa.ChunkedArray
+) -> Pinned:
+    """Fetch what decided these customers of a vintage: the pinned rows, model, day and climate.
+
+    Raises
+    ------
+    IntegrityError
+        As `decide_again`.
+    """
+    return Pinned(
+        engine=pinned_engine(settings, log),
+        rows=_pinned_rows(settings, log, keyring, pseudonyms),
+        as_of=date.fromisoformat(log.identity["as_of"]),
+        freeze=Freeze(log.identity["freeze"]),
+        climate=Climate.read(log.identity),
+    )
 
 
 def pinned_inputs(
@@ -107,13 +143,19 @@ def pinned_inputs(
     IntegrityError
         As `decide_again`.
     """
-    engine = _pinned_engine(settings, log)
+    engine = pinned_engine(settings, log)
     rows = _pinned_rows(settings, log, keyring, pseudonyms)
     return engine.policy, features.compute(engine.spec, rows, [PSEUDONYM])
 
 
-def _pinned_engine(settings: Settings, log: DecisionLog) -> Engine:
-    """Load the model that the log names, and only if it still is that model."""
+def pinned_engine(settings: Settings, log: DecisionLog) -> Engine:
+    """Load the model that the log names, and only if it still is that model.
+
+    Raises
+    ------
+    IntegrityError
+        If the registry holds another model under that version.
+    """
     verified = load_verified(settings, str(log.identity["model_version"]))
     if verified.manifest_digest != log.identity["model_digest"]:
         raise IntegrityError(
@@ -130,14 +172,26 @@ def _sampled(log: DecisionLog, sample: int, seed: int) -> pa.Table:
     return everything.take(pa.array(np.sort(chosen)))
 
 
-def _pinned_rows(
-    settings: Settings, log: DecisionLog, keyring: Keyring, pseudonyms: pa.ChunkedArray
-) -> pa.Table:
+def pinned_table(settings: Settings, log: DecisionLog, *, keyring: Keyring) -> FeatureTable:
+    """Open the table that was decided on, and only if it still is that table.
+
+    Raises
+    ------
+    IntegrityError
+        If the table is another one.
+    """
     table = FeatureTable.open(
         settings.features / log.identity["table"], keyring=keyring, part=Part.ALL
     )
     if table.digest != log.identity["table_digest"]:
         raise IntegrityError(f"The table {table.path.name} is not the one that was decided on.")
+    return table
+
+
+def _pinned_rows(
+    settings: Settings, log: DecisionLog, keyring: Keyring, pseudonyms: pa.ChunkedArray
+) -> pa.Table:
+    table = pinned_table(settings, log, keyring=keyring)
     wanted = pseudonyms.combine_chunks()
     batches = [
         batch.filter(pc.is_in(batch[PSEUDONYM], value_set=wanted)) for batch in table.reader()
@@ -145,7 +199,8 @@ def _pinned_rows(
     return pa.Table.from_batches(batches, table.schema).combine_chunks()
 
 
-def _differences(logged: pa.Table, again: pa.Table) -> dict[str, int]:
+def differences(logged: pa.Table, again: pa.Table) -> dict[str, int]:
+    """Return by column how many decisions differ; both tables are in the same order."""
     if logged.num_rows != again.num_rows:
         return {PSEUDONYM: abs(logged.num_rows - again.num_rows)}
     counts = {}

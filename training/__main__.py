@@ -80,6 +80,7 @@ Allow = Annotated[
         help="Lift a suspicion (leak, special-code, protected-name, constant); the lineage has it.",
     ),
 ]
+Reasons = Annotated[Path | None, typer.Option(help="Reason texts; default: the bundled ones.")]
 
 FAULTY_FEATURES: Mapping[Fault, str] = {Fault.LIMIT_LEAK: "uci_features_limit_leak"}
 
@@ -200,6 +201,7 @@ def train(
     vintage: Vintage = None,
     segment: Segment = None,
     allow: Allow = None,
+    reasons: Reasons = None,
     seed: Seed = 0,
     as_json: command.AsJson = False,
 ) -> None:
@@ -227,6 +229,7 @@ def train(
         cutoff=command.parse_day(cutoff) if cutoff else None,
         segment=segment,
         allowances=tuple(Allowance.parse(text) for text in allow or ()),
+        reasons_text=read_text(reasons) if reasons else None,
     )
     with progress(f"train {chosen.name}", candidate.STEPS) as done:
         made = candidate.train(job, settings=settings, clock=_now, done=done)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.measurement import Measurement
+from limits.explaining.contributions import log_odds as log_odds
 from training.discrimination import (
     BOOTSTRAP_DRAWS,
     ONE_CLASS,
@@ -242,13 +243,6 @@ def judge_calibration(slope: Measurement, error: Measurement, floor: Measurement
         is_sigmoid_needed=False,
         reason=f"Calibrated: slope {slope.value:.3f}, error {numbers}.",
     )
-
-
-def log_odds(probability: Scores) -> Scores:
-    """Return the log-odds of probabilities, kept finite at 0 and 1."""
-    kept = np.clip(probability, _TINY, 1 - _TINY)
-    odds: Scores = np.log(kept) - np.log1p(-kept)
-    return odds
 
 
 def _mean(measure: str, losses: Scores) -> Measurement:

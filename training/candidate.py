@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from registry import serialize, submission
 from registry.candidate import CandidateFiles, RunFacts
 from registry.signing import Role, Signer
 from registry.submission import ModelVersion
-from training import document, figures, lineage, sample, suspicion
+from training import document, figures, lineage, reasons, sample, suspicion
 from training.evaluation import FOLDS
 from training.fitted import Fitted, caveats, fit, say_nothing
 from training.job import NONE, Job, declarations
@@ -89,6 +89,8 @@ def train(
     # Keys come first: a missing one should not cost a fit.
     keys = settings.keyring
     keyring, signer = Keyring.open(keys), Signer.open(keys, Role.DEVELOPER)
+    # So does the wording: what could not be told should not be fitted first.
+    reasons.wording(job, spec)
     rows = sample.read(FeatureTable.open(job.table, keyring=keyring), job.question(spec))
     fitted = fit(job, spec, rows, done=done)
     facts = describe(job, spec, policy, rows)
@@ -98,11 +100,13 @@ def train(
         files = _assemble(Path(staging), job, rows, fitted, facts)
         times = {"started_at": started, "finished_at": clock()}
         seen = _observed(rows, fitted, times, signer)
-        told = document.Facts(spec=spec, policy=policy, metadata=_metadata(files), observed=seen)
+        signed = _signed(files)
+        told = document.Facts(spec=spec, policy=policy, metadata=signed, observed=seen)
         # A folder is logged as a folder, so the documents lie together beside the figures.
         written = document.write(Path(staging) / document.FOLDER / "candidate", told)
         drawn = {**drawn, document.FOLDER: written}
         shown = _run_facts(job, fitted, facts, seen, drawn)
+        shown = replace(shown, metrics={**shown.metrics, **reasons.metrics(signed)})
         version = submission.submit(files, shown, facts, settings=settings, signer=signer)
     done("hand-over")
     return Candidate(
@@ -110,7 +114,7 @@ def train(
         fitted=fitted,
         lineage=facts,
         times=times,
-        caveats=caveats(rows, fitted),
+        caveats=(*caveats(rows, fitted), *reasons.caveats(signed)),
     )
 
 
@@ -168,6 +172,7 @@ def _assemble(
     """Lay the model out in `place` as files that can be logged."""
     estimator = place / "estimator.skops"
     estimator_digest = serialize.dump(fitted.estimator, estimator)
+    told = reasons.make(job, FeatureSpec.parse(job.features_text), rows, fitted)
     parts = model.ModelParts(
         estimator=estimator,
         features_text=job.features_text,
@@ -181,16 +186,13 @@ def _assemble(
             "evaluation": canonical.plain(fitted.evaluation),
             "evaluation_breakdown": canonical.plain(fitted.breakdown),
             "iterations": fitted.iterations,
+            "explanation": told.as_facts(),
         },
         released=rows.table.schema,
+        explanation=told.method,
+        points=told.points,
     )
     return model.assemble(place / "model", parts)
-
-
-def _metadata(files: CandidateFiles) -> Mapping[str, Any]:
-    """Read the very file that is signed: the documents cannot say another thing."""
-    found: Mapping[str, Any] = json.loads(files.artifacts["limitline"].read_bytes())
-    return found
 
 
 def _observed(
@@ -214,6 +216,12 @@ def as_metrics(measured: Iterable[Measurement]) -> dict[str, float]:
             if value is not None:
                 metrics[f"out_of_fold.{found.measure}{suffix}"] = value
     return metrics
+
+
+def _signed(files: CandidateFiles) -> Mapping[str, Any]:
+    """Return what the file that is signed says: whatever is shown is read from there."""
+    found: Mapping[str, Any] = json.loads(files.artifacts["limitline"].read_bytes())
+    return found
 
 
 def _run_facts(

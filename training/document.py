@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from governance import durable
+from governance.outcome import Outcome
 from limits.features import FeatureSpec
 from limits.policy import BASIS_POINTS, LimitPolicy
 from registry import traceability
@@ -75,6 +76,7 @@ def model_card(facts: Facts, language: Language) -> Lines:
         ("policy", _policy),
         ("evaluation", _evaluation),
         ("breakdown", _breakdown),
+        ("reasons", _reasons),
         ("missing", _missing),
         ("digests", _digests),
     ):
@@ -87,7 +89,7 @@ def technical_file(facts: Facts, language: Language) -> Lines:
     parts: Mapping[str, tuple[Callable[[Facts, Language], Lines], ...]] = {
         "use": (_use, _digests),
         "development": (_data, _features, _recipe),
-        "control": (_limits, _policy, _missing),
+        "control": (_limits, _policy, _reasons, _reference, _missing),
         "metrics": (_evaluation, _breakdown),
     }
     fixed = {"elsewhere": ELSEWHERE, "unstated": UNSTATED}
@@ -175,6 +177,35 @@ def _breakdown(facts: Facts, language: Language) -> Lines:
         yield WORDS["none"][language]
         return
     yield from _measured(found, language)
+
+
+def _reasons(facts: Facts, language: Language) -> Lines:
+    told = facts.metadata.get("explanation")
+    if told is None:
+        yield WORDS["not_recorded"][language]
+        return
+    if told["outcome"] != Outcome.PASS:
+        yield WORDS["method_none"][language] + _cell(f"{told['outcome']}. {told['reason']}")
+        return
+    method = "method_points" if told["points_cells"] else "method_ablation"
+    yield f"- {WORDS[method][language]}"
+    yield f"- {WORDS['method_rules'][language]}"
+    yield f"- {WORDS['method_reference'][language]}{told['reference_n']}"
+    yield ""
+    rows = [(group, text["en"], text["zh"]) for group, text in told["groups"].items()]
+    yield from _table(WORDS["reason_head"][language], rows)
+    yield ""
+    yield from _measured(told["measures"], language)
+    if told["levers"]:
+        yield from ("", WORDS["changeable"][language], "")
+        yield from (f"- {_cell(lever[language.value])}" for lever in told["levers"])
+
+
+def _reference(facts: Facts, language: Language) -> Lines:
+    reference = facts.metadata.get("explanation", {}).get("reference", {})
+    if reference:
+        rows = [(name, f"{float(value):g}") for name, value in reference.items()]
+        yield from _table(WORDS["reference_head"][language], rows)
 
 
 def _missing(facts: Facts, language: Language) -> Lines:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import binomtest
 
 from governance.errors import UsageError
 from governance.measurement import Measurement
+from limits.explaining.contributions import Explanation, columns_of
+from limits.explaining.counterfactual import Change
 from limits.features import FeatureSpec
 from training.discrimination import undefined
 from training.evaluation import Matrix
-from training.explanation import Explanation, columns_of
 
 TOP_AGREEMENT = "explanation.top_agreement"
 CITED_AT_BEST = "explanation.cited_at_best"
 EXPLAINED = "explanation.explained"
+REACHED = "explanation.counterfactual_reached"
 
 
 def measure_agreement(told: Explanation, twin: Explanation) -> Measurement:
@@ -50,7 +54,9 @@ def measure_explained(told: Explanation) -> Measurement:
     return _share(EXPLAINED, int((told.ranked[:, 0] >= 0).sum()), len(told.ranked))
 
 
-def measure_cited_at_best(told: Explanation, spec: FeatureSpec, features: Matrix) -> Measurement:
+def measure_cited_at_best(
+    told: Explanation, spec: FeatureSpec, features: Matrix, *, everybody: Matrix | None = None
+) -> Measurement:
     """Return the share of cited reasons that the customer could not do better in.
 
     Formula: among the cited (customer, group) pairs whose group has a declared direction, those in
@@ -60,13 +66,16 @@ def measure_cited_at_best(told: Explanation, spec: FeatureSpec, features: Matrix
     ----------
     features : ndarray of float64, shape (n_rows, n_features)
         The rows that were explained.
+    everybody : ndarray of float64, shape (n_customers, n_features), optional
+        Whose best value counts; left out, that of the explained rows.
 
     Notes
     -----
     When it says nothing: without a cited group that has a direction.
     """
     signs = np.array(spec.signs)
-    best = np.where(signs > 0, features.min(axis=0), features.max(axis=0))
+    known = features if everybody is None else everybody
+    best = np.where(signs > 0, known.min(axis=0), known.max(axis=0))
     is_best = (features == best) | (signs == 0)
     cited, at_best = 0, 0
     for place, columns in enumerate(columns_of(spec).values()):
@@ -76,6 +85,22 @@ def measure_cited_at_best(told: Explanation, spec: FeatureSpec, features: Matrix
         cited += int(is_cited.sum())
         at_best += int(is_best[is_cited][:, columns].all(axis=1).sum())
     return _share(CITED_AT_BEST, at_best, cited)
+
+
+def measure_reached(changes: Sequence[Change | None]) -> Measurement:
+    """Return the share of customers above the ceiling who could come below it.
+
+    Formula: among customers whose default probability is too high as it is, those for whom a change
+    was found; with a Wilson interval.
+
+    Notes
+    -----
+    When it says nothing: when nobody is above the ceiling.
+    """
+    above = [change for change in changes if change is None or change.levers]
+    if not above:
+        return undefined(REACHED, 0, "Nobody is above the ceiling.")
+    return _share(REACHED, sum(change is not None for change in above), len(above))
 
 
 def _share(measure: str, events: int, n: int) -> Measurement:

@@ -37,6 +37,8 @@ class Job:
         Column by whose values the evaluation is broken down as well.
     allowances : tuple of Allowance
         Suspicions that are lifted, with the reasons that the lineage keeps.
+    reasons_text : str or None
+        The own wording of the reason groups; ``None`` takes the one that ships.
     """
 
     table: Path
@@ -50,6 +52,7 @@ class Job:
     cutoff: date | None = None
     segment: str | None = None
     allowances: tuple[Allowance, ...] = ()
+    reasons_text: str | None = None
 
     def question(self, spec: FeatureSpec) -> Question:
         """Return what is asked of the table.

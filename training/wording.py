@@ -36,6 +36,41 @@ WORDS: Mapping[str, Both] = {
     "policy": _both("Limit policy", "额度策略"),
     "evaluation": _both("Evaluation, out-of-fold, open customers", "评估(折外,开放客户)"),
     "breakdown": _both("Evaluation by segment and over time", "按客群与时间的评估"),
+    "reasons": _both("Reasons told to customers", "向客户说明的原因"),
+    "method_points": _both(
+        "The model is a sum of steps and is taken apart exactly; the points table in the model "
+        "folder scores without any library of models.",
+        "模型为分段函数之和,可精确分解;模型文件夹内的分值表无需任何建模库即可计分。",
+    ),
+    "method_ablation": _both(
+        "Each group of features is set to the reference, all else kept, and the model is asked "
+        "again; the fall of the log-odds is the group's share. Groups interact: shares do not add "
+        "up to the whole.",
+        "逐组将特征置为参照值,其余不变,再次询问模型;对数几率的下降即该组的份额。各组之间存在"
+        "交互,份额之和不等于总量。",
+    ),
+    "method_rules": _both(
+        "At most four groups are told, only those that raise the risk and, where directions are "
+        "declared, are worse than the reference in one. No score and no value is told.",
+        "最多说明四组,且仅说明使风险升高、并(在声明了方向时)在其中某一方向上劣于参照的组;"
+        "不透露评分与数值。",
+    ),
+    "method_reference": _both(
+        "Reference: the mean of the central tenth, feature by feature, of customers without "
+        "default below a default probability of 10 % (out-of-fold). Customers: ",
+        "参照:未违约且折外违约概率低于10 %的客户,逐特征取中间十分之一的均值。客户数:",
+    ),
+    "method_none": _both("This model gives no reasons of its own: ", "本模型不提供自身原因:"),
+    "changeable": _both(
+        "Customers can change (each proposal is decided again before it is shown):",
+        "客户可改变的事项(每项建议在展示前均重新决定):",
+    ),
+    "reason_head": _both("| reason group | English | Chinese |", "| 原因组 | 英文 | 中文 |"),
+    "reference_head": _both("| feature | reference |", "| 特征 | 参照值 |"),
+    "not_recorded": _both(
+        "Not recorded: the version was made before models explained themselves.",
+        "未记录:该版本产生时模型尚不自带解释。",
+    ),
     "missing": _both("Not evidenced", "未经证明的事项"),
     "digests": _both("Digests", "摘要值"),
     "traceability": _both(

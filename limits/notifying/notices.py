@@ -6,15 +6,16 @@ probability, no band, no internal reason code and no identifier: it is read over
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Any
 
 from governance.errors import ContractError
+from limits.explaining import adverse
 from limits.explanation import origins, principal_reasons
-from limits.reasons import TEXTS, Origin, Text
+from limits.reasons import TEXTS, Origin, Reason, Text
 
 ORIGIN_TEXTS: Mapping[Origin, Text] = {
     Origin.MODEL: Text("your repayment risk as assessed", "您的还款风险评估"),
@@ -74,7 +75,8 @@ def write(
     Parameters
     ----------
     decided : mapping
-        A row of `limits.engine.OUTPUT_SCHEMA`.
+        A row of `limits.engine.OUTPUT_SCHEMA`; with ``model_texts``, sentences of
+        `limits.reasons.Text` that refine the reason which stands on the model.
     on : datetime.date
         The day from which the limit holds.
     language : {"zh", "en"}
@@ -108,6 +110,8 @@ def _facts(
             "A cut without a reason that can be told may not be announced, and not be made. Look "
             "at the decision's stages with `python -m limits explain`."
         )
+    finer = decided.get("model_texts", ()) if kind is Kind.CUT else ()
+    refined = next((reason for reason in adverse.REFINED if reason in reasons), None)
     expiry = decided["uplift_expires_on"]
     if kind is Kind.UPLIFT and expiry is None:
         raise ContractError("A temporary uplift without an expiry may not be announced.")
@@ -119,13 +123,27 @@ def _facts(
         "before": decided["limit_before_minor"] // 100,
         "after": decided["limit_after_minor"] // 100,
         "uplift": decided["temporary_uplift_minor"] // 100,
-        "reasons": [TEXTS[reason] for reason in reasons],
+        "reasons": _principal(reasons, refined, finer),
         "origins": {
-            origin: [TEXTS[reason] for reason in found]
+            origin: [(TEXTS[reason], finer if reason is refined else ()) for reason in found]
             for origin, found in origins(mask).items()
             if found and kind is Kind.CUT
         },
     }
+
+
+def _principal(
+    reasons: Sequence[Reason], refined: Reason | None, finer: Sequence[Text]
+) -> list[Text]:
+    """Return what an SMS chooses from: behavior that was seen comes before an assessment of it."""
+    told: list[Text] = []
+    for reason in reasons:
+        # That the risk is high says nothing beside what made it high; that it jumped does.
+        if reason is not refined or reason is not Reason.HIGH_RISK or not finer:
+            told.append(TEXTS[reason])
+        if reason is refined:
+            told.extend(finer)
+    return told
 
 
 def _chinese(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
@@ -146,7 +164,7 @@ def _chinese(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
         told = ";".join(text.zh for text in facts["reasons"][:2])
         return f"{head}{change}主要原因:{told}。{way}"
     parts = [
-        f"{ORIGIN_TEXTS[origin].zh}:{';'.join(text.zh for text in found)}"
+        f"{ORIGIN_TEXTS[origin].zh}:{';'.join(_in_chinese(*item) for item in found)}"
         for origin, found in facts["origins"].items()
     ]
     return f"{head}{change}主要原因——{'。'.join(parts)}。{way}"
@@ -170,7 +188,15 @@ def _english(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
         told = "; ".join(text.en for text in facts["reasons"][:2])
         return f"{head}{change}Main reasons: {told}. {way}"
     parts = [
-        f"{ORIGIN_TEXTS[origin].en}: {'; '.join(text.en for text in found)}"
+        f"{ORIGIN_TEXTS[origin].en}: {'; '.join(_in_english(*item) for item in found)}"
         for origin, found in facts["origins"].items()
     ]
     return f"{head}{change}Main reasons - {'. '.join(parts)}. {way}"
+
+
+def _in_chinese(text: Text, finer: Sequence[Text]) -> str:
+    return f"{text.zh}({'、'.join(item.zh for item in finer)})" if finer else text.zh
+
+
+def _in_english(text: Text, finer: Sequence[Text]) -> str:
+    return f"{text.en} ({', '.join(item.en for item in finer)})" if finer else text.en

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
+from governance.outcome import Outcome
 from governance.settings import Settings
 from limits.decision_log import DecisionLog
+from limits.explaining import vintage as reasons
+from limits.explaining.vintage import VintageReasons
 from limits.notifying import notices
 from limits.notifying.notices import Lender, Notice
 from limits.notifying.outbox import Outbox, Sent, key_of
@@ -41,8 +44,30 @@ def outbox(settings: Settings) -> Outbox:
     return Outbox(settings.home / "outbox" / "notices.db")
 
 
-def queue(settings: Settings, vintage: str, announcement: Announcement, *, keyring: Keyring) -> int:
-    """Queue the notices of every decision of a vintage; return how many were new.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """What was queued.
+
+    Parameters
+    ----------
+    new : int
+        Notices that were not in the outbox yet.
+    explained : int
+        Customers whose cut the model's own reasons refine.
+    outcome : Outcome
+        ``INCONCLUSIVE`` if the model gives no reasons; `reason` says why.
+    """
+
+    new: int
+    explained: int
+    outcome: Outcome
+    reason: str
+
+
+def queue(
+    settings: Settings, vintage: str, announcement: Announcement, *, keyring: Keyring
+) -> Queued:
+    """Queue the notices of every decision of a vintage, cuts with the model's reasons.
 
     The key of a notice is a MAC under the ring: it says nothing about the customer to others, and
     who holds the ring finds the customer by computing the keys of the vintage again.
@@ -53,9 +78,19 @@ def queue(settings: Settings, vintage: str, announcement: Announcement, *, keyri
         If the vintage was not decided.
     ContractError
         If a cut has no reason that can be told.
+    IntegrityError
+        If log, model or table are not what they were when the decisions were made.
     """
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
-    return outbox(settings).queue(_written(log, vintage, announcement, keyring))
+    # Reasons come first: the outbox is locked while notices are queued.
+    found = reasons.of_log(settings, log, keyring=keyring)
+    written = _written(log, found, announcement, keyring)
+    return Queued(
+        new=outbox(settings).queue(written),
+        explained=int((found.cited >= 0).any(axis=1).sum()),
+        outcome=found.outcome,
+        reason=found.explainer.problem,
+    )
 
 
 def deliver(settings: Settings, route: Route) -> Sent:
@@ -64,17 +99,17 @@ def deliver(settings: Settings, route: Route) -> Sent:
 
 
 def _written(
-    log: DecisionLog, vintage: str, announcement: Announcement, keyring: Keyring
+    log: DecisionLog, found: VintageReasons, announcement: Announcement, keyring: Keyring
 ) -> Iterator[tuple[str, Notice]]:
     for batch in log.reader(_COLUMNS):
-        for row in batch.to_pylist():
+        for row, texts in zip(batch.to_pylist(), found.texts(batch), strict=True):
             stands_for = keyring.mac(row[PSEUDONYM], use=_USE)
             written = notices.write(
-                row,
+                {**row, "model_texts": texts},
                 lender=announcement.lender,
                 on=announcement.on,
                 currency=log.identity["currency"],
                 language=announcement.language,
             )
             for notice in written:
-                yield key_of(stands_for, vintage, notice), notice
+                yield key_of(stands_for, log.identity["vintage"], notice), notice

@@ -6,9 +6,12 @@ import pytest
 
 from governance.errors import ContractError
 from limits import scoring
+from limits.explaining import levers as actions
+from limits.explaining.counterfactual import changed, find_changes
+from limits.explaining.levers import Levers
 from limits.features import FeatureSpec
-from training import counterfactual, evaluation, recipes
-from training.counterfactual import Levers, changed, find_changes, measure_reached
+from training import evaluation, recipes
+from training.fidelity import measure_reached
 
 LEVERS = """
 schema = "levers/1"
@@ -122,7 +125,7 @@ def test_levers_of_other_features_are_refused(spec: FeatureSpec, levers: Levers)
     with pytest.raises(ContractError, match="two levers change the same column"):
         Levers.parse(LEVERS.replace("late = ", "owed = "))
     with pytest.raises(ContractError, match="No levers named"):
-        counterfactual.packaged("nowhere")
+        actions.packaged("nowhere")
 
 
 def test_nobody_above_the_ceiling_is_inconclusive(spec: FeatureSpec, levers: Levers) -> None:
@@ -138,9 +141,7 @@ def test_real_customers_can_do_something_and_never_something_worse(
     rows = uci.slice(6_000, 3_000)
     known = evaluation.predict(fitted, uci_design[0][6_000:9_000])
     risky = rows.take(np.flatnonzero(known > 0.4))
-    found = find_changes(
-        fitted, uci_spec, counterfactual.packaged("uci_levers"), risky, ceiling=0.3
-    )
+    found = find_changes(fitted, uci_spec, actions.packaged("uci_levers"), risky, ceiling=0.3)
     reached = measure_reached(found)
     assert 0.1 < reached.low < 1  # type: ignore[operator]
     assert all(change.after <= 0.3 < change.before for change in found if change)
