@@ -74,6 +74,11 @@ class FeatureSpec(Declaration):
         return self
 
     @property
+    def stamp(self) -> str:
+        """What every decision row carries: ``id@version#digest``."""
+        return f"{self.id}@{self.version}#{self.digest[:16]}"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Feature names in model order."""
         return tuple(feature.name for feature in self.features)

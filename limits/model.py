@@ -63,6 +63,8 @@ REQUIREMENTS = (
     "skops",
 )
 
+_KNOWN_ELSEWHERE = frozenset({"arm", "assignment", "previous_band", "previous_probability"})
+
 SERVED_COLUMNS = (
     "default_probability",
     "limit_before_minor",
@@ -150,14 +152,15 @@ def require_fit(spec: FeatureSpec, policy: LimitPolicy) -> None:
     ------
     ContractError
         If they count in different currencies, or the policy reads an input that the features do
-        not declare. The arm and the assignment come with the feature table.
+        not declare. The arm and the assignment come with the feature table, and what was decided
+        before comes from the decision log.
     """
     if spec.currency != policy.currency:
         raise ContractError(
             f"The features count in {spec.currency} and the limit policy in {policy.currency}. "
             "Limits are never converted on the way; declare both in one currency."
         )
-    missing = sorted(set(inputs.needed(policy)) - set(spec.inputs) - {"arm", "assignment"})
+    missing = sorted(set(inputs.needed(policy)) - set(spec.inputs) - _KNOWN_ELSEWHERE)
     if missing:
         raise ContractError(
             f"The limit policy {policy.id} reads {', '.join(missing)}; the feature spec {spec.id} "

@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 
 from governance.errors import IntegrityError, UsageError
 from governance.settings import Settings
-from limits import decision_log, features
+from limits import features
 from limits.book import Engine
 from limits.decision_log import DecisionLog
 from limits.engine import Freeze
+from limits.history import History
 from limits.policy import LimitPolicy
 from limits.stages.climate import Climate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
@@ -83,15 +84,16 @@ def decide_again(
     Raises
     ------
     IntegrityError
-        If model or table are not what they were when the decisions were made.
+        If model, table or history are not what they were when the decisions were made.
     """
     engine = _pinned_engine(settings, log)
     rows = _pinned_rows(settings, log, keyring, pseudonyms)
     as_of = date.fromisoformat(log.identity["as_of"])
     freeze = Freeze(log.identity["freeze"])
     climate = Climate.read(log.identity)
+    before = History.read(settings.decisions, log.identity, engine.policy, keyring=keyring)
     made = [
-        engine.decide(batch, as_of=as_of, freeze=freeze, climate=climate)
+        engine.decide(batch, as_of=as_of, freeze=freeze, climate=climate, history=before)
         for batch in rows.to_batches()
     ]
     return pa.concat_tables(made)
@@ -149,7 +151,7 @@ def _differences(logged: pa.Table, again: pa.Table) -> dict[str, int]:
     if logged.num_rows != again.num_rows:
         return {PSEUDONYM: abs(logged.num_rows - again.num_rows)}
     counts = {}
-    for name in decision_log.SCHEMA.names:
+    for name in logged.column_names:
         left, right = logged[name], again[name]
         # Two nulls are equal here: a decision that has no band has none again.
         same = pc.or_kleene(pc.equal(left, right), pc.and_(pc.is_null(left), pc.is_null(right)))
