@@ -65,13 +65,8 @@ REQUIREMENTS = (
 
 _KNOWN_ELSEWHERE = frozenset({"arm", "assignment", "previous_band", "previous_probability"})
 
-SERVED_COLUMNS = (
-    "default_probability",
-    "limit_before_minor",
-    "limit_after_minor",
-    "action",
-    "reasons",
-)
+# An empty day cannot be read, so whoever forgets it gets an error and not a decision.
+SERVED_PARAMS = {"as_of": "", "regime": "neutral", "demand_index": "", "freeze": "nothing"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +122,6 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
     (place / "limit_policy.toml").write_text(parts.policy_text, encoding="utf-8")
     text = json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True)
     (place / "limitline.json").write_text(text, encoding="utf-8")
-    columns = sorted({*spec.sources, spec.current_limit_column})
     return CandidateFiles(
         python_model=_copied(folder, "limits", "credit_limit_model"),
         artifacts={
@@ -137,11 +131,10 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
             "limitline": place / "limitline.json",
         },
         code_paths=_packages(folder / "code"),
-        signature_input=pa.schema([parts.released.field(name) for name in columns]),
+        signature_input=_asked_schema(spec, policy, parts.released),
         signature_output=_served_schema(),
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        # An empty day cannot be read, so whoever forgets it gets an error and not a decision.
-        signature_params={"as_of": ""},
+        signature_params=SERVED_PARAMS,
     )
 
 
@@ -168,9 +161,23 @@ def require_fit(spec: FeatureSpec, policy: LimitPolicy) -> None:
         )
 
 
+def _asked_schema(spec: FeatureSpec, policy: LimitPolicy, released: pa.Schema) -> pa.Schema:
+    """Return what a caller of the served model passes: it has neither table nor decision log."""
+    fields = [released.field(name) for name in spec.reads(released.names)]
+    others = {name: inputs.OPTIONAL_TYPES[name] for name in scoring.from_elsewhere(spec, policy)}
+    # Columns of a signature have no unsigned type.
+    kinds = {name: pa.int64() if kind == pa.uint32() else kind for name, kind in others.items()}
+    asked = {field.name for field in fields}
+    return pa.schema([*fields, *(pa.field(n, k) for n, k in kinds.items() if n not in asked)])
+
+
 def _served_schema() -> pa.Schema:
     known = engine.OUTPUT_SCHEMA.append(pa.field(scoring.DEFAULT_PROBABILITY, pa.float64()))
-    return pa.schema([known.field(name) for name in SERVED_COLUMNS])
+    # JSON has no dates, and a day that is missing in some rows has no other column type.
+    days = {"uplift_expires_on": pa.string()}
+    return pa.schema(
+        [(name, days.get(name, known.field(name).type)) for name in scoring.SERVED_COLUMNS]
+    )
 
 
 def code_digest() -> str:
