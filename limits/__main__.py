@@ -51,6 +51,7 @@ def decide(
     customer: Annotated[
         str, typer.Option(help="Bring your own: the column that says whose row it is.")
     ] = "",
+    engine: Annotated[str, typer.Option(help="Bring your own: embedded, or spark.")] = "embedded",
     freeze: Annotated[
         str, typer.Option(help="nothing, or raises; left out, the ledger says.")
     ] = "",
@@ -71,17 +72,19 @@ def decide(
     if any(own):
         if policy is None or input_file is None or output is None:
             raise UsageError("Your own table needs --policy, --input and --output together.")
-        from limits import plain_table
+        from limits import plain_table, spark
         from limits.policy import LimitPolicy
 
+        run = spark.decide if spark.is_asked(engine) else plain_table.decide
         source = plain_table.Source(
             path=input_file, policy=LimitPolicy.load(policy), customer=customer or None
         )
-        document = plain_table.decide(
-            source, output, as_of=day, freeze=frozen or Freeze.NOTHING, climate=climate
-        )
+        stop = frozen or Freeze.NOTHING
+        document = run(source, output, as_of=day, freeze=stop, climate=climate)
         command.emit(document, as_json=as_json, people=lambda out: printing.decided(out, document))
         return
+    if engine != "embedded":
+        raise UsageError("--engine takes a table of your own: --policy, --input and --output.")
     from limits import book
     from privacy.keyring import Keyring
 

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from governance.contract import Purpose
 from governance.errors import ContractError, GateClosed
 from governance.settings import Settings
-from limits import decision_log, model, scoring
+from limits import decision_log, history, model, scoring
 from limits.decision_log import DecisionLog
-from limits.engine import ENGINE_VERSION, Freeze
+from limits.engine import ENGINE_VERSION, Action, Freeze
 from limits.features import FeatureSpec
+from limits.history import History
+from limits.plain_table import Moment
 from limits.policy import LimitPolicy
 from limits.stages.climate import PLAIN, Climate
 from limits.standing import standing
@@ -68,16 +71,33 @@ class Engine:
         return cls(verified=verified, spec=spec, policy=policy)
 
     def decide(
-        self, batch: pa.RecordBatch, *, as_of: date, freeze: Freeze, climate: Climate = PLAIN
+        self,
+        batch: pa.RecordBatch,
+        *,
+        as_of: date,
+        freeze: Freeze,
+        climate: Climate = PLAIN,
+        history: History | None = None,
     ) -> pa.Table:
-        """Decide released rows; returns a table of `limits.decision_log.SCHEMA`."""
+        """Decide released rows; returns a table of `limits.decision_log.SCHEMA`.
+
+        Without `history`, the rows say themselves what was decided before, as far as they do.
+        """
         rows = pa.Table.from_batches([batch])
         scored = scoring.score(self.verified.estimator, self.spec, rows, [PSEUDONYM, ASSIGNMENT])
         if self.policy.experiment is not None:
             scored = scored.append_column("arm", assignment.arm(scored[ASSIGNMENT]))
+        scored = (history or History.nothing()).applied(scored, self.policy)
         decided = scoring.decide(self.policy, scored, as_of=as_of, freeze=freeze, climate=climate)
-        for name, stamp in (("model_stamp", self.stamp), ("policy_stamp", self.policy.stamp)):
+        stamps = {
+            "model_stamp": self.stamp,
+            "policy_stamp": self.policy.stamp,
+            "features_stamp": self.spec.stamp,
+        }
+        for name, stamp in stamps.items():
             decided = decided.append_column(name, pa.array([stamp] * decided.num_rows, pa.string()))
+        asked = pc.if_else(pc.equal(decided["action"], Action.REVIEW.value), "requested", "none")
+        decided = decided.append_column("human_involvement", asked)
         return decided.select(decision_log.SCHEMA.names)
 
     @property
@@ -119,7 +139,9 @@ def decide(
     champion = Engine.of(load_verified(settings, "champion"))
     stands = standing(settings, champion.policy, as_of)
     in_force = stands.freeze if freeze is None else freeze
-    identity = identify(champion, table, as_of=as_of, freeze=in_force, climate=climate)
+    known = history.survey(settings.decisions, as_of, champion.policy, keyring=keyring)
+    moment = Moment(as_of=as_of, freeze=in_force, climate=climate)
+    identity = identify(champion, table, moment, known)
     folder = settings.decisions / identity["vintage"]
     if folder.exists():
         log = DecisionLog.open(folder, keyring=keyring)
@@ -132,9 +154,13 @@ def decide(
             f"Raises are frozen by {', '.join(stands.freezes)}. An option does not lift that; two "
             "approvers do, with `python -m registry unfreeze`."
         )
+    history.require_order(settings.decisions, as_of)
+    before = History.read(settings.decisions, identity, champion.policy, keyring=keyring)
     customers = Customers()
     rows = (
-        champion.decide(customers.seen(batch), as_of=as_of, freeze=in_force, climate=climate)
+        champion.decide(
+            customers.seen(batch), as_of=as_of, freeze=in_force, climate=climate, history=before
+        )
         for batch in table.reader()
     )
     return Decided(
@@ -145,17 +171,12 @@ def decide(
 
 
 def identify(
-    champion: Engine,
-    table: FeatureTable,
-    *,
-    as_of: date,
-    freeze: Freeze,
-    climate: Climate = PLAIN,
+    champion: Engine, table: FeatureTable, moment: Moment, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what makes two runs of `decide` the same run."""
+    """Return what makes two runs of `decide` the same run; `known` is the history they read."""
     return {
-        "vintage": as_of.strftime("%Y-%m"),
-        "as_of": as_of.isoformat(),
+        "vintage": moment.as_of.strftime("%Y-%m"),
+        "as_of": moment.as_of.isoformat(),
         "model": champion.stamp,
         "model_version": champion.verified.version,
         "model_digest": champion.verified.manifest_digest,
@@ -166,9 +187,11 @@ def identify(
         "table_digest": table.digest,
         "engine_version": ENGINE_VERSION,
         "code_digest": model.code_digest(),
-        "freeze": freeze.value,
-        **climate.as_document(),
+        "freeze": moment.freeze.value,
+        **moment.climate.as_document(),
         "currency": champion.policy.currency,
+        **history.comparability(champion.spec, champion.policy),
+        "history": dict(known),
     }
 
 
@@ -186,7 +209,8 @@ def _require_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     newer code would decide alike.
     """
     compared = sorted(set(wanted) - {"code_digest", "engine_version"})
-    differs = [name for name in compared if found.get(name) != wanted[name]]
+    # A vintage of an earlier release does not say everything that one of this release says.
+    differs = [name for name in compared if name in found and found[name] != wanted[name]]
     if differs:
         raise ContractError(
             f"The vintage {wanted['vintage']} is already decided, with another "

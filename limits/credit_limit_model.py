@@ -17,9 +17,12 @@ import pandas as pd
 import pyarrow as pa
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from governance.errors import UsageError
 from limits import scoring
+from limits.engine import Freeze
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
+from limits.stages.climate import Climate
 from registry import serialize
 
 
@@ -38,14 +41,40 @@ class CreditLimitModel(PythonModel):
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Decide every row; ``params["as_of"]`` is the day of the decision, ``YYYY-MM-DD``."""
-        as_of = date.fromisoformat((params or {})["as_of"])
+        """Decide every row.
+
+        Parameters
+        ----------
+        params : dict
+            ``as_of``, the day of the decision as ``YYYY-MM-DD``, must be there; ``regime``,
+            ``demand_index`` and ``freeze`` as `python -m limits decide` takes them. A served model
+            has no ledger and no decision log: who calls it says whether raises are frozen, and
+            passes what was decided before, or null where it is not known.
+        """
+        asked = params or {}
+        as_of, climate = _day(asked.get("as_of", "")), Climate.read(asked)
+        frozen = asked.get("freeze", Freeze.NOTHING)
+        if frozen not in set(Freeze):
+            raise UsageError("The parameter freeze takes nothing or raises.")
         table = pa.Table.from_pandas(model_input, preserve_index=False)
-        scored = scoring.score(self.estimator, self.spec, table)
-        decided = scoring.decide(self.policy, scored, as_of=as_of)
-        columns = ["default_probability", "limit_before_minor", "limit_after_minor"]
-        served: pd.DataFrame = decided.select([*columns, "action", "reasons"]).to_pandas()
+        elsewhere = scoring.from_elsewhere(self.spec, self.policy)
+        scored = scoring.score(self.estimator, self.spec, table, elsewhere)
+        freeze = Freeze(frozen)
+        decided = scoring.decide(self.policy, scored, as_of=as_of, freeze=freeze, climate=climate)
+        place = decided.column_names.index("uplift_expires_on")
+        expiry = decided["uplift_expires_on"].cast(pa.string())
+        decided = decided.set_column(place, "uplift_expires_on", expiry)
+        served: pd.DataFrame = decided.select(list(scoring.SERVED_COLUMNS)).to_pandas()
         return served
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            "The parameter as_of is the day of the decision, YYYY-MM-DD; it has no default."
+        ) from None
 
 
 mlflow.models.set_model(CreditLimitModel())

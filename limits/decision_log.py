@@ -1,9 +1,9 @@
 """The decision log: one sealed, never rewritten folder per vintage.
 
 ``decisions.parquet`` holds one row per customer under the decision pseudonym; ``manifest.json``
-says by which model, policy, features, table and code it was decided, with the counts that must
-reconcile, under a MAC. What is decided stays decided: a second run for the same vintage finds the
-first.
+says by which model, policy, features, table, history and code it was decided, with the counts that
+must reconcile, under a MAC. What is decided stays decided: a second run for the same vintage finds
+the first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from governance import canonical, durable
-from governance.errors import IntegrityError, UsageError
+from governance.errors import ContractError, IntegrityError, UsageError
 from limits import engine
 from limits.scoring import DEFAULT_PROBABILITY
 from privacy import sealed_parquet
@@ -39,8 +39,17 @@ SCHEMA = pa.schema(
         *engine.OUTPUT_SCHEMA,
         ("model_stamp", pa.string()),
         ("policy_stamp", pa.string()),
+        ("features_stamp", pa.string()),
+        ("human_involvement", pa.string()),
     ]
 )
+
+_SCHEMA_NAME = "decision-log/3"
+# Vintages of earlier releases are never rewritten, so they are read as they were written.
+_COLUMNS = {
+    "decision-log/2": tuple(SCHEMA.names[:-2]),
+    _SCHEMA_NAME: tuple(SCHEMA.names),
+}
 
 _USE = "decision-log"
 
@@ -76,9 +85,15 @@ class DecisionLog:
             sealed = json.loads((path / MANIFEST).read_bytes())
             manifest, mac = sealed["manifest"], bytes.fromhex(sealed["mac"])
             Facts.read(manifest["file"])
+            version = int(manifest.get("key_version", 1))
+            if manifest["schema"] not in _COLUMNS:
+                raise ContractError(
+                    f"The decisions in {path.name} have the form {manifest['schema']}, which this "
+                    "release does not know. Use the release that wrote them."
+                )
         except (ValueError, KeyError, TypeError):
             raise _altered(path) from None
-        expected = keyring.mac(canonical.dumps(manifest), use=_USE)
+        expected = keyring.mac(canonical.dumps(manifest), use=_USE, version=version)
         if not hmac.compare_digest(expected, mac):
             raise _altered(path)
         return cls(path=path, manifest=manifest, keyring=keyring)
@@ -89,6 +104,16 @@ class DecisionLog:
         identity: Mapping[str, Any] = self.manifest["identity"]
         return identity
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest, which names the file's digest: the stable id of the vintage."""
+        return canonical.digest(self.manifest)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What this vintage holds of each decision."""
+        return _COLUMNS[self.manifest["schema"]]
+
     def reader(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
         """Stream the decisions, in the order in which they were made.
 
@@ -97,7 +122,7 @@ class DecisionLog:
         IntegrityError
             If the file was altered.
         """
-        wanted = list(columns) if columns is not None else SCHEMA.names
+        wanted = list(columns) if columns is not None else list(self.columns)
         seal = _seal(self.keyring, self.identity)
         facts = Facts.read(self.manifest["file"])
         opened = sealed_parquet.Reader(self.path / FILE, facts, seal)
@@ -130,7 +155,8 @@ def write(
         for table in counter.counted(batches):
             writer.write(table.select(SCHEMA.names))
         manifest = {
-            "schema": "decision-log/2",
+            "schema": _SCHEMA_NAME,
+            "key_version": keyring.key_version,
             "identity": dict(identity),
             "counts": counter.as_document(),
             "file": writer.finish().as_document(),

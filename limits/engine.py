@@ -52,6 +52,9 @@ class Action(StrEnum):
     REVIEW = "review"
 
 
+# In the order of the sign of the change; who is not decided comes last.
+_ACTIONS = pa.array([Action.CUT, Action.HOLD, Action.RAISE, Action.REVIEW], pa.string())
+
 STAGES: Mapping[str, Stage] = {
     "band": risk.choose_band,
     "matrix": risk.apply_matrix,
@@ -144,8 +147,8 @@ def _run(plan: Plan, batch: pa.RecordBatch, stages: Mapping[str, Stage]) -> Trai
 
 def _begun(plan: Plan, batch: pa.RecordBatch) -> Trail:
     rows, is_usable = inputs.read(plan.policy, batch)
-    known = inputs.vocabulary(plan.policy, "segment")
     if (rows["segment"] < 0).sum() > batch.column("segment").null_count:
+        known = inputs.vocabulary(plan.policy, "segment")
         raise ContractError(
             f"The limit policy {plan.policy.id} has no cap for at least one segment of this table; "
             f"it knows {', '.join(known)}."
@@ -155,9 +158,7 @@ def _begun(plan: Plan, batch: pa.RecordBatch) -> Trail:
 
 def _decided(plan: Plan, trail: Trail) -> pa.RecordBatch:
     direction = np.where(trail.is_usable, np.sign(trail.after - trail.before) + 1, 3)
-    actions = pa.array([Action.CUT, Action.HOLD, Action.RAISE, Action.REVIEW], pa.string())
     bands = pa.array(plan.policy.bands.names, pa.string())
-    is_undecided = ~trail.is_usable
     last_day = None if plan.season is None else plan.season.expires_on
     has_none = trail.uplift == 0
     expiry = pa.array([last_day, None], pa.date32()).take(pa.array(has_none.astype(np.int8)))
@@ -166,8 +167,8 @@ def _decided(plan: Plan, trail: Trail) -> pa.RecordBatch:
         pa.array(trail.after),
         pa.array(trail.uplift),
         expiry,
-        actions.take(pa.array(direction.astype(np.int8))),
-        bands.take(pa.array(trail.band, mask=is_undecided)),
+        _ACTIONS.take(pa.array(direction.astype(np.int8))),
+        bands.take(pa.array(trail.band, mask=~trail.is_usable)),
         pa.array(trail.reasons),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=OUTPUT_SCHEMA)

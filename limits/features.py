@@ -8,6 +8,7 @@ model.
 from __future__ import annotations
 
 import importlib.resources
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
@@ -19,6 +20,10 @@ from governance.declaration import Declaration
 from governance.errors import ContractError
 from limits import sql
 from limits.inputs import INPUT_TYPES, OPTIONAL_TYPES
+
+# What stands between single quotes in SQL is a text; doubled quotes are a quote within it.
+_TEXT = re.compile(r"'(?:[^']|'')*'")
+_WORD = re.compile(r'"([^"]+)"|(\w+)')
 
 __all__ = ["INPUT_TYPES", "Feature", "FeatureSpec", "compute", "matrix", "packaged"]
 
@@ -74,6 +79,11 @@ class FeatureSpec(Declaration):
         return self
 
     @property
+    def stamp(self) -> str:
+        """What every decision row carries: ``id@version#digest``."""
+        return f"{self.id}@{self.version}#{self.digest[:16]}"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Feature names in model order."""
         return tuple(feature.name for feature in self.features)
@@ -92,6 +102,17 @@ class FeatureSpec(Declaration):
     def sources(self) -> tuple[str, ...]:
         """Released columns that the features read, sorted."""
         return tuple(sorted({name for feature in self.features for name in feature.sources}))
+
+    def reads(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return which of the released columns `names` the features or the inputs read, sorted.
+
+        An input declares no sources, so its words are held against the names; a column that is
+        called like a function is therefore named once too often, and none is forgotten.
+        """
+        texts = (_TEXT.sub(" ", text) for text in self.inputs.values())
+        words = {"".join(pair).lower() for text in texts for pair in _WORD.findall(text)}
+        found = {name for name in names if name.lower() in words}
+        return tuple(sorted({*self.sources, self.current_limit_column, *found}))
 
     @property
     def does_read_current_limit(self) -> bool:

@@ -6,7 +6,9 @@ needed value that is missing, negative, not a number or beyond all reason sends 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -121,70 +123,154 @@ def read(policy: LimitPolicy, batch: pa.RecordBatch) -> tuple[Rows, Flags]:
     ContractError
         If a column is missing.
     """
-    types = {"default_probability": pa.float64(), **needed(policy)}
-    missing = [name for name in types if name not in batch.schema.names]
+    intake = _intake(Exact(policy))
+    place = {name: position for position, name in enumerate(batch.schema.names)}
+    missing = [asked.name for asked in intake if asked.name not in place]
     if missing:
         raise ContractError(f"The engine needs the columns {', '.join(missing)}; they are missing.")
     rows: Rows = {}
     usable = np.ones(batch.num_rows, np.bool_)
-    segments = vocabulary(policy, "segment")
-    for name, kind in types.items():
-        column = batch.column(name)
-        if column.type != kind:
-            column = column.cast(kind)
-        rows[name], known = _read_one(column, vocabulary(policy, name))
-        known = known & _is_possible(name, rows[name])
-        if name in MAY_BE_NULL and column.null_count:
-            known = known | np.asarray(column.is_null())
-        only = concerns(policy, name)
-        if only is not None:
-            within = np.array([segment in only for segment in segments] + [False])
-            known = known | ~within[rows["segment"]]
+    for asked in intake:
+        column = batch.column(place[asked.name])
+        if column.type != asked.kind:
+            column = column.cast(asked.kind)
+        rows[asked.name], known = asked.read(column)
+        if asked.within is not None:
+            known = known | ~asked.within[rows["segment"]]
         usable &= known
     return rows, usable
 
 
 def vocabulary(policy: LimitPolicy, name: str) -> Sequence[str]:
     """Return the words that a text input may hold, in a fixed order."""
+    return _vocabulary(Exact(policy), name)
+
+
+def segments_among(policy: LimitPolicy, chosen: tuple[str, ...]) -> Flags:
+    """Tell which segments are among `chosen`, by their position; an unknown segment is not."""
+    return _segments_among(Exact(policy), chosen)
+
+
+class Exact:
+    """A policy as a key: this very object, kept alive so that no other can take its place.
+
+    A policy is frozen, so what was worked out from it once stays right for it; an equal text parsed
+    again is another object and is worked out again.
+    """
+
+    __slots__ = ("policy",)
+
+    def __init__(self, policy: LimitPolicy) -> None:
+        self.policy = policy
+
+    def __hash__(self) -> int:
+        return id(self.policy)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Exact) and self.policy is other.policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """One input of one policy, with everything about it that does not depend on the rows."""
+
+    name: str
+    kind: pa.DataType
+    words: pc.SetLookupOptions | None
+    highest: float
+    may_be_null: bool
+    may_be_negative: bool
+    within: Flags | None
+
+    def read(self, column: pa.Array) -> tuple[Column, Flags]:
+        """Return the values of one column, and which of them are there and possible."""
+        nulls = column.null_count
+        if self.words is not None:
+            codes = pc.call_function("index_in", [column], self.words)
+            if codes.null_count:
+                codes = codes.fill_null(-1)
+            values = codes.to_numpy(zero_copy_only=False)
+        else:
+            values = (column.fill_null(_MISSING[self.kind]) if nulls else column).to_numpy(
+                zero_copy_only=False
+            )
+        known = self._possible(values)
+        if nulls and self.may_be_null:
+            known = known | np.asarray(column.is_null())
+        elif nulls:
+            known = known & np.asarray(column.is_valid())
+        return values, known
+
+    def _possible(self, values: Column) -> Flags:
+        """Tell which values lie where such a value can lie; NaN lies nowhere."""
+        if self.may_be_negative:
+            return np.isfinite(values)
+        possible: Flags = values >= 0
+        if self.highest < np.inf:
+            possible &= values <= self.highest
+        elif values.dtype.kind == "f":
+            possible &= values < np.inf
+        return possible
+
+
+# What stands in the arrays for a value that is missing.
+_MISSING = {
+    pa.int64(): -1,
+    pa.uint32(): 0,
+    pa.float64(): float("nan"),
+    pa.bool_(): False,
+}
+
+
+@functools.lru_cache(maxsize=16)
+def _intake(key: Exact) -> tuple[_Asked, ...]:
+    policy = key.policy
+    types = {"default_probability": pa.float64(), **needed(policy)}
+    asked = []
+    for name, kind in types.items():
+        only = concerns(policy, name)
+        highest = np.inf
+        if name.endswith("_minor"):
+            highest = MOST_MINOR
+        if name.endswith("_probability"):
+            highest = 1.0
+        is_text = pa.types.is_string(kind)
+        asked.append(
+            _Asked(
+                name=name,
+                kind=kind,
+                words=_lookup(vocabulary(policy, name)) if is_text else None,
+                highest=highest,
+                may_be_null=name in MAY_BE_NULL,
+                may_be_negative=name in MAY_BE_NEGATIVE,
+                within=None if only is None else segments_among(policy, tuple(sorted(only))),
+            )
+        )
+    return tuple(asked)
+
+
+def _lookup(words: Sequence[str]) -> pc.SetLookupOptions:
+    return pc.SetLookupOptions(value_set=pa.array(words, pa.string()))
+
+
+@functools.lru_cache(maxsize=64)
+def _vocabulary(key: Exact, name: str) -> Sequence[str]:
     match name:
         case "segment":
-            return sorted({cap.segment for cap in policy.caps})
+            return tuple(sorted({cap.segment for cap in key.policy.caps}))
         case "product":
-            return sorted({cap.product for cap in policy.caps if cap.product})
+            return tuple(sorted({cap.product for cap in key.policy.caps if cap.product}))
         case "previous_band":
-            return policy.bands.names
+            return key.policy.bands.names
         case "arm":
             return ARMS
     return ()
 
 
-def _is_possible(name: str, values: Column) -> Flags:
-    """Tell which values lie where such a value can lie; NaN lies nowhere."""
-    possible: Flags = np.ones(len(values), np.bool_) if name in MAY_BE_NEGATIVE else values >= 0
-    if name.endswith("_minor"):
-        possible = possible & (values <= MOST_MINOR)
-    if name.endswith("_probability"):
-        possible = possible & (values <= 1)
-    return possible
-
-
-def _read_one(column: pa.Array, words: Sequence[str]) -> tuple[Column, Flags]:
-    """Return the values of one column, and which of them are there and possible."""
-    if words or pa.types.is_string(column.type):
-        codes = pc.index_in(column, value_set=pa.array(words, pa.string()))
-        if codes.null_count:
-            codes = codes.fill_null(-1)
-        positions = codes.to_numpy(zero_copy_only=False)
-        return positions, positions >= 0
-    if pa.types.is_boolean(column.type):
-        known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
-        filled = column.fill_null(False) if column.null_count else column
-        return np.asarray(filled.to_numpy(zero_copy_only=False)), known
-    if pa.types.is_floating(column.type):
-        filled = column.fill_null(float("nan")) if column.null_count else column
-        values = filled.to_numpy(zero_copy_only=False)
-        return values, np.isfinite(values)
-    known = np.asarray(column.is_valid().to_numpy(zero_copy_only=False))
-    filled = column.fill_null(0) if column.null_count else column
-    numbers = filled.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
-    return np.where(known, numbers, -1), known
+@functools.lru_cache(maxsize=64)
+def _segments_among(key: Exact, chosen: tuple[str, ...]) -> Flags:
+    known = _vocabulary(key, "segment")
+    # Position -1, an unknown segment, reads the last entry.
+    among = np.array([segment in chosen for segment in known] + [False])
+    among.flags.writeable = False
+    return among

@@ -66,13 +66,10 @@ REQUIREMENTS = (
     "skops",
 )
 
-SERVED_COLUMNS = (
-    "default_probability",
-    "limit_before_minor",
-    "limit_after_minor",
-    "action",
-    "reasons",
-)
+_KNOWN_ELSEWHERE = frozenset({"arm", "assignment", "previous_band", "previous_probability"})
+
+# An empty day cannot be read, so whoever forgets it gets an error and not a decision.
+SERVED_PARAMS = {"as_of": "", "regime": "neutral", "demand_index": "", "freeze": "nothing"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +135,6 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
     (place / "limitline.json").write_text(text, encoding="utf-8")
     for name, part in explaining.items():
         (place / f"{name}.json").write_bytes(part.dumps())
-    columns = sorted({*spec.sources, spec.current_limit_column})
     return CandidateFiles(
         python_model=_copied(folder, "limits", "credit_limit_model"),
         artifacts={
@@ -149,11 +145,10 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
             **{name: place / f"{name}.json" for name in explaining},
         },
         code_paths=_packages(folder / "code"),
-        signature_input=pa.schema([parts.released.field(name) for name in columns]),
+        signature_input=_asked_schema(spec, policy, parts.released),
         signature_output=_served_schema(),
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        # An empty day cannot be read, so whoever forgets it gets an error and not a decision.
-        signature_params={"as_of": ""},
+        signature_params=SERVED_PARAMS,
     )
 
 
@@ -164,14 +159,15 @@ def require_fit(spec: FeatureSpec, policy: LimitPolicy) -> None:
     ------
     ContractError
         If they count in different currencies, or the policy reads an input that the features do
-        not declare. The arm and the assignment come with the feature table.
+        not declare. The arm and the assignment come with the feature table, and what was decided
+        before comes from the decision log.
     """
     if spec.currency != policy.currency:
         raise ContractError(
             f"The features count in {spec.currency} and the limit policy in {policy.currency}. "
             "Limits are never converted on the way; declare both in one currency."
         )
-    missing = sorted(set(inputs.needed(policy)) - set(spec.inputs) - {"arm", "assignment"})
+    missing = sorted(set(inputs.needed(policy)) - set(spec.inputs) - _KNOWN_ELSEWHERE)
     if missing:
         raise ContractError(
             f"The limit policy {policy.id} reads {', '.join(missing)}; the feature spec {spec.id} "
@@ -194,9 +190,23 @@ def _explaining(spec: FeatureSpec, parts: ModelParts) -> dict[str, Method | Poin
     return found
 
 
+def _asked_schema(spec: FeatureSpec, policy: LimitPolicy, released: pa.Schema) -> pa.Schema:
+    """Return what a caller of the served model passes: it has neither table nor decision log."""
+    fields = [released.field(name) for name in spec.reads(released.names)]
+    others = {name: inputs.OPTIONAL_TYPES[name] for name in scoring.from_elsewhere(spec, policy)}
+    # Columns of a signature have no unsigned type.
+    kinds = {name: pa.int64() if kind == pa.uint32() else kind for name, kind in others.items()}
+    asked = {field.name for field in fields}
+    return pa.schema([*fields, *(pa.field(n, k) for n, k in kinds.items() if n not in asked)])
+
+
 def _served_schema() -> pa.Schema:
     known = engine.OUTPUT_SCHEMA.append(pa.field(scoring.DEFAULT_PROBABILITY, pa.float64()))
-    return pa.schema([known.field(name) for name in SERVED_COLUMNS])
+    # JSON has no dates, and a day that is missing in some rows has no other column type.
+    days = {"uplift_expires_on": pa.string()}
+    return pa.schema(
+        [(name, days.get(name, known.field(name).type)) for name in scoring.SERVED_COLUMNS]
+    )
 
 
 def code_digest() -> str:

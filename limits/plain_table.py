@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +23,15 @@ from limits.stages.climate import PLAIN, Climate
 from limits.uniqueness import Customers
 
 CURRENCY = "currency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The day, the freeze and the climate of a run."""
+
+    as_of: date
+    freeze: Freeze = Freeze.NOTHING
+    climate: Climate = PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +70,7 @@ class Source:
         customers = Customers(self.customer) if self.customer else None
         try:
             for batch in self._raw():
-                checked = self._checked(batch)
+                checked = self.checked(batch)
                 if customers is not None:
                     customers.seen(checked)
                 if checked.num_rows:
@@ -93,7 +102,14 @@ class Source:
             passed += batch.num_rows
         raise UsageError(f"The table {self.path.name} has the rows 0 to {passed - 1}.")
 
-    def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return `batch` with the engine's columns in the engine's types.
+
+        Raises
+        ------
+        ContractError
+            If it lacks a column, already holds a decision, or mixes currencies.
+        """
         types = self._types()
         asked = [*types, *([self.customer] if self.customer else [])]
         missing = [name for name in asked if name not in batch.schema.names]
@@ -179,13 +195,29 @@ def decide(
         if writer is None:
             raise ContractError(f"The table {source.path.name} holds no rows.")
         writer.close()
+    return document(
+        rules,
+        Moment(as_of=as_of, freeze=freeze, climate=climate),
+        {**totals, "actions": actions},
+        output,
+    )
+
+
+def document(
+    policy: LimitPolicy, moment: Moment, counts: Mapping[str, Any], output: Path
+) -> dict[str, Any]:
+    """Return what a run over a plain table says about itself."""
     identity = {
-        "as_of": as_of.isoformat(),
-        "policy": rules.stamp,
-        "policy_digest": rules.digest,
-        "currency": rules.currency,
-        "freeze": freeze.value,
-        **climate.as_document(),
+        "as_of": moment.as_of.isoformat(),
+        "policy": policy.stamp,
+        "policy_digest": policy.digest,
+        "currency": policy.currency,
+        "freeze": moment.freeze.value,
+        **moment.climate.as_document(),
     }
-    counts = {**totals, "actions": actions}
-    return {"schema": "decisions/1", "identity": identity, "counts": counts, "path": str(output)}
+    return {
+        "schema": "decisions/1",
+        "identity": identity,
+        "counts": dict(counts),
+        "path": str(output),
+    }

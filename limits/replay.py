@@ -16,10 +16,11 @@ import pyarrow.compute as pc
 
 from governance.errors import IntegrityError, UsageError
 from governance.settings import Settings
-from limits import decision_log, features
+from limits import features
 from limits.book import Engine
 from limits.decision_log import DecisionLog
 from limits.engine import Freeze
+from limits.history import History
 from limits.policy import LimitPolicy
 from limits.stages.climate import Climate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
@@ -58,6 +59,8 @@ class Pinned:
     ----------
     rows : pyarrow.Table
         Their released columns, as they were when the decision was made.
+    history : History
+        What had been decided about them before.
     """
 
     engine: Engine
@@ -65,12 +68,19 @@ class Pinned:
     as_of: date
     freeze: Freeze
     climate: Climate
+    history: History
 
     def decide(self, rows: pa.Table | None = None) -> pa.Table:
         """Decide the pinned rows, or others of their schema, on the same day as then."""
         batches = (self.rows if rows is None else rows).to_batches()
         made = [
-            self.engine.decide(batch, as_of=self.as_of, freeze=self.freeze, climate=self.climate)
+            self.engine.decide(
+                batch,
+                as_of=self.as_of,
+                freeze=self.freeze,
+                climate=self.climate,
+                history=self.history,
+            )
             for batch in batches
         ]
         return pa.concat_tables(made)
@@ -109,7 +119,7 @@ def decide_again(
     Raises
     ------
     IntegrityError
-        If model or table are not what they were when the decisions were made.
+        If model, table or history are not what they were when the decisions were made.
     """
     return pin(settings, log, keyring=keyring, pseudonyms=pseudonyms).decide()
 
@@ -124,12 +134,14 @@ def pin(
     IntegrityError
         As `decide_again`.
     """
+    engine = pinned_engine(settings, log)
     return Pinned(
-        engine=pinned_engine(settings, log),
+        engine=engine,
         rows=_pinned_rows(settings, log, keyring, pseudonyms),
         as_of=date.fromisoformat(log.identity["as_of"]),
         freeze=Freeze(log.identity["freeze"]),
         climate=Climate.read(log.identity),
+        history=History.read(settings.decisions, log.identity, engine.policy, keyring=keyring),
     )
 
 
@@ -204,7 +216,7 @@ def differences(logged: pa.Table, again: pa.Table) -> dict[str, int]:
     if logged.num_rows != again.num_rows:
         return {PSEUDONYM: abs(logged.num_rows - again.num_rows)}
     counts = {}
-    for name in decision_log.SCHEMA.names:
+    for name in logged.column_names:
         left, right = logged[name], again[name]
         # Two nulls are equal here: a decision that has no band has none again.
         same = pc.or_kleene(pc.equal(left, right), pc.and_(pc.is_null(left), pc.is_null(right)))

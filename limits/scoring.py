@@ -14,13 +14,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from limits import engine, features, sql
+from limits import engine, features, inputs, sql
 from limits.engine import Freeze
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
 from limits.stages.climate import PLAIN, Climate
 
 DEFAULT_PROBABILITY = "default_probability"
+
+# What the model answers where MLflow serves it.
+SERVED_COLUMNS = (
+    "default_probability",
+    "limit_before_minor",
+    "limit_after_minor",
+    "temporary_uplift_minor",
+    "uplift_expires_on",
+    "action",
+    "reasons",
+)
 
 
 class Estimator(Protocol):
@@ -83,3 +94,11 @@ def decide(
     for name in engine.OUTPUT_SCHEMA.names:
         scored = scored.append_column(name, decisions[name])
     return scored
+
+
+def from_elsewhere(spec: FeatureSpec, policy: LimitPolicy) -> tuple[str, ...]:
+    """Return the inputs of `policy` that `spec` does not compute, sorted.
+
+    They come from the assignment and the decision log, or from whoever calls a served model.
+    """
+    return tuple(sorted(set(inputs.needed(policy)) - set(spec.inputs)))

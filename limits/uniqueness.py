@@ -59,17 +59,20 @@ class Customers:
         repeated = counted.filter(pc.greater(counted.field("counts"), 1)).field("values")
         if not len(repeated):
             return
-        said = "more than once"
-        if self._segments and self._is_split(seen, repeated):
-            said = "in two segments"
-        raise ContractError(
-            f"{len(repeated)} customer(s) appear {said} in this table. A run decides each customer "
-            "once; decide a second product in a run of its own, with the first as "
-            "other_exposure_minor."
-        )
+        is_split = bool(self._segments) and self._is_split(seen, repeated)
+        raise refusal(len(repeated), is_split=is_split)
 
     def _is_split(self, seen: pa.ChunkedArray, repeated: pa.Array) -> bool:
         rows = pa.table({"customer": seen, "segment": pa.chunked_array(self._segments)})
         rows = rows.filter(pc.is_in(rows["customer"], value_set=repeated))
         by_customer = rows.group_by("customer").aggregate([("segment", "count_distinct")])
         return bool(np.max(by_customer["segment_count_distinct"].to_numpy()) > 1)
+
+
+def refusal(customers: int, *, is_split: bool) -> ContractError:
+    """Return the error that says how many customers came twice, and names none."""
+    said = "in two segments" if is_split else "more than once"
+    return ContractError(
+        f"{customers} customer(s) appear {said} in this table. A run decides each customer once; "
+        "decide a second product in a run of its own, with the first as other_exposure_minor."
+    )

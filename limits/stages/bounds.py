@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from governance.errors import ContractError
-from limits.inputs import Flags, Rows, vocabulary
+from limits.inputs import Flags, Rows, segments_among
 from limits.policy import LimitPolicy
 from limits.reasons import Reason
 from limits.sections import BASIS_POINTS
@@ -52,9 +52,7 @@ def guard_indebted(plan: Plan, trail: Trail) -> None:
 def natural_persons(policy: LimitPolicy, rows: Rows) -> Flags:
     """Find the rows whose debtor is a person: everybody but firms that are legal persons."""
     legal = policy.business.legal_persons if policy.business else ()
-    known = vocabulary(policy, "segment")
-    is_person = np.array([segment not in legal for segment in known] + [True])
-    found: Flags = is_person[rows["segment"]]
+    found: Flags = ~segments_among(policy, legal)[rows["segment"]]
     return found
 
 

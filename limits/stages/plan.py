@@ -6,6 +6,7 @@ search.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from governance.errors import ContractError
-from limits.inputs import vocabulary
+from limits.inputs import Exact, Flags, vocabulary
 from limits.policy import LimitPolicy
 from limits.sections import BASIS_POINTS, Dial, Season
 from limits.stages.climate import Climate, Freeze, Regime
@@ -35,12 +36,16 @@ class Plan:
         Upper edges of the bands on this day, ``(n_bands - 1,)``.
     matrix, neutral_matrix : array of int
         Multipliers in basis points, ``(n_bands, n_classes)``, with and without the regime's dial.
+    classes : array of float
+        Upper edges of the utilization classes.
     caps : array of int
         ``(n_segments, n_products + 1)``; the last column is the cap without regard to a product.
     ceiling_minor : int or None
         The aggregate ceiling of the day.
     uplift : int
         Share of the season's uplift that the demand calls for, in basis points.
+    in_season, in_trial : array of bool
+        Which bands the season of the day is for, and which the exploration, ``(n_bands,)``.
     """
 
     policy: LimitPolicy
@@ -50,10 +55,13 @@ class Plan:
     neutral_edges: Floats
     matrix: Integers
     neutral_matrix: Integers
+    classes: Floats
     caps: Integers
     ceiling_minor: int | None
     season: Season | None
     uplift: int
+    in_season: Flags
+    in_trial: Flags
 
     @classmethod
     def of(cls, policy: LimitPolicy, *, as_of: date, freeze: Freeze, climate: Climate) -> Plan:
@@ -65,28 +73,42 @@ class Plan:
             If the policy is not in force, has no dial for the regime, no ceiling for the day, or
             needs a demand index that nobody passed.
         """
-        policy.require_in_force(as_of)
-        dial = _dial(policy, climate.regime)
-        neutral = np.array([policy.matrix[name] for name in policy.bands.names], dtype=np.int64)
-        edges = np.asarray(policy.bands.upper)
-        season = policy.season_on(as_of)
-        return cls(
-            policy=policy,
-            freeze=freeze,
-            climate=climate,
-            edges=_shifted(edges, dial.logit_shift),
-            neutral_edges=edges,
-            matrix=_dialled(policy, neutral, dial),
-            neutral_matrix=neutral,
-            caps=_caps(policy, as_of),
-            ceiling_minor=_ceiling(policy, as_of),
-            season=season,
-            uplift=0 if season is None else _uplift(season, climate.demand_index),
-        )
+        return _planned(Exact(policy), as_of, freeze, climate)
 
     def turned(self, multipliers: Integers) -> Integers:
         """Return `multipliers`, ``(n_bands, n_classes)``, as the dial of the regime turns them."""
         return _dialled(self.policy, multipliers, _dial(self.policy, self.climate.regime))
+
+
+# One online decision would otherwise spend a tenth of its time on what the day decides.
+@functools.lru_cache(maxsize=16)
+def _planned(key: Exact, as_of: date, freeze: Freeze, climate: Climate) -> Plan:
+    policy = key.policy
+    policy.require_in_force(as_of)
+    dial = _dial(policy, climate.regime)
+    names = policy.bands.names
+    neutral = np.array([policy.matrix[name] for name in names], dtype=np.int64)
+    edges = np.asarray(policy.bands.upper)
+    season, trial = policy.season_on(as_of), policy.experiment
+    plan = Plan(
+        policy=policy,
+        freeze=freeze,
+        climate=climate,
+        edges=_shifted(edges, dial.logit_shift),
+        neutral_edges=edges,
+        matrix=_dialled(policy, neutral, dial),
+        neutral_matrix=neutral,
+        classes=np.asarray(policy.utilization.upper),
+        caps=_caps(policy, as_of),
+        ceiling_minor=_ceiling(policy, as_of),
+        season=season,
+        uplift=0 if season is None else _uplift(season, climate.demand_index),
+        in_season=np.array([season is not None and name in season.bands for name in names]),
+        in_trial=np.array([trial is not None and name in trial.bands for name in names]),
+    )
+    for values in (plan.edges, edges, plan.matrix, neutral, plan.classes, plan.caps):
+        values.flags.writeable = False
+    return plan
 
 
 def _dial(policy: LimitPolicy, regime: Regime) -> Dial:

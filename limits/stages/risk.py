@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from limits.inputs import Flags, vocabulary
+from limits.inputs import segments_among, vocabulary
 from limits.reasons import Reason
 from limits.sections import BASIS_POINTS
 from limits.stages.plan import Floats, Integers, Plan
@@ -38,9 +38,7 @@ def _band(plan: Plan, trail: Trail, edges: Floats) -> Integers:
 
 def apply_matrix(plan: Plan, trail: Trail) -> None:
     """Multiply the limit by the entry of band and utilization class, under the regime's dial."""
-    upper = np.asarray(plan.policy.utilization.upper)
-    utilization = np.nan_to_num(trail.rows["utilization"])
-    column = np.searchsorted(upper, utilization, side="left")
+    column = np.searchsorted(plan.classes, trail.rows["utilization"], side="left")
     target = trail.before * plan.matrix[trail.band, column] // BASIS_POINTS
     trail.move(target, target > trail.before, Reason.LOW_RISK)
     trail.move(target, target < trail.before, Reason.HIGH_RISK)
@@ -73,13 +71,15 @@ def judge_business(plan: Plan, trail: Trail) -> None:
     if firm is None:
         return
     if firm.legal_persons:
-        is_legal = _within(plan, trail, firm.legal_persons)
+        is_legal = segments_among(plan.policy, firm.legal_persons)[rows["segment"]]
         cut_to = trail.before * firm.distress_cut_to // BASIS_POINTS
         is_distressed = is_legal & (rows["altman_z"] < firm.altman_distress)
         trail.warn(is_distressed, cut_to, Reason.BUSINESS_SOUNDNESS)
         is_grey = is_legal & (rows["altman_z"] < firm.altman_safe)
         trail.bar(is_grey, Reason.BUSINESS_SOUNDNESS)
-    is_firm = _within(plan, trail, (*firm.legal_persons, *firm.sole_traders))
+    is_firm = segments_among(plan.policy, (*firm.legal_persons, *firm.sole_traders))[
+        rows["segment"]
+    ]
     is_short = rows["debt_service_coverage"] < firm.minimum_debt_service_coverage
     trail.bar(is_firm & is_short, Reason.DEBT_COVERAGE)
     most = rows["monthly_revenue_minor"] * firm.revenue_multiple // BASIS_POINTS
@@ -91,16 +91,8 @@ def explore(plan: Plan, trail: Trail) -> None:
     trial = plan.policy.experiment
     if trial is None:
         return
-    names = plan.policy.bands.names
-    is_open = np.array([name in trial.bands for name in names])[trail.band]
+    is_open = plan.in_trial[trail.band]
     drawn = (trail.rows["assignment"] >> _DRAW_SHIFT & _DRAW_MASK) % len(trial.multipliers)
     target = trail.after * np.asarray(trial.multipliers)[drawn] // BASIS_POINTS
     explores = trail.rows["arm"] == vocabulary(plan.policy, "arm").index("explore")
     trail.move(target, explores & is_open & ~trail.is_barred, Reason.EXPLORATION)
-
-
-def _within(plan: Plan, trail: Trail, segments: tuple[str, ...]) -> Flags:
-    known = vocabulary(plan.policy, "segment")
-    chosen = np.array([segment in segments for segment in known] + [False])
-    within: Flags = chosen[trail.rows["segment"]]
-    return within

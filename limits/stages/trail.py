@@ -66,12 +66,14 @@ class Trail:
     def move(self, to: Integers, where: Flags, reason: Reason) -> None:
         """Set the limit to `to` at `where`, and note `reason` wherever that changed something."""
         changed = where & (self.after != to)
-        np.copyto(self.after, to, where=changed)
-        self.note(changed, reason)
+        if changed.any():
+            np.copyto(self.after, to, where=changed)
+            self.note(changed, reason)
 
     def note(self, where: Flags, reason: Reason) -> None:
         """Add `reason` at `where`."""
-        self.reasons |= where.astype(np.uint32) * np.uint32(reason)
+        if where.any():
+            self.reasons |= where.astype(np.uint32) * np.uint32(reason)
 
     def bar(self, where: Flags, reason: Reason) -> None:
         """Take back raises at `where`, and give nothing temporary either."""

@@ -18,8 +18,7 @@ def grant_uplift(plan: Plan, trail: Trail) -> None:
     """
     if plan.season is None:
         return
-    is_open = [name in plan.season.bands for name in plan.policy.bands.names]
-    granted = np.array(is_open)[trail.band] & ~trail.is_barred & ~trail.is_warned
+    granted = plan.in_season[trail.band] & ~trail.is_barred & ~trail.is_warned
     granted &= trail.after >= trail.before
     unit = plan.policy.rounding_minor
     wished = trail.after + trail.after * plan.uplift // BASIS_POINTS

@@ -18,6 +18,7 @@ DOORS: dict[str, set[str]] = {
     "plotly": {"monitoring/report.py"},
     "fairlearn": {"monitoring/fairness.py"},
     "duckdb": {"limits/sql.py"},
+    "pyspark": {"limits/spark.py"},
     "faker": {"training/identities.py"},
     "matplotlib": {"training/figures.py", "training/world/pictures.py"},
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},

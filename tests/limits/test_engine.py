@@ -178,5 +178,19 @@ def test_one_row_and_many_rows_are_decided_alike() -> None:
     assert engine.decide(POLICY, together, as_of=AS_OF).to_pylist() == alone
 
 
+def test_what_is_remembered_of_one_policy_never_answers_for_another() -> None:
+    """Plans and vocabularies are worked out once per policy; an edited policy is another one."""
+    assert decide()["limit_after_minor"] == 130_000 * NT
+    stricter = POLICY.model_copy(update={"matrix": {**POLICY.matrix, "A": (13_000, 11_500) * 2}})
+    row = engine.decide(stricter, batch(), as_of=AS_OF).to_pylist()[0]
+    assert row["limit_after_minor"] == 115_000 * NT
+    renamed = POLICY.model_copy(
+        update={"caps": tuple(c.model_copy(update={"segment": "other"}) for c in POLICY.caps)}
+    )
+    with pytest.raises(ContractError, match="it knows other"):
+        engine.decide(renamed, batch(), as_of=AS_OF)
+    assert decide()["limit_after_minor"] == 130_000 * NT
+
+
 def test_an_empty_batch_is_decided() -> None:
     assert engine.decide(POLICY, batch().slice(0, 0), as_of=AS_OF).num_rows == 0
