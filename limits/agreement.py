@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from governance import proportion
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from limits import proportion
 from limits.suggestions import Compared, Floats, Integers
 
 RISK_CLASSES = 20
