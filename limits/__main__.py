@@ -11,6 +11,7 @@ from governance import command
 from governance.command import AsJson
 from governance.errors import Breach, Inconclusive, IntegrityError, UsageError
 from limits.checking.commands import app as policy_app
+from limits.notifying.commands import notify
 from limits.reviewing.commands import app as review_app
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 app = command.room("limits", "Turn a risk into a limit, say why, and be able to do it again.")
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")
+app.command()(notify)
 
 Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
 DemandIndex = Annotated[
@@ -162,47 +164,6 @@ def explain(
         raise UsageError("Give --vintage, or --policy with --input.")
     tell = printing.explained
     command.emit(document, as_json=as_json, people=lambda out: tell(out, document, language))
-
-
-@app.command()
-@command.guarded
-def notify(
-    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the decisions.")],
-    on: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="First day of the limits.")] = "",
-    language: Language = "zh",
-    to: Annotated[
-        Path | None, typer.Option(help="A file to append to; default: say them here.")
-    ] = None,
-    lender: Annotated[str, typer.Option(help="Who writes.")] = "示例银行",
-    as_json: AsJson = False,
-) -> None:
-    """Queue the notices of a vintage and deliver them at least once, each under a stable key."""
-    from limits.notifying import notification, routes
-    from limits.notifying.notices import Lender
-    from privacy.keyring import Keyring
-
-    settings = command.load_home()
-    announcement = notification.Announcement(
-        lender=Lender(name_en=lender, name_zh=lender),
-        language=language,
-        on=command.parse_day(on),
-    )
-    ring = Keyring.open(settings.keyring)
-    queued = notification.queue(settings, vintage, announcement, keyring=ring)
-    route: routes.Route = routes.Console(say=lambda text: command.stderr.print(text, markup=False))
-    if to is not None:
-        route = routes.File(path=to)
-    sent = notification.deliver(settings, route)
-    document = {
-        "schema": "notices/1",
-        "vintage": vintage,
-        "queued": queued,
-        "delivered": sent.delivered,
-        "failed": sent.failed,
-        "waiting": sent.waiting,
-    }
-    line = f"{queued:,} queued, {sent.delivered:,} delivered, {sent.waiting:,} waiting"
-    command.emit(document, as_json=as_json, people=lambda out: out.print(line))
 
 
 @app.command()

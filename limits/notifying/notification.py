@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,7 +10,7 @@ from governance.settings import Settings
 from limits.decision_log import DecisionLog
 from limits.notifying import notices
 from limits.notifying.notices import Lender, Notice
-from limits.notifying.outbox import Outbox, Sent, key_of
+from limits.notifying.outbox import Outbox, key_of
 from limits.notifying.routes import Route
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring
@@ -41,8 +41,15 @@ def outbox(settings: Settings) -> Outbox:
     return Outbox(settings.home / "outbox" / "notices.db")
 
 
-def queue(settings: Settings, vintage: str, announcement: Announcement, *, keyring: Keyring) -> int:
-    """Queue the notices of every decision of a vintage; return how many were new.
+def queue(
+    settings: Settings,
+    vintage: str,
+    announcement: Announcement,
+    *,
+    keyring: Keyring,
+    routes: Sequence[Route],
+) -> int:
+    """Queue the notices of every decision of a vintage for these routes; return how many were new.
 
     The key of a notice is a MAC under the ring: it says nothing about the customer to others, and
     who holds the ring finds the customer by computing the keys of the vintage again.
@@ -55,12 +62,8 @@ def queue(settings: Settings, vintage: str, announcement: Announcement, *, keyri
         If a cut has no reason that can be told.
     """
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
-    return outbox(settings).queue(_written(log, vintage, announcement, keyring))
-
-
-def deliver(settings: Settings, route: Route) -> Sent:
-    """Hand everything that waits to `route`."""
-    return outbox(settings).deliver(route)
+    written = _written(log, vintage, announcement, keyring)
+    return outbox(settings).queue(vintage, written, routes)
 
 
 def _written(

@@ -18,12 +18,14 @@ DOORS: dict[str, set[str]] = {
     "plotly": {"monitoring/report.py"},
     "fairlearn": {"monitoring/fairness.py"},
     "duckdb": {"limits/sql.py"},
+    "apprise": {"limits/notifying/messenger.py"},
     "faker": {"training/identities.py"},
     "matplotlib": {"training/figures.py", "training/world/pictures.py"},
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
-    | {"governance/command.py", "limits/checking/commands.py", "limits/reviewing/commands.py"},
+    | {f"limits/{place}/commands.py" for place in ("checking", "notifying", "reviewing")}
+    | {"governance/command.py"},
 }
 
 
