@@ -9,9 +9,10 @@ import typer
 
 from governance import command
 from governance.command import AsJson
-from governance.errors import Breach, Inconclusive, IntegrityError, UsageError
+from governance.errors import Breach, Inconclusive, UsageError
 from limits.checking.commands import app as policy_app
 from limits.notifying.commands import notify
+from limits.replay_commands import replay, replay_kit
 from limits.reviewing.commands import app as review_app
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ app = command.room("limits", "Turn a risk into a limit, say why, and be able to 
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")
 app.command()(notify)
+app.command()(replay)
+app.command("replay-kit")(replay_kit)
 
 Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
 DemandIndex = Annotated[
@@ -95,38 +98,6 @@ def decide(
     said = {"is_new": decided.is_new, "raises_stopped_because": list(decided.reasons)}
     document = {**_document(decided.log), **said}
     command.emit(document, as_json=as_json, people=lambda out: printing.decided(out, document))
-
-
-@app.command()
-@command.guarded
-def replay(
-    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the decisions.")],
-    sample: Annotated[int, typer.Option(help="How many decisions to make again.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Make a sample of logged decisions again and compare, to the cent; exit 15 if one differs."""
-    from limits import replay as replaying
-    from privacy.keyring import Keyring
-
-    settings = command.load_home()
-    keyring = Keyring.open(settings.keyring)
-    with command.stderr.status("Replaying decisions ..."):
-        found = replaying.replay(settings, vintage, keyring=keyring, sample=sample, seed=seed)
-    document = {
-        "schema": "replay/1",
-        "vintage": found.vintage,
-        "model": found.model,
-        "decisions": found.decisions,
-        "differing": found.differing,
-    }
-    said = "all equal to the cent" if found.is_equal else f"NOT equal: {found.differing}"
-    line = f"{found.decisions:,} decisions of {vintage} made again: {said}\nModel {found.model}"
-    command.emit(document, as_json=as_json, people=lambda out: out.print(line))
-    if not found.is_equal:
-        raise IntegrityError(
-            f"Replayed decisions of {vintage} differ from the log: {found.differing}."
-        )
 
 
 @app.command()
