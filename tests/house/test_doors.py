@@ -25,7 +25,7 @@ DOORS: dict[str, set[str]] = {
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
     | {f"limits/{place}/commands.py" for place in ("checking", "notifying", "reviewing")}
-    | {"governance/command.py", "limits/replay_commands.py"},
+    | {"governance/command.py", "limits/replay_commands.py", "registry/finding_commands.py"},
 }
 
 

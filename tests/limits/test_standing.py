@@ -19,6 +19,7 @@ from limits.reasons import Reason
 from limits.standing import standing
 from registry import approval, attestation, exemption, freeze, judgement
 from registry.finding import close_finding, open_finding, record_heartbeat
+from registry.record import Record
 from registry.signing import Role, Signer
 from tests.conftest import APPETITE
 
@@ -52,6 +53,10 @@ def test_a_severe_finding_stops_raises_until_it_is_closed(own_world: World) -> N
     assert stopped.freeze is Freeze.RAISES
     assert stopped.reasons == ("severe finding drift-1 is open",)
     close_finding(here, "drift-1", on=PROMOTED + 2 * DAY, note="the cause was mended")
+    assert standing(here, POLICY, PROMOTED + 3 * DAY).freeze is Freeze.RAISES
+    close_finding(
+        here, "drift-1", on=PROMOTED + 2 * DAY, note="seen and agreed to", role="risk_approver"
+    )
     assert standing(here, POLICY, PROMOTED + 3 * DAY).freeze is Freeze.NOTHING
 
 
@@ -97,7 +102,7 @@ def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
     measure = Measurement(measure="accuracy.auc", value=0.5, n=400)
     evidence = Evidence(
         kind="validation",
-        subject={"model": "x"},
+        subject={"model": Record.load(here).manifest(own_world.champion).statement.sha256},
         measurements=(measure,),
         measured_on=PROMOTED + DAY,
     )
