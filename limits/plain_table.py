@@ -183,4 +183,11 @@ def decide(
         **climate.as_document(),
     }
     counts = {**totals, "actions": actions}
-    return {"schema": "decisions/1", "identity": identity, "counts": counts, "path": str(output)}
+    return {
+        "schema": "decisions/1",
+        "identity": identity,
+        "counts": counts,
+        "path": str(output),
+        # Without a column that names the customer, nobody can tell whether one appears twice.
+        "are_customers_unique": True if source.customer else None,
+    }

@@ -30,6 +30,10 @@ def decided(out: Console, document: Mapping[str, Any]) -> None:
         out.print(f"Temporary uplifts: {identity['currency']} {uplifts / 100:,.0f}")
     for reason in document.get("raises_stopped_because", ()):
         out.print(f"Raises are stopped: {reason}.", style="yellow")
+    if document.get("are_customers_unique", True) is None:
+        out.print(
+            "Whether a customer appears twice was not checked: give --customer.", style="yellow"
+        )
     again = "" if document.get("is_new", True) else " (decided before; nothing was rewritten)"
     out.print(f"Policy {identity['policy']}{again}")
     out.print(f"Decision log: {document['path']}")
