@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance import command
-from governance.command import AsJson
+from governance.command import AsJson, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
 from limits.checking.commands import app as policy_app
 from limits.notifying.commands import notify
@@ -150,24 +150,36 @@ def ownership(
     key: Annotated[
         str, typer.Option(metavar="COL", help="Bring your own: the column both tables share.")
     ] = "",
+    appetite: Annotated[
+        Path | None, typer.Option(help="Risk appetite with the tolerances; the demo's if left out.")
+    ] = None,
     excess: Annotated[
-        float, typer.Option(min=0, max=1, help="Tolerated share of equal limits beyond expected.")
-    ] = 0.05,
+        float | None, typer.Option(min=0, max=1, help="Instead of the appetite: equal limits.")
+    ] = None,
     influence: Annotated[
-        float, typer.Option(min=0, max=1, help="Tolerated rank correlation with the score.")
-    ] = 0.20,
+        float | None, typer.Option(min=0, max=1, help="Instead of the appetite: rank correlation.")
+    ] = None,
+    on: OnDay = "",
     as_json: AsJson = False,
 ) -> None:
     """Show that limits are computed here and not copied; 13 they are not, 14 cannot tell."""
     from limits import ownership as owning
     from limits import printing
     from limits import suggestions as suggesting
-    from limits.agreement import Tolerance
+    from limits.agreement import EXCESS, INFLUENCE
+    from limits.tolerance import Tolerance
     from privacy.keyring import Keyring
+    from registry.judgement import read_appetite
 
     if bool(vintage) == bool(decisions):
         raise UsageError("Give --vintage, or --decisions with --suggestions and --key.")
-    held = Tolerance(excess_share=excess, influence=influence)
+    given = {EXCESS: excess, INFLUENCE: influence}
+    held = Tolerance(
+        appetite=read_appetite(appetite),
+        # The lines of the month that was decided, and not those of the day that looks back.
+        on=command.parse_day(on or (f"{vintage}-01" if vintage else "")),
+        given={name: value for name, value in given.items() if value is not None},
+    )
     proposed = suggesting.read(suggestions) if suggestions else None
     if decisions is not None:
         if proposed is None or not key:
@@ -178,7 +190,7 @@ def ownership(
         ring = Keyring.open(home.keyring)
         found = owning.of_vintage(home, vintage, keyring=ring, suggested=proposed, tolerance=held)
     about = {"vintage": vintage} if vintage else {}
-    document = owning.document(found, about)
+    document = owning.document(found, held, about)
     title = "Own computation"
     command.emit(
         document, as_json=as_json, people=lambda out: printing.measured(out, title, document)
