@@ -51,6 +51,7 @@ SIGNERS: Mapping[str, frozenset[str]] = {
     "finding/v1": APPROVERS | {"validator"},
     "heartbeat/v1": frozenset({"validator"}),
     "freeze/v1": APPROVERS,
+    "review/v1": frozenset({"reviewer"}),
     "lifecycle/v1": frozenset({"ledger"}),
 }
 """Which role's key may sign which kind of statement."""

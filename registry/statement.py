@@ -25,6 +25,7 @@ class Kind(StrEnum):
     FINDING = "finding"
     HEARTBEAT = "heartbeat"
     FREEZE = "freeze"
+    REVIEW = "review"
     LIFECYCLE = "lifecycle"
 
     @property
