@@ -354,7 +354,8 @@ def test_the_ledger_shows_what_people_did_and_nothing_about_whom(own_world: Worl
     assert "Ann" not in text
     assert WHY not in text
     assert highest not in text
-    found = json.loads(say("report", "--on", "2005-10-03", "--json", code=14))
+    printed = say("report", "--on", "2005-10-03", "--json", code=14).splitlines()
+    found = json.loads(next(line for line in printed if line.startswith("{")))
     (held,) = [m for m in found["measurements"] if m["measure"] == "review.unaccounted"]
     assert (held["value"], held["n"], held["outcome"]) == (0, 8, "PASS")
 
