@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance import command
-from governance.command import AsJson
-from governance.errors import Breach, Inconclusive, IntegrityError, UsageError
+from governance.command import AsJson, OnDay
+from governance.errors import Breach, Inconclusive, UsageError
 from limits.checking.commands import app as policy_app
+from limits.notifying.commands import notify
 from limits.optimizing.commands import optimize
+from limits.replay_commands import replay, replay_kit
 from limits.reviewing.commands import app as review_app
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ app = command.room("limits", "Turn a risk into a limit, say why, and be able to 
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")
 app.command()(optimize)
+app.command()(notify)
+app.command()(replay)
+app.command("replay-kit")(replay_kit)
 
 Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
 DemandIndex = Annotated[
@@ -102,38 +107,6 @@ def decide(
 
 @app.command()
 @command.guarded
-def replay(
-    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the decisions.")],
-    sample: Annotated[int, typer.Option(help="How many decisions to make again.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Make a sample of logged decisions again and compare, to the cent; exit 15 if one differs."""
-    from limits import replay as replaying
-    from privacy.keyring import Keyring
-
-    settings = command.load_home()
-    keyring = Keyring.open(settings.keyring)
-    with command.stderr.status("Replaying decisions ..."):
-        found = replaying.replay(settings, vintage, keyring=keyring, sample=sample, seed=seed)
-    document = {
-        "schema": "replay/1",
-        "vintage": found.vintage,
-        "model": found.model,
-        "decisions": found.decisions,
-        "differing": found.differing,
-    }
-    said = "all equal to the cent" if found.is_equal else f"NOT equal: {found.differing}"
-    line = f"{found.decisions:,} decisions of {vintage} made again: {said}\nModel {found.model}"
-    command.emit(document, as_json=as_json, people=lambda out: out.print(line))
-    if not found.is_equal:
-        raise IntegrityError(
-            f"Replayed decisions of {vintage} differ from the log: {found.differing}."
-        )
-
-
-@app.command()
-@command.guarded
 def explain(
     row: Annotated[int, typer.Option(help="Which row, counted from 0.")] = 0,
     vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="A vintage of the log.")] = "",
@@ -172,50 +145,6 @@ def explain(
 
 @app.command()
 @command.guarded
-def notify(
-    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the decisions.")],
-    on: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="First day of the limits.")] = "",
-    language: Language = "zh",
-    to: Annotated[
-        Path | None, typer.Option(help="A file to append to; default: say them here.")
-    ] = None,
-    lender: Annotated[str, typer.Option(help="Who writes.")] = "示例银行",
-    as_json: AsJson = False,
-) -> None:
-    """Queue the notices of a vintage and deliver them at least once, each under a stable key."""
-    from limits.notifying import notification, routes
-    from limits.notifying.notices import Lender
-    from privacy.keyring import Keyring
-
-    settings = command.load_home()
-    announcement = notification.Announcement(
-        lender=Lender(name_en=lender, name_zh=lender),
-        language=language,
-        on=command.parse_day(on),
-    )
-    ring = Keyring.open(settings.keyring)
-    with command.stderr.status("Finding the reasons of cuts ..."):
-        queued = notification.queue(settings, vintage, announcement, keyring=ring)
-    route: routes.Route = routes.Console(say=lambda text: command.stderr.print(text, markup=False))
-    if to is not None:
-        route = routes.File(path=to)
-    sent = notification.deliver(settings, route)
-    document = {
-        "schema": "notices/1",
-        "vintage": vintage,
-        "queued": queued.new,
-        "explained_by_model": queued.explained,
-        "model_reasons": {"outcome": queued.outcome.value, "reason": queued.reason},
-        "delivered": sent.delivered,
-        "failed": sent.failed,
-        "waiting": sent.waiting,
-    }
-    line = f"{queued.new:,} queued, {sent.delivered:,} delivered, {sent.waiting:,} waiting"
-    command.emit(document, as_json=as_json, people=lambda out: out.print(line))
-
-
-@app.command()
-@command.guarded
 def ownership(
     vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="A vintage of the log.")] = "",
     suggestions: Annotated[
@@ -227,24 +156,36 @@ def ownership(
     key: Annotated[
         str, typer.Option(metavar="COL", help="Bring your own: the column both tables share.")
     ] = "",
+    appetite: Annotated[
+        Path | None, typer.Option(help="Risk appetite with the tolerances; the demo's if left out.")
+    ] = None,
     excess: Annotated[
-        float, typer.Option(min=0, max=1, help="Tolerated share of equal limits beyond expected.")
-    ] = 0.05,
+        float | None, typer.Option(min=0, max=1, help="Instead of the appetite: equal limits.")
+    ] = None,
     influence: Annotated[
-        float, typer.Option(min=0, max=1, help="Tolerated rank correlation with the score.")
-    ] = 0.20,
+        float | None, typer.Option(min=0, max=1, help="Instead of the appetite: rank correlation.")
+    ] = None,
+    on: OnDay = "",
     as_json: AsJson = False,
 ) -> None:
     """Show that limits are computed here and not copied; 13 they are not, 14 cannot tell."""
     from limits import ownership as owning
     from limits import printing
     from limits import suggestions as suggesting
-    from limits.agreement import Tolerance
+    from limits.agreement import EXCESS, INFLUENCE
+    from limits.tolerance import Tolerance
     from privacy.keyring import Keyring
+    from registry.judgement import read_appetite
 
     if bool(vintage) == bool(decisions):
         raise UsageError("Give --vintage, or --decisions with --suggestions and --key.")
-    held = Tolerance(excess_share=excess, influence=influence)
+    given = {EXCESS: excess, INFLUENCE: influence}
+    held = Tolerance(
+        appetite=read_appetite(appetite),
+        # The lines of the month that was decided, and not those of the day that looks back.
+        on=command.parse_day(on or (f"{vintage}-01" if vintage else "")),
+        given={name: value for name, value in given.items() if value is not None},
+    )
     proposed = suggesting.read(suggestions) if suggestions else None
     if decisions is not None:
         if proposed is None or not key:
@@ -255,7 +196,7 @@ def ownership(
         ring = Keyring.open(home.keyring)
         found = owning.of_vintage(home, vintage, keyring=ring, suggested=proposed, tolerance=held)
     about = {"vintage": vintage} if vintage else {}
-    document = owning.document(found, about)
+    document = owning.document(found, held, about)
     title = "Own computation"
     command.emit(
         document, as_json=as_json, people=lambda out: printing.measured(out, title, document)

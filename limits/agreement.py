@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
+from governance import proportion
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from limits import proportion
 from limits.suggestions import Compared, Floats, Integers
 
 RISK_CLASSES = 20
@@ -18,24 +18,16 @@ DECISION = "own decision"
 INFLUENCE = "ownership.partner_influence"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
-    """House values; the caller may give others.
+Judge = Callable[[Measurement], Measurement]
+
+
+def measure(compared: Compared, judge: Judge) -> list[Measurement]:
+    """Measure equality with the partner, what of it is to be expected, and the score's influence.
 
     Parameters
     ----------
-    excess_share : float
-        Highest share of limits that equal the partner's beyond what is to be expected, 0-1.
-    influence : float
-        Highest rank correlation with the partner's score, either sign, 0-1.
-    """
-
-    excess_share: float = 0.05
-    influence: float = 0.20
-
-
-def measure(compared: Compared, tolerance: Tolerance) -> list[Measurement]:
-    """Measure equality with the partner, what of it is to be expected, and the score's influence.
+    judge : callable
+        Gives ``excess_share`` and the stronger ``partner_influence`` their outcome.
 
     Notes
     -----
@@ -56,9 +48,9 @@ def measure(compared: Compared, tolerance: Tolerance) -> list[Measurement]:
         chance, excess = _against_own(compared, compared.own)
     else:
         chance, excess = _against_others(compared)
-    found += [chance, _judged(excess, tolerance.excess_share)]
+    found += [chance, judge(excess)]
     if compared.score is not None:
-        found += _influences(compared, tolerance)
+        found += _influences(compared, judge)
     return found
 
 
@@ -102,7 +94,7 @@ def _against_others(compared: Compared) -> tuple[Measurement, Measurement]:
     return chance.judged(Outcome.INFO, "other customers of the same limit and risk"), excess
 
 
-def _influences(compared: Compared, tolerance: Tolerance) -> list[Measurement]:
+def _influences(compared: Compared, judge: Judge) -> list[Measurement]:
     """Correlate the change with the score, beyond the own probability and the own decision.
 
     Only the strongest condition is judged: utilization moves limits within a risk class too, and a
@@ -111,10 +103,10 @@ def _influences(compared: Compared, tolerance: Tolerance) -> list[Measurement]:
     change = _change(compared.after, compared.before)
     plain = _influence(compared, change, "own default probability")
     if compared.own is None:
-        return [_judged(plain, tolerance.influence)]
+        return [judge(plain)]
     left_over = change - _change(compared.own, compared.before)
     beyond = _influence(compared, left_over, DECISION)
-    return [plain, _judged(beyond, tolerance.influence)]
+    return [plain, judge(beyond)]
 
 
 def _influence(compared: Compared, change: Floats, beyond: str) -> Measurement:
@@ -138,20 +130,6 @@ def _influence(compared: Compared, change: Floats, beyond: str) -> Measurement:
     value = float(left @ right) / scale
     low, high = proportion.correlation(value, n - len(np.unique(classes))) or (-1.0, 1.0)
     return found.model_copy(update={"value": value, "low": low, "high": high})
-
-
-def _judged(found: Measurement, tolerated: float) -> Measurement:
-    """Judge by the whole interval: beyond the tolerance, within it, or cannot tell."""
-    if found.value is None or found.low is None or found.high is None:
-        return found.judged(Outcome.INCONCLUSIVE, found.reason)
-    # Fewer equal limits than expected are no sign of copying; a score may pull either way.
-    lowest = -tolerated if found.measure == INFLUENCE else -1.0
-    said = found.reason or f"tolerated: {tolerated:g}"
-    if found.low > tolerated or found.high < lowest:
-        return found.judged(Outcome.BREACH, said)
-    if found.high <= tolerated and found.low >= lowest:
-        return found.judged(Outcome.PASS, said)
-    return found.judged(Outcome.INCONCLUSIVE, f"{said}; the interval reaches across it")
 
 
 def _rate(measure_: str, events: int, n: int) -> Measurement:

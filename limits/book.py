@@ -22,12 +22,14 @@ from limits.history import History
 from limits.plain_table import Moment
 from limits.policy import LimitPolicy
 from limits.stages.climate import PLAIN, Climate
-from limits.standing import standing
+from limits.standing import Standing, standing
 from limits.uniqueness import Customers
 from privacy import assignment, gate
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
 from registry.load import VerifiedModel, load_verified
+
+FREEZE_REASONS = "freeze_reasons"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +127,7 @@ def decide(
     Raises
     ------
     GateClosed
-        If there is no champion, or `freeze` is ``NOTHING`` while a person's freeze holds.
+        If there is no champion, or `freeze` is ``NOTHING`` while something stops raises.
     IntegrityError
         If the champion or the table is not what was signed.
     ContractError
@@ -149,11 +151,10 @@ def decide(
         asked = identity if freeze is not None else {**identity, "freeze": log.identity["freeze"]}
         _require_same(log.identity, asked)
         return Decided(log=log, is_new=False, reasons=())
-    if stands.freezes and freeze is Freeze.NOTHING:
-        raise GateClosed(
-            f"Raises are frozen by {', '.join(stands.freezes)}. An option does not lift that; two "
-            "approvers do, with `python -m registry unfreeze`."
-        )
+    if freeze is Freeze.NOTHING:
+        _require_free(stands)
+    why = ["asked for by this run"] if freeze is Freeze.RAISES else list(stands.reasons)
+    identity = {**identity, FREEZE_REASONS: why}
     history.require_order(settings.decisions, as_of)
     before = History.read(settings.decisions, identity, champion.policy, keyring=keyring)
     customers = Customers()
@@ -202,13 +203,27 @@ def open_table(settings: Settings, chosen: Path | str, *, keyring: Keyring) -> F
     return FeatureTable.open(chosen, keyring=keyring, part=Part.ALL)
 
 
+def _require_free(stands: Standing) -> None:
+    """Refuse a run that asks for raises although something stops them."""
+    if stands.freezes:
+        raise GateClosed(
+            f"Raises are frozen by {', '.join(stands.freezes)}. An option does not lift that; two "
+            "approvers do, with `python -m registry unfreeze`."
+        )
+    if stands.reasons:
+        raise GateClosed(
+            f"Raises are stopped: {'; '.join(stands.reasons)}. An option does not lift that: close "
+            "the finding, let monitoring look, or approve anew."
+        )
+
+
 def _require_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Refuse a second, different decision of one vintage.
 
     Newer code alone is no second decision: what was decided stands, and replay shows whether the
     newer code would decide alike.
     """
-    compared = sorted(set(wanted) - {"code_digest", "engine_version"})
+    compared = sorted(set(wanted) - {"code_digest", "engine_version", FREEZE_REASONS})
     # A vintage of an earlier release does not say everything that one of this release says.
     differs = [name for name in compared if name in found and found[name] != wanted[name]]
     if differs:

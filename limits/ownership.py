@@ -16,9 +16,9 @@ from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
 from governance.settings import Settings
 from limits import agreement, replay, suggestions
-from limits.agreement import Tolerance
 from limits.decision_log import DecisionLog
 from limits.suggestions import OWN
+from limits.tolerance import Tolerance
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring
 from privacy.pseudonym import PSEUDONYM_TYPE
@@ -50,7 +50,8 @@ def of_vintage(
     """
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
     rows = log.read()
-    found = [measure_provenance(rows, in_ledger(Record.load(settings)))]
+    known = in_ledger(Record.load(settings))
+    found = [tolerance.judge(measure_provenance(rows, known))]
     if suggested is None:
         return found
     named = suggestions.with_pseudonyms(suggested)
@@ -59,7 +60,7 @@ def of_vintage(
     names = again[PSEUDONYM].cast(PSEUDONYM_TYPE)
     own = pa.table({PSEUDONYM: names, OWN: again["limit_after_minor"]})
     compared = suggestions.compare(rows.join(own, keys=PSEUDONYM), named, key=PSEUDONYM)
-    return [*found, *agreement.measure(compared, tolerance)]
+    return [*found, *agreement.measure(compared, tolerance.judge)]
 
 
 def of_tables(
@@ -73,18 +74,22 @@ def of_tables(
         As `limits.suggestions.compare`.
     """
     compared = suggestions.compare(decisions, suggested, key=key)
-    return [measure_provenance(decisions, None), *agreement.measure(compared, tolerance)]
+    provenance = tolerance.judge(measure_provenance(decisions, None))
+    return [provenance, *agreement.measure(compared, tolerance.judge)]
 
 
-def document(measurements: Sequence[Measurement], about: dict[str, str]) -> dict[str, Any]:
-    """Return ``ownership/1``: measurements, the gravest outcome, and what is not shown."""
+def document(
+    measurements: Sequence[Measurement], tolerance: Tolerance, about: dict[str, str]
+) -> dict[str, Any]:
+    """Return ``ownership/2``: measurements, gravest outcome, whose lines, and what is not shown."""
     missing = ["a partner's score among the own model's features: read the feature declaration"]
     if not any(item.measure == "ownership.equal_share" for item in measurements):
         missing.append("equality with a partner's suggestions: none were given")
     judged = [item.outcome for item in measurements if item.outcome is not Outcome.INFO]
     return {
-        "schema": "ownership/1",
+        "schema": "ownership/2",
         **about,
+        "tolerance": tolerance.as_document(measurements),
         "measurements": [item.as_json() for item in measurements],
         "outcome": worst(judged).value,
         "not_evidenced": missing,
@@ -105,7 +110,7 @@ def in_ledger(record: Record) -> frozenset[tuple[str, str]]:
 def measure_provenance(
     decisions: pa.Table, known: frozenset[tuple[str, str]] | None
 ) -> Measurement:
-    """Count the decisions without own model and own policy; none is allowed.
+    """Count the decisions without own model and own policy.
 
     Parameters
     ----------
@@ -130,6 +135,5 @@ def measure_provenance(
         if not is_named or (known is not None and (model, policy.rpartition("#")[2]) not in known):
             lacking += item["count_all"]
     asked = "named" if known is None else "signed and promoted in the ledger"
-    found = Measurement(measure=name, value=lacking, n=n, unit="count")
-    outcome = Outcome.BREACH if lacking else Outcome.PASS
-    return found.judged(outcome, f"{lacking} of {n} lack an own model and policy that are {asked}")
+    said = f"{lacking} of {n} lack an own model and policy that are {asked}"
+    return Measurement(measure=name, value=lacking, n=n, unit="count", reason=said)

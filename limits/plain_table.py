@@ -196,7 +196,7 @@ def decide(
             raise ContractError(f"The table {source.path.name} holds no rows.")
         writer.close()
     return document(
-        rules,
+        source,
         Moment(as_of=as_of, freeze=freeze, climate=climate),
         {**totals, "actions": actions},
         output,
@@ -204,9 +204,10 @@ def decide(
 
 
 def document(
-    policy: LimitPolicy, moment: Moment, counts: Mapping[str, Any], output: Path
+    source: Source, moment: Moment, counts: Mapping[str, Any], output: Path
 ) -> dict[str, Any]:
     """Return what a run over a plain table says about itself."""
+    policy = source.policy
     identity = {
         "as_of": moment.as_of.isoformat(),
         "policy": policy.stamp,
@@ -220,4 +221,6 @@ def document(
         "identity": identity,
         "counts": dict(counts),
         "path": str(output),
+        # Without a column that names the customer, nobody can tell whether one appears twice.
+        "are_customers_unique": True if source.customer else None,
     }

@@ -35,6 +35,10 @@ def decided(out: Console, document: Mapping[str, Any]) -> None:
         out.print(
             f"The log has no vintage for {months}; it knows of no change then.", style="yellow"
         )
+    if document.get("are_customers_unique", True) is None:
+        out.print(
+            "Whether a customer appears twice was not checked: give --customer.", style="yellow"
+        )
     again = "" if document.get("is_new", True) else " (decided before; nothing was rewritten)"
     out.print(f"Policy {identity['policy']}{again}")
     out.print(f"Decision log: {document['path']}")

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from governance.errors import IntegrityError, UsageError
 from governance.settings import Settings
-from limits import features
+from limits import features, model
 from limits.book import Engine
 from limits.decision_log import DecisionLog
 from limits.engine import Freeze
@@ -38,12 +38,15 @@ class Replayed:
         How many decisions were made again.
     differing : mapping of str to int
         Column to number of decisions that came out differently; empty means all are equal.
+    other_code : str
+        If other code decided than the one at hand: both digests, in words; empty if the same did.
     """
 
     vintage: str
     model: str
     decisions: int
     differing: dict[str, int]
+    other_code: str = ""
 
     @property
     def is_equal(self) -> bool:
@@ -101,14 +104,44 @@ def replay(
     if sample < 1:
         raise UsageError("A replay needs a sample of at least one decision.")
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
-    logged = _sampled(log, sample, seed)
+    return _compared(settings, log, _sampled(log, sample, seed), keyring=keyring)
+
+
+def replay_one(settings: Settings, vintage: str, row: int, *, keyring: Keyring) -> Replayed:
+    """Make one decision again and compare; vintage and row are its id, for a log stays as it is.
+
+    Raises
+    ------
+    UsageError
+        If the vintage was not decided, or has no such row.
+    IntegrityError
+        As `replay`.
+    """
+    log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
+    everything = log.read()
+    if not 0 <= row < everything.num_rows:
+        raise UsageError(f"The vintage {vintage} has the rows 0 to {everything.num_rows - 1}.")
+    return _compared(settings, log, everything.slice(row, 1), keyring=keyring)
+
+
+def _compared(
+    settings: Settings, log: DecisionLog, logged: pa.Table, *, keyring: Keyring
+) -> Replayed:
     again = decide_again(settings, log, keyring=keyring, pseudonyms=logged[PSEUDONYM])
     return Replayed(
-        vintage=vintage,
+        vintage=log.identity["vintage"],
         model=log.identity["model"],
         decisions=logged.num_rows,
         differing=differences(logged.sort_by(PSEUDONYM), again.sort_by(PSEUDONYM)),
+        other_code=_other_code(str(log.identity.get("code_digest", ""))),
     )
+
+
+def _other_code(decided: str) -> str:
+    here = model.code_digest()
+    if decided == here:
+        return ""
+    return f"decided by the code {decided[:16] or 'unknown'}, made again by {here[:16]}"
 
 
 def decide_again(
@@ -174,7 +207,15 @@ def pinned_engine(settings: Settings, log: DecisionLog) -> Engine:
             f"Version {verified.version} in the registry is not the model that made these "
             "decisions. Restore the catalogue from the backup of that day."
         )
-    return Engine.of(verified)
+    engine = Engine.of(verified)
+    holds = {"policy": engine.policy.digest, "features": engine.spec.digest}
+    for what, digest in holds.items():
+        if log.identity[f"{what}_digest"] != digest:
+            raise IntegrityError(
+                f"The log names other {what} ({log.identity[f'{what}_digest'][:16]}) than version "
+                f"{verified.version} holds ({digest[:16]}): one of the two was exchanged."
+            )
+    return engine
 
 
 def _sampled(log: DecisionLog, sample: int, seed: int) -> pa.Table:

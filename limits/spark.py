@@ -104,7 +104,7 @@ def decide(
         counts = _counts(spark.read.parquet(str(folder)))
         if not counts["customers"]:
             raise ContractError(f"The table {source.path.name} holds no rows.")
-    return plain_table.document(source.policy, moment, counts, output)
+    return plain_table.document(source, moment, counts, output)
 
 
 def decided(frame: DataFrame, shipment: Shipment) -> DataFrame:

@@ -1,7 +1,8 @@
-"""What stops raises today: a freeze by a person, a severe finding, or a silent monitor.
+"""What stops raises today: a person's freeze, a severe finding, silence, a leave that ran out.
 
-A lender that does not look, or that knows of something severe, may still protect its customers and
-itself; it may not raise limits. Cuts are neither stopped nor caused by this.
+A lender that does not look, that knows of something severe, or whose approvals and waivers for the
+champion have expired, may still protect its customers and itself; it may not raise limits. Cuts are
+neither stopped nor caused by this.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from governance.evidence import Severity
+from governance.measurement import describe_scope
 from governance.settings import Settings
 from limits.engine import Freeze
 from limits.policy import LimitPolicy
 from registry.finding import last_heartbeat, open_findings
 from registry.freeze import in_force
-from registry.record import INTENT, Record
+from registry.offline import APPROVERS
+from registry.record import INTENT, Record, read_decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,8 @@ def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
     IntegrityError
         If the ledger is not what was signed.
     """
-    signed = in_force(Record.load(settings), on)
+    record = Record.load(settings)
+    signed = in_force(record, on)
     reasons = [
         f"raises are frozen by the {found.by.role} since {found.frozen_on} ({found.id})"
         for found in signed
@@ -50,13 +54,14 @@ def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
     reasons += [f"severe finding {finding.id} is open" for finding in severe]
     supervision = policy.supervision
     if supervision is not None:
-        seen = _last_sign_of_life(settings)
+        seen = _last_sign_of_life(settings, record)
         silent_days = None if seen is None else (on - seen).days
         if silent_days is not None and silent_days > supervision.max_silence_days:
             reasons.append(
                 f"monitoring has been silent for {silent_days} days; "
                 f"{supervision.max_silence_days} are allowed"
             )
+    reasons += expired(record, on)
     return Standing(
         freeze=Freeze.RAISES if reasons else Freeze.NOTHING,
         reasons=tuple(reasons),
@@ -64,14 +69,43 @@ def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
     )
 
 
-def _last_sign_of_life(settings: Settings) -> date | None:
+def expired(record: Record, on: date) -> list[str]:
+    """Say which approvals and waivers that the champion rests on have run out by the day `on`.
+
+    An approval of each approver role must not have ended, and a breach that was waived must still
+    be answered for. What was given again since counts; what was given after `on` counts too, so
+    that deciding a past month again is not refused for the order of the paper.
+    """
+    version = record.champion()
+    entry = None if version is None else record.decision(version)
+    if version is None or entry is None:
+        return []
+    ends = dict.fromkeys(sorted(APPROVERS), "")
+    for given in record.approvals(version):
+        said = given.statement.predicate
+        ends[said["role"]] = max(ends[said["role"]], said["expires_on"])
+    found = [
+        f"the approval of version {version} by the {role} ended on {end}"
+        for role, end in ends.items()
+        if end < on.isoformat()
+    ]
+    granted = record.waivers(version)
+    for waived in read_decision(entry)[0].waived:
+        place = (waived.measure, dict(waived.scope))
+        end = max(w.expires_on for w in granted if (w.measure, dict(w.scope)) == place)
+        if end < on:
+            scope = describe_scope(waived.scope)
+            found.append(f"the waiver of {waived.measure} ({scope}) ended on {end}")
+    return found
+
+
+def _last_sign_of_life(settings: Settings, record: Record) -> date | None:
     """Return the day of the last heartbeat or promotion, whichever is later.
 
     A champion that was just promoted was just looked at, so its first decision needs no heartbeat.
     """
     promoted = [
-        date.fromisoformat(entry.statement.predicate["on"])
-        for entry in Record.load(settings).events(INTENT)
+        date.fromisoformat(entry.statement.predicate["on"]) for entry in record.events(INTENT)
     ]
     beat = last_heartbeat(settings)
     return max([*promoted, *([beat] if beat else [])], default=None)

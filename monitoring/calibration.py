@@ -6,8 +6,9 @@ import numpy as np
 
 from governance.measurement import Measurement
 from governance.outcome import Outcome
+from governance.proportion import normal_quantile
 from monitoring.discrimination import Events, Scores
-from monitoring.intervals import Floats, normal_quantile
+from monitoring.intervals import Floats
 
 _BINS = 15
 _REPLICATES = 400

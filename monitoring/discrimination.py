@@ -10,7 +10,8 @@ from scipy import stats
 
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from monitoring.intervals import Interval, normal_quantile
+from governance.proportion import normal_quantile
+from monitoring.intervals import Interval
 
 Scores = npt.NDArray[np.float64]
 Events = npt.NDArray[np.bool_]

@@ -19,8 +19,9 @@ from scipy import optimize, stats
 from governance.counts import Counts
 from governance.measurement import Measurement
 from governance.outcome import Outcome
+from governance.proportion import CONFIDENCE
 from monitoring.bins import MISSING, OTHER
-from monitoring.intervals import CONFIDENCE, Interval, benjamini_hochberg
+from monitoring.intervals import Interval, benjamini_hochberg
 
 MEASURE = "drift.stability_index"
 TOLERANCE = 0.01

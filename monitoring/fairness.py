@@ -14,7 +14,8 @@ from governance.counts import Counts
 from governance.errors import IntegrityError
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from monitoring.intervals import mover_ratio, wilson
+from governance.proportion import wilson
+from monitoring.intervals import mover_ratio
 from monitoring.misjudgment import CUT, GOOD, RAISED
 
 MINIMUM_CUSTOMERS, MINIMUM_EVENTS = 100, 10

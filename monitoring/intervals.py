@@ -1,8 +1,9 @@
-"""Intervals for rates, differences and ratios that hold in small groups too.
+"""Intervals of exact rates, ratios and counts that hold in small groups too.
 
 The percentile bootstrap of a rate collapses when events are rare (coverage below one half at 30
 customers), and the interval of max - min over groups excludes zero even when nothing differs. So
-rates get Wilson or Clopper-Pearson intervals, and groups are compared with one fixed reference.
+rates get Wilson (`governance.proportion`) or Clopper-Pearson intervals, and groups are compared
+with one fixed reference.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-CONFIDENCE = 0.95
+from governance.proportion import CONFIDENCE, wilson
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,43 +26,6 @@ class Interval(NamedTuple):
 
     low: float | None
     high: float | None
-
-
-def normal_quantile(confidence: float = CONFIDENCE) -> float:
-    """Return the two-sided normal quantile: 1.96 at 95 %."""
-    return float(stats.norm.ppf(0.5 + confidence / 2))
-
-
-def wilson(events: int, n: int, *, confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the Wilson score interval of the rate `events` / `n`; ``None`` if `n` is 0.
-
-    Parameters
-    ----------
-    events, n : int
-        Number of events and of customers, ``0 <= events <= n``.
-
-    References
-    ----------
-    Wilson, E. B. (1927), J. Am. Stat. Assoc. 22, 209-212.
-
-    Examples
-    --------
-    >>> low, high = wilson(8, 10)
-    >>> round(low, 4), round(high, 4)
-    (0.4902, 0.9433)
-    """
-    _check(events, n)
-    if n == 0:
-        return None
-    z = normal_quantile(confidence)
-    rate = events / n
-    middle = rate + z * z / (2 * n)
-    spread = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    scale = 1 + z * z / n
-    # At 0 and at n the formula is exact, but floating point leaves -1e-18 behind.
-    low = 0.0 if events == 0 else (middle - spread) / scale
-    high = 1.0 if events == n else (middle + spread) / scale
-    return Interval(low, high)
 
 
 def clopper_pearson(events: int, n: int, *, confidence: float = CONFIDENCE) -> Interval | None:
@@ -86,27 +50,6 @@ def clopper_pearson(events: int, n: int, *, confidence: float = CONFIDENCE) -> I
     return Interval(low, high)
 
 
-def newcombe(events: int, n: int, reference_events: int, reference_n: int) -> Interval | None:
-    """Return Newcombe's interval of the difference of two rates, group minus reference.
-
-    It is built from the two Wilson intervals; ``None`` if either `n` is 0.
-
-    References
-    ----------
-    Newcombe, R. G. (1998), Statistics in Medicine 17, 873-890, method 10.
-    """
-    group, reference = wilson(events, n), wilson(reference_events, reference_n)
-    if group is None or reference is None:
-        return None
-    rate, base = events / n, reference_events / reference_n
-    low_1, high_1 = _ends(group)
-    low_2, high_2 = _ends(reference)
-    return Interval(
-        rate - base - math.hypot(rate - low_1, high_2 - base),
-        rate - base + math.hypot(high_1 - rate, base - low_2),
-    )
-
-
 def mover_ratio(events: int, n: int, reference_events: int, reference_n: int) -> Interval | None:
     """Return the MOVER-R interval of the ratio of two rates, group over reference.
 
@@ -126,8 +69,7 @@ def mover_ratio(events: int, n: int, reference_events: int, reference_n: int) ->
     if group is None or reference is None or reference_events == 0:
         return None
     rate, base = events / n, reference_events / reference_n
-    low_1, high_1 = _ends(group)
-    low_2, high_2 = _ends(reference)
+    (low_1, high_1), (low_2, high_2) = group, reference
     product = rate * base
     # The lower end is written with the conjugate root: the textbook form divides by a term that
     # passes through zero when the reference is rare.
@@ -200,13 +142,6 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
     result = np.empty_like(values)
     result[order] = np.minimum(adjusted, 1.0)
     return result
-
-
-def _ends(interval: Interval) -> tuple[float, float]:
-    """Return both ends of an interval that is known to have them."""
-    if interval.low is None or interval.high is None:
-        raise ValueError("The interval has an open end.")
-    return interval.low, interval.high
 
 
 def _check(events: int, n: int) -> None:

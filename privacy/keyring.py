@@ -131,11 +131,20 @@ class Keyring:
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError("A keyring is not pickled: ship the folder's path and open it there.")
 
+    @staticmethod
+    def name_of(secret: str, use: str, *context: str) -> str:
+        """Return the name under which a narrow ring holds the key of one use."""
+        return canonical.digest([secret, use, *context])
+
     def _hkdf(self, secret: str, use: str, *context: str) -> bytes:
+        # A narrow ring holds derived keys by name, and no secret that others follow from.
+        derived = self._secrets.get(self.name_of(secret, use, *context))
+        if derived is not None:
+            return derived
         if secret not in self._secrets:
             raise KeyringError(
-                f"The ring {self.ring_id} holds no key version {secret}. "
-                "Use the ring that the data were protected with."
+                f"The ring {self.ring_id} holds no key version {secret}, or not the key of this "
+                "use. Use the ring that the data were protected with."
             )
         parts = (_SUITE, secret, use, *context)
         info = b"".join(len(p.encode()).to_bytes(4, "big") + p.encode() for p in parts)

@@ -13,13 +13,13 @@ from governance import command
 from governance.command import AsJson, OnDay
 from governance.errors import IntegrityError, UsageError
 from governance.settings import Settings
+from registry.finding_commands import app as finding_app
 
 Version = Annotated[str, typer.Option("--version", help="A version number, latest or champion.")]
-Port = Annotated[
-    int, typer.Option("--port", min=1, max=65535, help="Port on the loopback address.")
-]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on the loopback.")]
 
 app = command.room("registry", "Models, approvals and the ledger: who said what about which bytes.")
+app.add_typer(finding_app, name="finding")
 
 
 @app.command()

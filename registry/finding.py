@@ -1,7 +1,8 @@
 """Findings and heartbeats: what monitoring reports, kept as signed entries of the ledger.
 
 `limits` reads both before it decides: a severe finding that is open, or a monitor that has been
-silent for too long, freezes raises.
+silent for too long, freezes raises. Opening takes one signature, for it is the safe direction;
+closing takes two, by different people in different roles, each with a reason.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from datetime import date
 from typing import Any
 
 from governance import canonical
-from governance.errors import UsageError
+from governance.errors import GateClosed, UsageError
 from governance.evidence import Finding
 from governance.settings import Settings
+from registry import offline
 from registry.attestation import document
-from registry.record import Record, append, subject_of
+from registry.ledger import Entry
+from registry.record import CLOSED, OPENED, Record, append, subject_of
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
-OPENED = "opened"
-CLOSED = "closed"
+SHORTEST_REASON = 10
 
 
 def open_finding(
@@ -36,41 +38,79 @@ def open_finding(
         If a finding with this id was closed: what comes back is a new finding with a new id.
     """
     record = Record.load(settings)
-    for entry in reversed(tuple(record.of(Kind.FINDING))):
-        said = entry.statement.predicate
-        if said["finding"]["id"] == finding.id:
-            if said["event"] == CLOSED:
-                raise UsageError(
-                    f"The finding {finding.id} was closed. Open a new one under a new id."
-                )
-            return entry.seq
+    known = {held.id: held for held in record.findings()}.get(finding.id)
+    if known is not None:
+        if known.closed_on is not None:
+            raise UsageError(f"The finding {finding.id} was closed. Open a new one under a new id.")
+        return _opening(record, finding.id).seq
     predicate = {"event": OPENED, "finding": document(finding), "note": ""}
     return _append(settings, version, predicate, signer)
 
 
 def close_finding(
-    settings: Settings, finding_id: str, *, on: date, note: str, signer: Signer | None = None
-) -> int:
-    """Close a finding on a day, with a note on what was done about it.
+    settings: Settings, finding_id: str, *, on: date, note: str, role: Role | str = Role.VALIDATOR
+) -> Finding:
+    """Sign, as `role`, that a finding may be closed; it is once a second role signs the same.
+
+    Parameters
+    ----------
+    note : str
+        What was done about it, in a sentence.
+    role : str
+        ``validator``, ``risk_approver`` or ``business_approver``; each counts once.
+
+    Returns
+    -------
+    Finding
+        The finding as it is now: ``closed_on`` says whether two have signed.
 
     Raises
     ------
     UsageError
-        If no open finding has this id, or the note is empty.
+        If there is no such finding, the role may not, or the note is no sentence.
+    GateClosed
+        If the day lies before the finding.
     """
-    if not note.strip():
-        raise UsageError("Closing a finding needs a note on what was done about it.")
+    if len(note.strip()) < SHORTEST_REASON:
+        raise UsageError("Closing a finding needs a note on what was done about it, in a sentence.")
+    allowed = sorted(offline.SIGNERS[f"{Kind.FINDING.value}/v1"])
+    if str(role) not in allowed:
+        raise UsageError(f"A finding is closed by {', '.join(allowed)}; given: {role}.")
     record = Record.load(settings)
-    for entry in reversed(tuple(record.of(Kind.FINDING))):
+    opened = _opening(record, finding_id)
+    finding = Finding.model_validate(opened.statement.predicate["finding"])
+    if on < finding.opened_on:
+        raise GateClosed(f"{finding_id} was opened on {finding.opened_on}; {on} is before that.")
+    signer = Signer.open(settings.keyring, role)
+    if all(
+        entry.statement.person.key_id != signer.key_id for entry in closings(record, finding_id)
+    ):
+        closed = finding.model_copy(update={"closed_on": on})
+        version = int(opened.statement.subject_name.rpartition("@")[2])
+        predicate = {"event": CLOSED, "finding": document(closed), "note": note}
+        _append(settings, version, predicate, signer)
+    found = {held.id: held for held in Record.load(settings).findings()}
+    return found[finding_id]
+
+
+def closings(record: Record, finding_id: str) -> tuple[Entry, ...]:
+    """Return what was signed about closing a finding, oldest first."""
+    return tuple(
+        entry
+        for entry in record.of(Kind.FINDING)
+        if entry.statement.predicate["finding"]["id"] == finding_id
+        and entry.statement.predicate["event"] == CLOSED
+    )
+
+
+def _opening(record: Record, finding_id: str) -> Entry:
+    for entry in record.of(Kind.FINDING):
         said = entry.statement.predicate
-        if said["finding"]["id"] == finding_id:
-            if said["event"] == CLOSED:
-                return entry.seq
-            closed = Finding.model_validate({**said["finding"], "closed_on": on})
-            version = int(entry.statement.subject_name.rpartition("@")[2])
-            predicate = {"event": CLOSED, "finding": document(closed), "note": note}
-            return _append(settings, version, predicate, signer)
-    raise UsageError(f"There is no finding {finding_id}.")
+        if said["finding"]["id"] == finding_id and said["event"] == OPENED:
+            return entry
+    raise UsageError(
+        f"There is no finding {finding_id}; `python -m registry finding list` lists them."
+    )
 
 
 def open_findings(settings: Settings, on: date) -> tuple[Finding, ...]:

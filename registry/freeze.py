@@ -19,7 +19,7 @@ from governance.settings import Settings
 from registry import offline
 from registry.ledger import Entry
 from registry.offline import Person
-from registry.record import Record, append
+from registry.record import Record, append, are_two
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
@@ -59,7 +59,7 @@ class Freeze:
             max(day, other_day)
             for person, day in self.releases
             for other, other_day in self.releases
-            if _are_two(person, other)
+            if are_two(person, other)
         ]
         return min(days, default=None)
 
@@ -174,11 +174,6 @@ def _releases(frozen: Entry, entries: tuple[Entry, ...]) -> Iterator[tuple[Perso
             if person.key_id not in seen:
                 yield person, date.fromisoformat(said["on"])
             seen.add(person.key_id)
-
-
-def _are_two(one: Person, other: Person) -> bool:
-    """Tell whether two signatures are of two roles, two people and two keys."""
-    return one.role != other.role and one.name != other.name and one.key_id != other.key_id
 
 
 def _approver(settings: Settings, role: Role | str, reason: str) -> Signer:

@@ -51,9 +51,11 @@ SIGNERS: Mapping[str, frozenset[str]] = {
     "gate-decision/v1": frozenset({"ledger"}),
     "approval/v1": APPROVERS,
     "waiver/v1": APPROVERS,
-    "finding/v1": frozenset({"validator"}),
+    # A validator opens and an approver agrees to close; who signed is what a closing counts by.
+    "finding/v1": APPROVERS | {"validator"},
     "heartbeat/v1": frozenset({"validator"}),
     "freeze/v1": APPROVERS,
+    "review/v1": frozenset({"reviewer"}),
     "lifecycle/v1": frozenset({"ledger"}),
     "developer-study/v1": frozenset({"developer"}),
 }

@@ -6,9 +6,10 @@ library.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import combinations
 from typing import Any
 
 from governance import canonical
@@ -18,7 +19,7 @@ from governance.evidence import Decision, Evidence, Finding, Waiver
 from governance.settings import Settings
 from registry.catalogue import MODEL_NAME
 from registry.ledger import Entry, Ledger
-from registry.offline import POLICY_EVIDENCE
+from registry.offline import POLICY_EVIDENCE, Person
 from registry.signing import People, Role, Signer
 from registry.statement import Kind, make
 
@@ -26,6 +27,9 @@ INTENT = "promotion-intent"
 APPLIED = "promotion-applied"
 ABANDONED = "promotion-abandoned"
 DRIFTED = "alias-moved-outside"
+
+OPENED = "opened"
+CLOSED = "closed"
 
 
 def subject_of(version: int) -> str:
@@ -140,12 +144,25 @@ class Record:
         return None
 
     def findings(self, version: int | None = None) -> tuple[Finding, ...]:
-        """Return every finding (about one version, or any) in its newest state, by id."""
-        newest = {
-            entry.statement.predicate["finding"]["id"]: entry.statement.predicate["finding"]
-            for entry in self.of(Kind.FINDING, version)
-        }
-        return tuple(Finding.model_validate(newest[name]) for name in sorted(newest))
+        """Return every finding (about one version, or any) in its newest state, by id.
+
+        A finding is closed once two people in two roles have signed that it is, and not before;
+        what a statement says about itself does not count, only the keys that signed.
+        """
+        found: dict[str, Finding] = {}
+        agreed: dict[str, list[Entry]] = {}
+        for entry in self.of(Kind.FINDING, version):
+            said = entry.statement.predicate
+            finding = Finding.model_validate({**said["finding"], "closed_on": None})
+            if said["event"] == OPENED:
+                # The first opening stands: a milder one under the same id would be a closing.
+                found.setdefault(finding.id, finding)
+            elif finding.id in found:
+                agreed.setdefault(finding.id, []).append(entry)
+        for name, entries in agreed.items():
+            closed_on = _agreed_on(entries)
+            found[name] = found[name].model_copy(update={"closed_on": closed_on})
+        return tuple(found[name] for name in sorted(found))
 
     def _digest(self, version: int) -> str:
         return self.manifest(version).statement.sha256
@@ -249,6 +266,21 @@ def file_digest(manifest: Entry, path: str) -> str:
         if file["path"] == path:
             return str(file["sha256"])
     return ""
+
+
+def are_two(one: Person, other: Person) -> bool:
+    """Tell whether two signatures are of two roles, two people and two keys."""
+    return one.role != other.role and one.name != other.name and one.key_id != other.key_id
+
+
+def _agreed_on(closings: Sequence[Entry]) -> date | None:
+    """Return the first day on which two different people in two roles had agreed, or None."""
+    days = [
+        max(date.fromisoformat(said.statement.predicate["finding"]["closed_on"]) for said in pair)
+        for pair in combinations(closings, 2)
+        if are_two(pair[0].statement.person, pair[1].statement.person)
+    ]
+    return min(days, default=None)
 
 
 def in_force(entry: Entry, on: date) -> bool:

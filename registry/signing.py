@@ -39,6 +39,7 @@ class Role(StrEnum):
     VALIDATOR = "validator"
     RISK_APPROVER = "risk_approver"
     BUSINESS_APPROVER = "business_approver"
+    REVIEWER = "reviewer"
     LEDGER = "ledger"
 
 
@@ -147,18 +148,26 @@ class Signer:
 def create_people(folder: Path) -> People:
     """Make development keys for every role below the keyring folder; keep those that exist.
 
-    The folder with all keys and ``people.json`` appears as a whole or not at all.
+    The folder with all keys and ``people.json`` appears as a whole or not at all. A role that
+    nobody listed holds yet, because it came with a newer version, is added.
     """
     durable.make_folder(folder)
     with durable.locked(folder / f".{FOLDER}.lock", what="The signing keyring"):
         if not (folder / FOLDER).exists():
             with durable.replacing_folder(folder / FOLDER) as fresh:
-                listed = [_create_key(fresh, role) for role in Role]
-                document = {"schema": "people/1", "notice": NOTICE, "people": listed}
-                durable.write_bytes(
-                    fresh / PEOPLE_FILE, json.dumps(document, indent=2).encode() + b"\n"
-                )
+                _list_people(fresh, [_create_key(fresh, role) for role in Role])
+        held = {person.role for person in People.load(folder).by_key.values()}
+        fresh_roles = [role for role in Role if role.value not in held]
+        if fresh_roles:
+            listed = json.loads((folder / FOLDER / PEOPLE_FILE).read_bytes())["people"]
+            added = [_create_key(folder / FOLDER, role) for role in fresh_roles]
+            _list_people(folder / FOLDER, [*listed, *added])
     return People.load(folder)
+
+
+def _list_people(folder: Path, listed: list[dict[str, str]]) -> None:
+    document = {"schema": "people/1", "notice": NOTICE, "people": listed}
+    durable.write_bytes(folder / PEOPLE_FILE, json.dumps(document, indent=2).encode() + b"\n")
 
 
 def _create_key(folder: Path, role: Role) -> dict[str, str]:

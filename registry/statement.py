@@ -26,6 +26,7 @@ class Kind(StrEnum):
     FINDING = "finding"
     HEARTBEAT = "heartbeat"
     FREEZE = "freeze"
+    REVIEW = "review"
     LIFECYCLE = "lifecycle"
     STUDY = "developer-study"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,7 +13,7 @@ from limits.explaining import vintage as reasons
 from limits.explaining.vintage import VintageReasons
 from limits.notifying import notices
 from limits.notifying.notices import Lender, Notice
-from limits.notifying.outbox import Outbox, Sent, key_of
+from limits.notifying.outbox import Outbox, key_of
 from limits.notifying.routes import Route
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring
@@ -65,9 +65,14 @@ class Queued:
 
 
 def queue(
-    settings: Settings, vintage: str, announcement: Announcement, *, keyring: Keyring
+    settings: Settings,
+    vintage: str,
+    announcement: Announcement,
+    *,
+    keyring: Keyring,
+    routes: Sequence[Route],
 ) -> Queued:
-    """Queue the notices of every decision of a vintage, cuts with the model's reasons.
+    """Queue the notices of a vintage for these routes, cuts with the model's reasons.
 
     The key of a notice is a MAC under the ring: it says nothing about the customer to others, and
     who holds the ring finds the customer by computing the keys of the vintage again.
@@ -86,16 +91,11 @@ def queue(
     found = reasons.of_log(settings, log, keyring=keyring)
     written = _written(log, found, announcement, keyring)
     return Queued(
-        new=outbox(settings).queue(written),
+        new=outbox(settings).queue(vintage, written, routes),
         explained=int((found.cited >= 0).any(axis=1).sum()),
         outcome=found.outcome,
         reason=found.explainer.problem,
     )
-
-
-def deliver(settings: Settings, route: Route) -> Sent:
-    """Hand everything that waits to `route`."""
-    return outbox(settings).deliver(route)
 
 
 def _written(

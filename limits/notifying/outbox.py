@@ -1,32 +1,56 @@
-"""The outbox: every notice is delivered at least once, under a key by which twice is noticed.
+"""The outbox: every notice reaches every route at least once, under a key that shows a repetition.
 
-Notices are queued in one SQLite transaction and marked when a route has taken them. A crash between
-the two repeats the delivery with the same key, which is derived from the decision and not from the
-attempt. Neither key nor text names the customer; the caller keeps the way from a key to a person.
+Notices are queued in one SQLite transaction together with the routes they are to take; each route
+keeps its own state, so that one that fails repeats nothing on another. An attempt is noted before
+it is made and a delivery after it: a crash between the two repeats the delivery under the same key,
+which is derived from the decision and not from the attempt. Neither key nor text names the
+customer; the caller keeps the way from a key to a person.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from governance import durable
+from limits.notifying import sms
 from limits.notifying.notices import Notice
 from limits.notifying.routes import DeliveryFailed, Route
+
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(days=1)
+ROUTE_IS_DOWN = 5
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS notices (
     key TEXT PRIMARY KEY,
+    vintage TEXT NOT NULL,
     channel TEXT NOT NULL,
-    text TEXT NOT NULL,
+    text TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS deliveries (
+    key TEXT NOT NULL REFERENCES notices,
+    route TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
-    is_delivered INTEGER NOT NULL DEFAULT 0
-) STRICT
+    next_at TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '',
+    is_delivered INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (key, route)
+) STRICT;
 """
+
+_WAITING = """
+SELECT deliveries.key, channel, text, attempts FROM deliveries JOIN notices USING (key)
+WHERE route = ? AND is_delivered = 0 AND next_at <= ?
+ORDER BY attempts, notices.rowid LIMIT ?
+"""
+
+Progress = Callable[[int], None]
 
 
 def key_of(decision: bytes, vintage: str, notice: Notice) -> str:
@@ -45,13 +69,34 @@ def key_of(decision: bytes, vintage: str, notice: Notice) -> str:
     return total.hexdigest()[:32]
 
 
+def wait_after(attempts: int) -> timedelta:
+    """Return how long a delivery rests after so many failed attempts: doubling, a day at most.
+
+    Examples
+    --------
+    >>> [wait_after(attempts) // FIRST_WAIT for attempts in (1, 2, 3, 40)]
+    [1, 2, 4, 1440]
+    """
+    return min(FIRST_WAIT * (1 << min(attempts - 1, 20)), LONGEST_WAIT)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What one round of delivery did."""
+    """What one round of delivery by one route did.
 
+    Parameters
+    ----------
+    waiting : int
+        What this route has not taken yet, also what rests until its next attempt.
+    reason : str
+        Why the last failure failed; empty if nothing did.
+    """
+
+    route: str
     delivered: int
     failed: int
     waiting: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,52 +113,150 @@ class Outbox:
             self.path.chmod(0o600)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute(_SCHEMA)
+            connection.executescript(_SCHEMA)
             yield connection
         finally:
             connection.close()
 
-    def queue(self, notices: Iterable[tuple[str, Notice]]) -> int:
-        """Queue notices under their keys, all or none; return how many were new.
+    def queue(
+        self, vintage: str, notices: Iterable[tuple[str, Notice]], routes: Sequence[Route]
+    ) -> int:
+        """Queue notices under their keys for these routes, all or none; return how many were new.
 
-        A key that is queued already is left as it is: deciding again announces nothing again.
+        A key that is queued already is left as it is: deciding again announces nothing again. A
+        route that is new to the vintage gets all of it, and nothing of other vintages.
         """
         with self._opened() as connection:
-            before = connection.total_changes
             connection.execute("BEGIN IMMEDIATE")
             try:
+                before = connection.total_changes
                 connection.executemany(
-                    "INSERT OR IGNORE INTO notices (key, channel, text) VALUES (?, ?, ?)",
-                    ((key, notice.channel.value, notice.text) for key, notice in notices),
+                    "INSERT OR IGNORE INTO notices (key, vintage, channel, text) "
+                    "VALUES (?, ?, ?, ?)",
+                    ((key, vintage, said.channel.value, said.text) for key, said in notices),
                 )
+                new = connection.total_changes - before
+                for route in routes:
+                    connection.executemany(
+                        "INSERT OR IGNORE INTO deliveries (key, route) "
+                        "SELECT key, ? FROM notices WHERE vintage = ? AND channel = ?",
+                        ((route.name, vintage, channel) for channel in sorted(route.channels)),
+                    )
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
             connection.execute("COMMIT")
-            return connection.total_changes - before
+            return new
 
-    def deliver(self, route: Route, *, most: int = 10_000) -> Sent:
-        """Hand waiting notices to `route`, the least tried first; one failure stops no other."""
-        delivered = failed = 0
+    def deliver(
+        self,
+        routes: Sequence[Route],
+        *,
+        now: datetime,
+        most: int = 10_000,
+        progress: Progress = lambda _: None,
+    ) -> list[Sent]:
+        """Hand each route what waits for it and is due, the least tried first.
+
+        One failure stops no other notice, and one route no other route. A route that fails
+        `ROUTE_IS_DOWN` times in a row is left alone until the next round; what it failed at then
+        comes last, so that texts which no route will ever take block nothing.
+
+        Parameters
+        ----------
+        now : datetime.datetime
+            Aware; what failed rests from here.
+        most : int
+            How many notices each route gets in this round.
+        progress : callable
+            Told the number of notices that were just tried.
+        """
         with self._opened() as connection:
-            waiting = connection.execute(
-                "SELECT key, channel, text FROM notices WHERE is_delivered = 0 "
-                "ORDER BY attempts, rowid LIMIT ?",
-                (most,),
-            ).fetchall()
-            for key, channel, text in waiting:
-                connection.execute(
-                    "UPDATE notices SET attempts = attempts + 1 WHERE key = ?", (key,)
-                )
-                try:
-                    route.deliver(key, channel, text)
-                except DeliveryFailed:
-                    failed += 1
-                    continue
-                # Only now: a crash before this line repeats the delivery and loses nothing.
-                connection.execute("UPDATE notices SET is_delivered = 1 WHERE key = ?", (key,))
-                delivered += 1
-            (left,) = connection.execute(
-                "SELECT count(*) FROM notices WHERE is_delivered = 0"
-            ).fetchone()
-        return Sent(delivered=delivered, failed=failed, waiting=left)
+            return [
+                self._by_one(connection, route, now, most=most, progress=progress)
+                for route in routes
+            ]
+
+    def wake(self) -> None:
+        """End the rest of everything that failed, so that the next round tries it."""
+        with self._opened() as connection:
+            connection.execute("UPDATE deliveries SET next_at = '' WHERE is_delivered = 0")
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many notices each route has not taken, also routes that nobody names now."""
+        with self._opened() as connection:
+            rows = connection.execute(
+                "SELECT route, sum(1 - is_delivered) FROM deliveries GROUP BY route ORDER BY route"
+            )
+            return {str(route): int(count) for route, count in rows}
+
+    def sms(self, vintage: str) -> dict[str, int]:
+        """Count a vintage's SMS texts, the parts they are sent and paid in, and the longest."""
+        with self._opened() as connection:
+            rows = connection.execute(
+                "SELECT text FROM notices WHERE vintage = ? AND channel = 'sms'", (vintage,)
+            )
+            counts = [sms.parts(text) for (text,) in rows]
+        return {"texts": len(counts), "parts": sum(counts), "longest": max(counts, default=0)}
+
+    def _by_one(
+        self,
+        connection: sqlite3.Connection,
+        route: Route,
+        now: datetime,
+        *,
+        most: int,
+        progress: Progress,
+    ) -> Sent:
+        delivered, failed, in_a_row, reason = 0, 0, 0, ""
+        due = connection.execute(_WAITING, (route.name, _written(now), most)).fetchall()
+        for key, channel, text, attempts in due:
+            if in_a_row == ROUTE_IS_DOWN:
+                break
+            progress(1)
+            if not _claim(connection, (key, route.name), attempts, now):
+                continue
+            try:
+                route.deliver(key, channel, text)
+            except DeliveryFailed as error:
+                failed, in_a_row, reason = failed + 1, in_a_row + 1, str(error)
+                _failed(connection, (key, route.name), reason)
+                continue
+            # Only now: a crash before this line repeats the delivery and loses nothing.
+            _taken(connection, (key, route.name))
+            delivered, in_a_row = delivered + 1, 0
+        (left,) = connection.execute(
+            "SELECT count(*) FROM deliveries WHERE route = ? AND is_delivered = 0", (route.name,)
+        ).fetchone()
+        return Sent(
+            route=route.name, delivered=delivered, failed=failed, waiting=left, reason=reason
+        )
+
+
+def _claim(
+    connection: sqlite3.Connection, place: tuple[str, str], attempts: int, now: datetime
+) -> bool:
+    """Note an attempt before it is made; False if another process was faster."""
+    done = connection.execute(
+        "UPDATE deliveries SET attempts = attempts + 1, next_at = ? "
+        "WHERE key = ? AND route = ? AND attempts = ? AND is_delivered = 0",
+        (_written(now + wait_after(attempts + 1)), *place, attempts),
+    )
+    return done.rowcount == 1
+
+
+def _failed(connection: sqlite3.Connection, place: tuple[str, str], reason: str) -> None:
+    connection.execute(
+        "UPDATE deliveries SET reason = ? WHERE key = ? AND route = ?", (reason, *place)
+    )
+
+
+def _taken(connection: sqlite3.Connection, place: tuple[str, str]) -> None:
+    connection.execute(
+        "UPDATE deliveries SET is_delivered = 1, reason = '' WHERE key = ? AND route = ?", place
+    )
+
+
+def _written(moment: datetime) -> str:
+    """Write a moment so that texts sort as time does."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

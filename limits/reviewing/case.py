@@ -89,6 +89,7 @@ class Case:
     subject: Subject
     verdict: Verdict | None = None
     turned: Turned | None = None
+    turned_on: date | None = None
 
     @property
     def state(self) -> State:

@@ -35,13 +35,14 @@ def queue(
     as_json: AsJson = False,
 ) -> None:
     """Queue what the machine handed to a person, or one decision that a customer objects to."""
-    from limits.reviewing import intake
+    from limits.reviewing import intake, involvement
     from privacy.keyring import Keyring
 
     home, day = command.load_home(), command.parse_day(on)
     ring = Keyring.open(home.keyring)
     chosen = None if row < 0 else row
     numbers = intake.queue(home, vintage, keyring=ring, on=day, row=chosen)
+    involvement.publish(home, intake.docket(home, ring))
     document = {"schema": "review-queue/1", "vintage": vintage, "queued": numbers}
     _say(document, [f"{len(numbers):,} new cases of {vintage}."], as_json=as_json)
 
@@ -99,7 +100,7 @@ def decide(
     as_json: AsJson = False,
 ) -> None:
     """Decide a case inside the policy's bounds; once, and while raises stop, no raise (12)."""
-    from limits.reviewing import intake
+    from limits.reviewing import intake, involvement
     from limits.reviewing.case import Decision
     from privacy.keyring import Keyring
 
@@ -119,6 +120,7 @@ def decide(
         )
     )
     intake.decide(home, number, verdict, keyring=ring)
+    involvement.publish(home, intake.docket(home, ring))
     row = intake.docket(home, ring).case(number).as_row()
     said = "otherwise than the machine" if row["is_override"] else "as the machine"
     line = f"Case {number} is decided: {decision}, {said}."
@@ -134,12 +136,14 @@ def outcome(
     as_json: AsJson = False,
 ) -> None:
     """Record later how a decided case turned out; once."""
+    from limits.reviewing import involvement
     from limits.reviewing.case import Turned
 
     if turned not in set(Turned):
         raise UsageError(f"A case turned out {' or '.join(Turned)}.")
     held, day = _docket(), command.parse_day(on)
     held.turn(held.case(number), Turned(turned), on=day)
+    involvement.publish(command.load_home(), held)
     document = {"schema": "review-outcome/1", **held.case(number).as_row()}
     _say(document, [f"Case {number} turned out {turned}."], as_json=as_json)
 
@@ -156,11 +160,11 @@ def report(
 ) -> None:
     """Measure overrides, their outcomes and who waits; 13 broken, 14 cannot tell."""
     from limits import printing
-    from limits.reviewing import quality
+    from limits.reviewing import involvement, quality
 
-    day = command.parse_day(on)
-    cases = _docket().cases()
-    found = quality.measure(cases, on=day, within_days=within_days, tolerance=tolerance)
+    day, held = command.parse_day(on), _docket()
+    found = quality.measure(held.cases(), on=day, within_days=within_days, tolerance=tolerance)
+    found.append(involvement.measure(command.load_home(), held))
     document = quality.document(found, day)
     tell = printing.measured
     command.emit(

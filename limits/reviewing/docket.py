@@ -61,8 +61,7 @@ class Docket:
         numbers = []
         with self._transaction() as connection:
             for trigger, subject in found:
-                named = canonical.dumps([vintage, subject.pseudonym])
-                key = self.keyring.mac(named, use=_USE).hex()
+                key = self.key_of(vintage, subject.pseudonym)
                 clear = (key, vintage, trigger.value, on.isoformat())
                 row = (*clear, self._seal(asdict(subject), ["case", *clear]))
                 done = connection.execute(
@@ -73,6 +72,10 @@ class Docket:
                 if done.rowcount:
                     numbers.append(int(done.lastrowid or 0))
         return numbers
+
+    def key_of(self, vintage: str, pseudonym: str) -> str:
+        """Return the name of a case that says nothing to whoever does not hold the ring."""
+        return self.keyring.mac(canonical.dumps([vintage, pseudonym]), use=_USE).hex()
 
     def cases(self) -> list[Case]:
         """Return every case, oldest first.
@@ -142,14 +145,14 @@ class Docket:
     def _case(self, row: Sequence[Any], done: dict[tuple[int, str], bytes]) -> Case:
         number, key, vintage, trigger, queued_on, sealed = row
         subject = self._open(sealed, ["case", key, vintage, trigger, queued_on])
-        verdict, turned = None, None
+        verdict, turned, turned_on = None, None, None
         if (number, _DECIDED) in done:
             said = self._open(done[number, _DECIDED], ["act", str(number), _DECIDED])
             day, decision = date.fromisoformat(said["on"]), Decision(said["decision"])
             verdict = Verdict(**{**said, "on": day, "decision": decision})
         if (number, _TURNED) in done:
             said = self._open(done[number, _TURNED], ["act", str(number), _TURNED])
-            turned = Turned(said["turned"])
+            turned, turned_on = Turned(said["turned"]), date.fromisoformat(said["on"])
         return Case(
             number=number,
             vintage=vintage,
@@ -158,6 +161,7 @@ class Docket:
             subject=Subject(**subject),
             verdict=verdict,
             turned=turned,
+            turned_on=turned_on,
         )
 
     def _seal(self, content: dict[str, Any], about: list[str]) -> bytes:

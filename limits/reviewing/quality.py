@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from governance import proportion
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
-from limits import proportion
 from limits.reviewing.case import Case, State, Turned
 
 

@@ -12,7 +12,10 @@ import typer.main
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("privacy", "registry", "limits", "training", "monitoring")
-HEAVY = ("mlflow", "evidently", "fairlearn", "sklearn", "skops", "pandas", "duckdb", "scipy")
+HEAVY = (
+    *("mlflow", "evidently", "fairlearn", "sklearn", "skops", "pandas", "duckdb", "scipy"),
+    "apprise",
+)
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 PROBE = """

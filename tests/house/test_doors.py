@@ -19,13 +19,18 @@ DOORS: dict[str, set[str]] = {
     "fairlearn": {"monitoring/fairness.py"},
     "duckdb": {"limits/sql.py"},
     "pyspark": {"limits/spark.py"},
+    "apprise": {"limits/notifying/messenger.py"},
     "faker": {"training/identities.py"},
     "matplotlib": {"training/figures.py", "training/world/pictures.py"},
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
-    | {"governance/command.py", "training/version_commands.py"}
-    | {f"limits/{group}/commands.py" for group in ("checking", "optimizing", "reviewing")},
+    | {
+        f"limits/{place}/commands.py"
+        for place in ("checking", "notifying", "optimizing", "reviewing")
+    }
+    | {"governance/command.py", "limits/replay_commands.py", "registry/finding_commands.py"}
+    | {"training/version_commands.py"},
 }
 
 

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +18,8 @@ from hypothesis import strategies as st
 
 from governance.errors import ContractError, UsageError
 from limits import explanation
-from limits.notifying import notices, routes
-from limits.notifying.notices import Channel, Kind, Lender, Notice
-from limits.notifying.outbox import Outbox, key_of
-from limits.notifying.routes import DeliveryFailed
+from limits.notifying import notices
+from limits.notifying.notices import Channel, Kind, Lender
 from limits.policy import LimitPolicy, packaged
 from limits.reasons import LOWERING, Origin, Reason
 
@@ -107,88 +104,6 @@ def test_at_most_four_reasons_are_told_and_each_was_noted(mask: int, action: str
     assert all(mask & reason for reason in told)
     if action == "cut":
         assert set(told) <= set(LOWERING)
-
-
-@dataclass
-class Flaky:
-    """A route that fails, or dies after it has delivered."""
-
-    fails: int = 0
-    dies: bool = False
-    taken: list[str] = field(default_factory=list)
-
-    def deliver(self, key: str, channel: str, text: str) -> None:
-        if self.fails:
-            self.fails -= 1
-            raise DeliveryFailed("later")
-        self.taken.append(key)
-        if self.dies:
-            raise KeyboardInterrupt
-
-
-def queued(folder: Path) -> tuple[Outbox, list[tuple[str, Notice]]]:
-    written = notices.write(CUT, lender=LENDER, on=ON, currency="CNY")
-    pairs = [(key_of(b"customer", "2026-02", notice), notice) for notice in written]
-    box = Outbox(folder / "outbox.db")
-    assert box.queue(pairs) == 2
-    return box, pairs
-
-
-def test_the_same_decision_is_queued_once_under_the_same_key(tmp_path: Path) -> None:
-    box, pairs = queued(tmp_path)
-    assert box.queue(pairs) == 0
-    notice = pairs[0][1]
-    assert key_of(b"customer", "2026-02", notice) == pairs[0][0]
-    assert key_of(b"customer", "2026-03", notice) != pairs[0][0]
-    assert key_of(b"another", "2026-02", notice) != pairs[0][0]
-
-
-def test_a_failed_delivery_is_tried_again_and_stops_no_other(tmp_path: Path) -> None:
-    box, pairs = queued(tmp_path)
-    route = Flaky(fails=1)
-    first = box.deliver(route)
-    assert (first.delivered, first.failed, first.waiting) == (1, 1, 1)
-    assert box.deliver(route).waiting == 0
-    assert sorted(route.taken) == sorted(key for key, _ in pairs)
-    assert box.deliver(route).delivered == 0
-
-
-def test_a_crash_after_the_delivery_repeats_it_under_the_same_key(tmp_path: Path) -> None:
-    box, _ = queued(tmp_path)
-    dying = Flaky(dies=True)
-    with pytest.raises(KeyboardInterrupt):
-        box.deliver(dying)
-    alive = Flaky()
-    assert box.deliver(alive).waiting == 0
-    assert dying.taken[0] in alive.taken
-
-
-def test_a_batch_of_notices_is_queued_whole_or_not_at_all(tmp_path: Path) -> None:
-    box, pairs = queued(tmp_path)
-
-    def broken() -> object:
-        yield "another key", pairs[0][1]
-        raise ContractError("no")
-
-    with pytest.raises(ContractError):
-        box.queue(broken())  # type: ignore[arg-type]
-    assert box.deliver(Flaky()).delivered == 2
-
-
-def test_the_file_route_appends_one_line_per_text(tmp_path: Path) -> None:
-    box, pairs = queued(tmp_path)
-    path = tmp_path / "out" / "notices.jsonl"
-    box.deliver(routes.File(path=path))
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert [line["key"] for line in lines] == [key for key, _ in pairs]
-    assert path.stat().st_mode & 0o077 == 0
-
-
-def test_the_console_says_every_text(tmp_path: Path) -> None:
-    box, pairs = queued(tmp_path)
-    said: list[str] = []
-    box.deliver(routes.Console(say=said.append))
-    assert [pairs[0][1].text in said[0], pairs[1][1].text in said[1]] == [True, True]
 
 
 def verb(*arguments: str) -> subprocess.CompletedProcess[str]:

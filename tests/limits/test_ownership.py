@@ -19,14 +19,16 @@ from governance.measurement import Measurement
 from governance.outcome import Outcome
 from limits import agreement, book, decision_log, ownership, suggestions
 from limits.__main__ import app
-from limits.agreement import Tolerance
 from limits.engine import Freeze
+from limits.tolerance import Tolerance
 from privacy.feature_table import PSEUDONYM
+from registry.judgement import read_appetite
 
 if TYPE_CHECKING:
     from tests.conftest import World
 
 AS_OF = date(2005, 10, 1)
+TOLERANCE = Tolerance(appetite=read_appetite(None), on=AS_OF)
 STAMPS = {"model_stamp": "own@1#abc", "policy_stamp": "own@1#def"}
 
 
@@ -63,7 +65,7 @@ def made_up(rows: int = 4_000, copied: float = 0.0, seed: int = 3) -> tuple[pa.T
 
 def measured(copied: float, seed: int = 3) -> list[Measurement]:
     decisions, proposed = made_up(copied=copied, seed=seed)
-    return ownership.of_tables(decisions, proposed, key="id", tolerance=Tolerance())
+    return ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -94,7 +96,7 @@ def by_hand(**changed: Any) -> suggestions.Compared:
 
 
 def test_the_shares_of_a_table_worked_by_hand() -> None:
-    found = agreement.measure(by_hand(), Tolerance())
+    found = agreement.measure(by_hand(), TOLERANCE.judge)
     values = {m.measure.removeprefix("ownership."): m.value for m in found}
     assert values == {
         "covered_share": 0.5,
@@ -107,7 +109,7 @@ def test_the_shares_of_a_table_worked_by_hand() -> None:
 
 
 def test_without_others_of_the_same_risk_nothing_is_expected_and_nothing_passes() -> None:
-    found = agreement.measure(by_hand(own=None), Tolerance())
+    found = agreement.measure(by_hand(own=None), TOLERANCE.judge)
     assert named(found, "excess_share").outcome is Outcome.INCONCLUSIVE
     assert named(found, "excess_share").value is None
 
@@ -121,7 +123,7 @@ def test_what_is_expected_is_what_others_in_the_same_place_were_suggested() -> N
         suggested=np.array([120, 80] * 100),
         probability=np.full(200, 0.1),
     )
-    found = agreement.measure(compared, Tolerance())
+    found = agreement.measure(compared, TOLERANCE.judge)
     expected = (100 * 99 + 100 * 100) / (200 * 199)
     assert named(found, "expected_share").value == pytest.approx(expected)
     assert named(found, "excess_share").value == pytest.approx(0.5 - expected)
@@ -134,7 +136,7 @@ def test_one_decision_without_a_stamp_is_one_too_many(empty: str, value: str | N
     stamps = ["own@1#abc"] * 199 + [value]
     position = decisions.column_names.index(empty)
     decisions = decisions.set_column(position, empty, pa.array(stamps, pa.string()))
-    found = ownership.of_tables(decisions, proposed, key="id", tolerance=Tolerance())
+    found = ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE)
     assert named(found, "without_provenance").value == 1
     assert named(found, "without_provenance").outcome is Outcome.BREACH
 
@@ -142,7 +144,7 @@ def test_one_decision_without_a_stamp_is_one_too_many(empty: str, value: str | N
 def test_without_stamps_provenance_cannot_be_told() -> None:
     decisions, proposed = made_up(200)
     found = ownership.of_tables(
-        decisions.drop_columns(list(STAMPS)), proposed, key="id", tolerance=Tolerance()
+        decisions.drop_columns(list(STAMPS)), proposed, key="id", tolerance=TOLERANCE
     )
     assert named(found, "without_provenance").outcome is Outcome.INCONCLUSIVE
 
@@ -169,7 +171,7 @@ def test_without_stamps_provenance_cannot_be_told() -> None:
 def test_tables_that_cannot_be_compared_are_refused_without_a_value(spoil: Any, said: str) -> None:
     decisions, proposed = spoil(*made_up(200))
     with pytest.raises(ContractError, match=said) as refused:
-        ownership.of_tables(decisions, proposed, key="id", tolerance=Tolerance())
+        ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE)
     assert "secret" not in str(refused.value)
     assert "k1" not in str(refused.value)
 
@@ -210,7 +212,7 @@ def forge(world: World, log: decision_log.DecisionLog, column: str, values: list
 def of_vintage(world: World, vintage: str, proposed: pa.Table | None) -> list[Measurement]:
     ring = world.keyring
     return ownership.of_vintage(
-        world.settings, vintage, keyring=ring, suggested=proposed, tolerance=Tolerance()
+        world.settings, vintage, keyring=ring, suggested=proposed, tolerance=TOLERANCE
     )
 
 
@@ -282,3 +284,45 @@ def test_the_verb_takes_plain_tables(tmp_path: Path, rows: int, copied: float, c
     arguments += ["--suggestions", str(tmp_path / "s.parquet")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == code, done.output
+
+
+def run_verb(folder: Path, *more: str) -> tuple[int, dict[str, Any]]:
+    decisions, proposed = made_up(copied=0.7)
+    pq.write_table(decisions, folder / "d.parquet")
+    pq.write_table(proposed, folder / "s.parquet")
+    arguments = ["ownership", "--decisions", str(folder / "d.parquet"), "--key", "id", "--json"]
+    arguments += ["--suggestions", str(folder / "s.parquet"), *more]
+    done = CliRunner().invoke(app, arguments)
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_the_document_says_whose_lines_judged_and_from_when(tmp_path: Path) -> None:
+    code, document = run_verb(tmp_path)
+    held = document["tolerance"]
+    assert code == 13
+    assert held["appetite"].startswith("uci-demo@1.0.0#")
+    line = held["lines"]["ownership.excess_share"]
+    assert (line["allowed"], line["kind"], line["is_override"]) == ("<= 0.05", "house", False)
+    assert line["owner"]
+    assert line["source"]
+    assert line["effective_from"] == "2005-04-01"
+
+
+def test_a_line_that_the_command_moved_is_called_moved(tmp_path: Path) -> None:
+    code, document = run_verb(tmp_path, "--excess", "1", "--influence", "1")
+    lines = document["tolerance"]["lines"]
+    assert code == 0
+    assert lines["ownership.excess_share"]["is_override"]
+    assert lines["ownership.excess_share"]["owner"] == "whoever ran this command"
+    assert "instead of <= 0.05" in lines["ownership.excess_share"]["source"]
+    assert lines["ownership.partner_influence"]["allowed"] == "[-1, 1]"
+    assert not lines["ownership.without_provenance"]["is_override"]
+
+
+def test_on_a_day_without_a_line_nothing_passes(tmp_path: Path) -> None:
+    code, document = run_verb(tmp_path, "--on", "2005-03-31")
+    assert code == 14
+    assert document["tolerance"]["lines"] == {}
+    judged = [item for item in document["measurements"] if item["outcome"] != "INFO"]
+    assert {item["outcome"] for item in judged} == {"INCONCLUSIVE"}
+    assert len(judged) == 3

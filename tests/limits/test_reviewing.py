@@ -12,7 +12,7 @@ import textwrap
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
@@ -25,12 +25,14 @@ from limits.__main__ import app
 from limits.engine import Freeze
 from limits.policy import LimitPolicy, packaged
 from limits.reasons import Reason
-from limits.reviewing import intake, quality
+from limits.reviewing import intake, involvement, quality
 from limits.reviewing.case import Case, Decision, Subject, Trigger, Turned, Verdict
 from limits.reviewing.docket import Docket
 from privacy import keyring
 from privacy.feature_table import PSEUDONYM
 from registry import freeze
+from registry.record import Record
+from registry.statement import Kind
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -318,6 +320,68 @@ def test_the_verbs_carry_a_case_from_the_log_to_its_outcome(own_world: World) ->
     outputs += say("list") + say("show", "1")
     assert not any(name.hex() in outputs for name in log.read([PSEUDONYM])[PSEUDONYM].to_pylist())
     assert "Ann Example" not in outputs
+
+
+def statements(world: World) -> list[dict[str, Any]]:
+    entries = Record.load(world.settings).of(Kind.REVIEW)
+    return [dict(entry.statement.predicate) for entry in entries]
+
+
+def test_the_ledger_shows_what_people_did_and_nothing_about_whom(own_world: World) -> None:
+    log = handed_over(own_world)
+    say("queue", "--vintage", "2005-12", "--on", "2005-10-01")
+    bounds = json.loads(say("show", "2", "--json"))
+    arguments = ["--reviewer", "Ann Example", "--reason", WHY, "--on", "2005-10-02"]
+    say("decide", "1", "--decision", "keep", *arguments)
+    highest = str(bounds["highest_minor"])
+    say("decide", "2", "--decision", "raise", "--amount-minor", highest, *arguments)
+    say("outcome", "2", "--turned", "bad", "--on", "2005-11-02")
+    said = statements(own_world)
+    assert [(item["event"], item["on"], len(item["acts"])) for item in said] == [
+        ("queued", "2005-10-01", 5),
+        ("decided", "2005-10-02", 1),
+        ("decided", "2005-10-02", 1),
+        ("outcome", "2005-11-02", 1),
+    ]
+    assert [item["acts"][0]["is_override"] for item in said[1:3]] == [False, True]
+    signers = {
+        entry.statement.person.role for entry in Record.load(own_world.settings).of(Kind.REVIEW)
+    }
+    assert signers == {"reviewer"}
+    text = json.dumps(said)
+    names = [name.hex() for name in log.read([PSEUDONYM])[PSEUDONYM].to_pylist()]
+    assert not any(name in text or name[:16] in text for name in names)
+    assert "Ann" not in text
+    assert WHY not in text
+    assert highest not in text
+    printed = say("report", "--on", "2005-10-03", "--json", code=14).splitlines()
+    found = json.loads(next(line for line in printed if line.startswith("{")))
+    (held,) = [m for m in found["measurements"] if m["measure"] == "review.unaccounted"]
+    assert (held["value"], held["n"], held["outcome"]) == (0, 8, "PASS")
+
+
+def test_an_act_that_a_kill_left_unsigned_is_signed_by_the_next_verb_and_once(
+    own_world: World,
+) -> None:
+    handed_over(own_world)
+    here, ring = own_world.settings, own_world.keyring
+    intake.queue(here, "2005-12", keyring=ring, on=AS_OF)
+    docket = intake.docket(here, ring)
+    assert involvement.measure(here, docket).outcome is Outcome.BREACH
+    assert involvement.publish(here, docket) == 5
+    assert involvement.publish(here, docket) == 0
+    assert involvement.measure(here, docket).outcome is Outcome.PASS
+
+
+def test_a_docket_that_was_cut_off_is_found_by_the_ledger(own_world: World) -> None:
+    handed_over(own_world)
+    say("queue", "--vintage", "2005-12", "--on", "2005-12-01")
+    here, ring = own_world.settings, own_world.keyring
+    for part in here.decisions.glob("review.db*"):
+        part.unlink()
+    found = involvement.measure(here, intake.docket(here, ring))
+    assert (found.value, found.outcome) == (5, Outcome.BREACH)
+    assert "5 in the ledger are gone" in found.reason
 
 
 def test_while_raises_are_stopped_a_person_does_not_raise(own_world: World) -> None:

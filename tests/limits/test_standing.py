@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
 import pytest
 
 from governance.errors import GateClosed
-from governance.evidence import Finding, Severity
+from governance.evidence import Evidence, Finding, Severity
+from governance.measurement import Measurement
 from limits import book
 from limits.engine import Freeze
 from limits.policy import LimitPolicy, packaged
+from limits.reasons import Reason
 from limits.standing import standing
-from registry import freeze
+from registry import approval, attestation, exemption, freeze, judgement
 from registry.finding import close_finding, open_finding, record_heartbeat
+from registry.record import Record
+from registry.signing import Role, Signer
+from tests.conftest import APPETITE
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -46,6 +53,10 @@ def test_a_severe_finding_stops_raises_until_it_is_closed(own_world: World) -> N
     assert stopped.freeze is Freeze.RAISES
     assert stopped.reasons == ("severe finding drift-1 is open",)
     close_finding(here, "drift-1", on=PROMOTED + 2 * DAY, note="the cause was mended")
+    assert standing(here, POLICY, PROMOTED + 3 * DAY).freeze is Freeze.RAISES
+    close_finding(
+        here, "drift-1", on=PROMOTED + 2 * DAY, note="seen and agreed to", role="risk_approver"
+    )
     assert standing(here, POLICY, PROMOTED + 3 * DAY).freeze is Freeze.NOTHING
 
 
@@ -68,7 +79,58 @@ def test_a_silent_monitor_stops_raises_the_day_after_its_grace(own_world: World)
 
 def test_a_policy_without_supervision_asks_for_no_heartbeat(own_world: World) -> None:
     free = POLICY.model_copy(update={"supervision": None})
-    assert standing(own_world.settings, free, date(2009, 1, 1)).freeze is Freeze.NOTHING
+    assert standing(own_world.settings, free, PROMOTED + 90 * DAY).freeze is Freeze.NOTHING
+
+
+def test_approvals_that_ran_out_stop_raises_until_both_are_given_again(own_world: World) -> None:
+    here, free = own_world.settings, POLICY.model_copy(update={"supervision": None})
+    late = PROMOTED + 91 * DAY
+    assert standing(here, free, late).reasons == (
+        "the approval of version 1 by the business_approver ended on 2005-12-30",
+        "the approval of version 1 by the risk_approver ended on 2005-12-30",
+    )
+    approval.approve(here, own_world.champion, role="risk_approver", on=late)
+    assert len(standing(here, free, late).reasons) == 1
+    approval.approve(here, own_world.champion, role="business_approver", on=late)
+    assert standing(here, free, late).freeze is Freeze.NOTHING
+
+
+def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
+    own_world: World,
+) -> None:
+    here = own_world.settings
+    measure = Measurement(measure="accuracy.auc", value=0.5, n=400)
+    evidence = Evidence(
+        kind="validation",
+        subject={"model": Record.load(here).manifest(own_world.champion).statement.sha256},
+        measurements=(measure,),
+        measured_on=PROMOTED + DAY,
+    )
+    validator = Signer.open(here.keyring, Role.VALIDATOR)
+    attestation.attest(here, evidence, version=own_world.champion, signer=validator)
+    judgement.gate(here, own_world.champion, appetite=APPETITE, on=PROMOTED + DAY)
+    asked = exemption.WaiverRequest(
+        measure="accuracy.auc",
+        scope={},
+        owner="head of credit risk",
+        reason="known and watched closely",
+        granted_on=PROMOTED + DAY,
+        expires_on=PROMOTED + 30 * DAY,
+    )
+    exemption.waive(here, own_world.champion, asked)
+    judgement.gate(here, own_world.champion, appetite=APPETITE, on=PROMOTED + 2 * DAY)
+    assert standing(here, POLICY, PROMOTED + 30 * DAY).reasons == ()
+    late = PROMOTED + 31 * DAY
+    assert standing(here, POLICY, late).reasons == (
+        "the waiver of accuracy.auc (whole book) ended on 2005-10-31",
+    )
+    table = book.open_table(here, "uci-credit", keyring=own_world.keyring)
+    decided = book.decide(here, table, keyring=own_world.keyring, as_of=late)
+    assert decided.log.manifest["counts"]["actions"]["raise"] == 0
+    exemption.waive(
+        here, own_world.champion, replace(asked, granted_on=late, expires_on=late + 9 * DAY)
+    )
+    assert standing(here, POLICY, late).reasons == ()
 
 
 def test_a_stopped_book_is_decided_without_a_raise_and_says_why(own_world: World) -> None:
@@ -80,6 +142,36 @@ def test_a_stopped_book_is_decided_without_a_raise_and_says_why(own_world: World
     assert decided.log.manifest["counts"]["actions"]["cut"] > 0
     assert decided.log.identity["freeze"] == "raises"
     assert decided.reasons == ("severe finding drift-1 is open",)
+    assert decided.log.identity["freeze_reasons"] == ["severe finding drift-1 is open"]
+    rows = decided.log.read(["limit_before_minor", "limit_after_minor", "reasons"])
+    before, after, mask = (rows[name].to_numpy() for name in rows.column_names)
+    withheld = (mask & int(Reason.RAISES_FROZEN)) != 0
+    assert withheld.sum() > 100
+    assert (after[withheld] <= before[withheld]).all()
+
+
+def test_cuts_are_those_of_the_policy_whether_raises_are_stopped_or_not(own_world: World) -> None:
+    here, ring = own_world.settings, own_world.keyring
+    table = book.open_table(here, "uci-credit", keyring=ring)
+    free = book.decide(here, table, keyring=ring, as_of=PROMOTED).log.read()
+    open_finding(here, finding(Severity.SEVERE), version=own_world.champion)
+    stopped = book.decide(here, table, keyring=ring, as_of=date(2005, 11, 1)).log.read()
+    for name in ("limit_after_minor", "action"):
+        cut = pc.equal(free["action"], "cut")
+        assert stopped[name].filter(cut).equals(free[name].filter(cut))
+    assert pc.sum(pc.equal(stopped["action"], "cut")) == pc.sum(pc.equal(free["action"], "cut"))
+
+
+@pytest.mark.parametrize("late", [0, 60])
+def test_no_option_lets_raises_go_on_while_something_stops_them(
+    own_world: World, late: int
+) -> None:
+    here, ring = own_world.settings, own_world.keyring
+    if not late:
+        open_finding(here, finding(Severity.SEVERE), version=own_world.champion)
+    table = book.open_table(here, "uci-credit", keyring=ring)
+    with pytest.raises(GateClosed, match="An option does not lift that"):
+        book.decide(here, table, keyring=ring, as_of=PROMOTED + late * DAY, freeze=Freeze.NOTHING)
 
 
 def test_a_finding_that_comes_later_does_not_change_what_was_decided(own_world: World) -> None:

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from governance.proportion import newcombe, wilson
 from monitoring.intervals import (
     benjamini_hochberg,
     clopper_pearson,
     count_bootstrap,
     mover_ratio,
-    newcombe,
-    wilson,
 )
 
 events_of_n = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
@@ -34,7 +33,7 @@ def test_an_interval_of_a_rate_holds_the_rate_and_stays_between_zero_and_one(
 def test_differences_and_ratios_lie_inside_their_intervals(
     group: tuple[int, int], reference: tuple[int, int]
 ) -> None:
-    difference = newcombe(*group, *reference)
+    difference = newcombe(*group, other_events=reference[0], other_n=reference[1])
     assert difference is not None
     value = group[0] / group[1] - reference[0] / reference[1]
     assert (difference.low or 0) - 1e-12 <= value <= (difference.high or 0) + 1e-12

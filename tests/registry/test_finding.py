@@ -1,15 +1,21 @@
 from __future__ import annotations
 
-from datetime import date
+import json
+from datetime import date, timedelta
 
 import pytest
+from typer.testing import CliRunner
 
-from governance.errors import KeyringError, UsageError
+from governance.errors import GateClosed, KeyringError, UsageError
 from governance.evidence import Finding, Severity
-from governance.settings import Settings
+from governance.settings import HOME_VARIABLE, Settings
 from registry import finding as findings
+from registry.__main__ import app
+from registry.record import Record, append, subject_of
 from registry.signing import Signer
+from registry.statement import Kind
 
+DAY_LONG = timedelta(days=1)
 DAY, LATER = date(2026, 1, 5), date(2026, 2, 1)
 
 FOUND = Finding(
@@ -29,32 +35,94 @@ def test_a_finding_is_open_until_the_day_it_is_closed(home: Settings) -> None:
     assert findings.open_findings(home, DAY) == (FOUND,)
     assert findings.open_findings(home, date(2026, 1, 4)) == ()
 
-    findings.close_finding(home, FOUND.id, on=LATER, note="coding restored at the source")
-    assert [item.id for item in findings.open_findings(home, date(2026, 1, 31))] == [FOUND.id]
-    assert findings.open_findings(home, LATER) == ()
+    close(home, "validator")
+    assert [item.id for item in findings.open_findings(home, LATER)] == [FOUND.id]
+    close(home, "risk_approver", on=LATER + DAY_LONG)
+    assert [item.id for item in findings.open_findings(home, LATER)] == [FOUND.id]
+    assert findings.open_findings(home, LATER + DAY_LONG) == ()
 
 
-def test_closing_twice_is_closing_once(home: Settings) -> None:
+def close(home: Settings, role: str, on: date = LATER) -> Finding:
+    return findings.close_finding(home, FOUND.id, on=on, note="coding was restored", role=role)
+
+
+def test_one_role_that_signs_twice_closes_nothing_and_is_recorded_once(home: Settings) -> None:
     findings.open_finding(home, FOUND, version=1)
-    closed = [findings.close_finding(home, FOUND.id, on=LATER, note="restored") for _ in range(2)]
+    size = len(Record.load(home).entries)
+    for _ in range(3):
+        assert close(home, "validator").closed_on is None
+    assert len(Record.load(home).entries) == size + 1
+    assert close(home, "business_approver").closed_on == LATER
 
-    assert closed[0] == closed[1]
+
+def test_no_statement_can_say_for_itself_that_it_is_closed_or_milder(home: Settings) -> None:
+    findings.open_finding(home, FOUND, version=1)
+    record = Record.load(home)
+    signer = Signer.open(home.keyring, "risk_approver")
+    for event, changed in (
+        ("opened", {"severity": "low"}),
+        ("closed", {"closed_on": "2026-01-06"}),
+    ):
+        said = {**FOUND.model_dump(mode="json"), **changed}
+        append(
+            home,
+            Kind.FINDING,
+            subject=(subject_of(1), record.manifest(1).statement.sha256),
+            predicate={"event": event, "finding": said, "note": "so it is", "role": "validator"},
+            signer=signer,
+        )
+    assert findings.open_findings(home, LATER) == (FOUND,)
 
 
 def test_a_closed_finding_does_not_come_back_under_its_old_name(home: Settings) -> None:
     findings.open_finding(home, FOUND, version=1)
-    findings.close_finding(home, FOUND.id, on=LATER, note="restored")
+    close(home, "validator")
+    close(home, "risk_approver")
 
     with pytest.raises(UsageError, match="new id"):
         findings.open_finding(home, FOUND, version=1)
 
 
-@pytest.mark.parametrize(("name", "note"), [("unknown", "why"), (FOUND.id, "  ")])
-def test_closing_needs_a_known_finding_and_a_note(home: Settings, name: str, note: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "note", "role"),
+    [
+        ("unknown", "coding was restored", "validator"),
+        (FOUND.id, "  ", "validator"),
+        (FOUND.id, "coding was restored", "developer"),
+        (FOUND.id, "coding was restored", "nobody"),
+    ],
+)
+def test_closing_needs_a_known_finding_a_note_and_a_role_that_may(
+    home: Settings, name: str, note: str, role: str
+) -> None:
     findings.open_finding(home, FOUND, version=1)
 
     with pytest.raises(UsageError):
-        findings.close_finding(home, name, on=LATER, note=note)
+        findings.close_finding(home, name, on=LATER, note=note, role=role)
+
+
+def test_a_finding_is_not_closed_before_it_was_opened(home: Settings) -> None:
+    findings.open_finding(home, FOUND, version=1)
+    with pytest.raises(GateClosed, match="before"):
+        close(home, "validator", on=date(2026, 1, 4))
+
+
+def test_the_verbs_list_and_close_with_two_signatures(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HOME_VARIABLE, str(home.home))
+    findings.open_finding(home, FOUND, version=1)
+    listed = CliRunner().invoke(app, ["finding", "list", "--on", "2026-01-10", "--json"])
+    assert [row["id"] for row in json.loads(listed.stdout)["findings"]] == [FOUND.id]
+    shut = ["finding", "close", FOUND.id, "--on", "2026-02-01", "--reason", "coding was restored"]
+    first = CliRunner().invoke(app, [*shut, "--as", "validator"])
+    assert "stays open until a second agrees" in first.stdout, first.output
+    second = CliRunner().invoke(app, [*shut, "--as", "risk_approver", "--json"])
+    assert json.loads(second.stdout)["finding"]["closed_on"] == "2026-02-01"
+    assert json.loads(second.stdout)["agreed"] == ["risk_approver", "validator"]
+    after = CliRunner().invoke(app, ["finding", "list", "--on", "2026-02-01"])
+    assert "0 open findings" in after.stdout
+    assert CliRunner().invoke(app, [*shut, "--as", "developer"]).exit_code == 2
 
 
 def test_the_developer_does_not_open_findings(home: Settings) -> None:

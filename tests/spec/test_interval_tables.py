@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from governance.proportion import newcombe, wilson
 from monitoring.intervals import (
     benjamini_hochberg,
     clopper_pearson,
     mover_ratio,
-    newcombe,
-    wilson,
 )
 
 # Newcombe (1998), Statistics in Medicine 17, 857-872, table I: methods 3 (score) and 5 (exact).
@@ -43,7 +42,7 @@ def test_intervals_of_one_rate_equal_the_published_table(
 def test_intervals_of_a_difference_equal_the_published_table(
     a: int, n: int, b: int, m: int, published: tuple[float, float]
 ) -> None:
-    assert newcombe(a, n, b, m) == pytest.approx(published, abs=5e-5)
+    assert newcombe(a, n, other_events=b, other_n=m) == pytest.approx(published, abs=5e-5)
 
 
 # Group and reference with their Wilson intervals, worked from the formula on paper.
@@ -77,7 +76,7 @@ def test_the_ratio_interval_equals_the_textbook_form(
 def test_nothing_over_nothing_is_undefined() -> None:
     assert wilson(0, 0) is None
     assert clopper_pearson(0, 0) is None
-    assert newcombe(0, 0, 1, 2) is None
+    assert newcombe(0, 0, other_events=1, other_n=2) is None
     assert mover_ratio(0, 0, 1, 2) is None
     assert mover_ratio(1, 2, 0, 2) is None
 

@@ -1,17 +1,50 @@
-"""Intervals of a share, of a difference of two shares and of a rank correlation; 95 %."""
+"""Proportions: intervals of a share, of a difference of two, of a rank correlation.
+
+Limits and monitoring both judge shares of small groups; they do it with the same arithmetic.
+"""
 
 from __future__ import annotations
 
 import math
 from statistics import NormalDist
+from typing import NamedTuple
 
-QUANTILE = NormalDist().inv_cdf(0.975)
-
-Ends = tuple[float, float]
+CONFIDENCE = 0.95
 
 
-def wilson(events: int, n: int) -> Ends | None:
-    """Return Wilson's interval of ``events / n``; None if `n` is 0.
+class Ends(NamedTuple):
+    """Lower and upper end of an interval."""
+
+    low: float
+    high: float
+
+
+def normal_quantile(confidence: float = CONFIDENCE) -> float:
+    """Return the two-sided normal quantile: 1.96 at 95 %.
+
+    Examples
+    --------
+    >>> round(normal_quantile(), 4)
+    1.96
+    """
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+QUANTILE = normal_quantile()
+
+
+def wilson(events: int, n: int, *, confidence: float = CONFIDENCE) -> Ends | None:
+    """Return the Wilson score interval of ``events / n``; None if `n` is 0.
+
+    Parameters
+    ----------
+    events, n : int
+        Number of events and of customers, ``0 <= events <= n``.
+
+    Raises
+    ------
+    ValueError
+        If there are more events than customers, or fewer than none.
 
     References
     ----------
@@ -23,20 +56,23 @@ def wilson(events: int, n: int) -> Ends | None:
     >>> round(low, 4), round(high, 4)
     (0.4902, 0.9433)
     """
+    if not 0 <= events <= n:
+        raise ValueError("The number of events must lie between 0 and n.")
     if n == 0:
         return None
-    z, rate = QUANTILE, events / n
+    z, rate = normal_quantile(confidence), events / n
+    middle = rate + z * z / (2 * n)
+    spread = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     scale = 1 + z * z / n
-    middle = (rate + z * z / (2 * n)) / scale
-    spread = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / scale
     # At 0 and at n the formula is exact, but floating point leaves -1e-18 behind.
-    return (0.0 if events == 0 else middle - spread, 1.0 if events == n else middle + spread)
+    low = 0.0 if events == 0 else (middle - spread) / scale
+    return Ends(low, 1.0 if events == n else (middle + spread) / scale)
 
 
 def newcombe(events: int, n: int, *, other_events: int, other_n: int) -> Ends | None:
-    """Return Newcombe's interval of ``events / n - other_events / other_n``.
+    """Return Newcombe's interval of ``events / n - other_events / other_n``; None if an n is 0.
 
-    None if either number is 0.
+    It is built from the two Wilson intervals.
 
     References
     ----------
@@ -52,7 +88,7 @@ def newcombe(events: int, n: int, *, other_events: int, other_n: int) -> Ends | 
     if one is None or other is None:
         return None
     rate, base = events / n, other_events / other_n
-    return (
+    return Ends(
         rate - base - math.hypot(rate - one[0], other[1] - base),
         rate - base + math.hypot(one[1] - rate, base - other[0]),
     )
@@ -81,7 +117,7 @@ def paired(only_first: int, only_second: int, n: int) -> Ends | None:
     first, second, total = only_first + 0.5, only_second + 0.5, n + 2
     middle = (first - second) / total
     spread = QUANTILE * math.sqrt(first + second - (first - second) ** 2 / total) / total
-    return max(middle - spread, -1.0), min(middle + spread, 1.0)
+    return Ends(max(middle - spread, -1.0), min(middle + spread, 1.0))
 
 
 def correlation(value: float, freedom: int) -> Ends | None:
@@ -101,4 +137,4 @@ def correlation(value: float, freedom: int) -> Ends | None:
         return None
     spread = QUANTILE * math.sqrt(1.06 / (freedom - 3))
     middle = math.atanh(max(min(value, 1 - 1e-12), -1 + 1e-12))
-    return math.tanh(middle - spread), math.tanh(middle + spread)
+    return Ends(math.tanh(middle - spread), math.tanh(middle + spread))

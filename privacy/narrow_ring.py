@@ -1,0 +1,61 @@
+"""Narrow ring: the keys of a few uses and no others, for somebody who is to check a few things.
+
+Whoever replays decisions needs to open one decision log and one feature table. The whole ring would
+also let them make pseudonyms, open the vaults and read training tables. A narrow ring holds keys
+that were derived already; nothing above them can be computed from it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from governance import canonical, durable
+from governance.errors import KeyringError
+from privacy.keyring import KEK_FILE, RING_FILE, Keyring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class NotingRing(Keyring):
+    """A ring that notes the keys which were derived from it."""
+
+    _noted: dict[str, bytes] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def over(cls, ring: Keyring) -> NotingRing:
+        """Return a ring that derives what `ring` does, and notes it."""
+        return cls(ring_id=ring.ring_id, key_version=ring.key_version, _secrets=ring._secrets)
+
+    def _hkdf(self, secret: str, use: str, *context: str) -> bytes:
+        # Named, for slots make another class of this one, which super() alone would not find.
+        key = Keyring._hkdf(self, secret, use, *context)
+        self._noted[self.name_of(secret, use, *context)] = key
+        return key
+
+    def hand_over(self, folder: Path) -> int:
+        """Write a ring below `folder` that holds what was noted alone; return how many keys.
+
+        Raises
+        ------
+        KeyringError
+            If there is a ring already.
+        """
+        durable.make_folder(folder)
+        if os.path.lexists(folder / RING_FILE) or os.path.lexists(folder / KEK_FILE):
+            raise KeyringError(f"There is a keyring at {folder} already; it is never overwritten.")
+        header = {
+            "suite": "limitline-narrow-ring/1 aes-256-gcm",
+            "ring_id": self.ring_id,
+            "key_version": self.key_version,
+        }
+        kek, nonce = secrets.token_bytes(32), os.urandom(12)
+        held = {name: key.hex() for name, key in sorted(self._noted.items())}
+        sealed = AESGCM(kek).encrypt(nonce, canonical.dumps(held), canonical.dumps(header))
+        document = {"header": header, "nonce": nonce, "sealed": sealed}
+        durable.write_bytes(folder / KEK_FILE, kek.hex().encode() + b"\n")
+        durable.write_bytes(folder / RING_FILE, canonical.dumps(document) + b"\n")
+        return len(held)
