@@ -14,6 +14,7 @@ from governance import command, durable
 from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.settings import Settings
+from training import verbs
 from training.terminal import progress, read_text
 
 app = command.room(
@@ -300,6 +301,9 @@ def document(
             f"{', '.join(names)}: {folder}", soft_wrap=True, markup=False
         ),
     )
+
+
+verbs.register(app)
 
 
 def _now() -> datetime:
