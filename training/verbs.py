@@ -1,4 +1,4 @@
-"""Verbs of the training room beside fitting: cut a table from a world."""
+"""Verbs of the training room beside fitting: tables from a world, reports on a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from governance import command
 from governance.errors import UsageError
-from training.terminal import progress
+from training.terminal import progress, read_text
 
 World = Annotated[
     Path | None, typer.Option("--world", help="Folder of a world; default: raw/world-baseline.")
@@ -33,6 +33,7 @@ KnownOn = Annotated[
 def register(app: typer.Typer) -> None:
     """Add these verbs to the room's commands."""
     app.command()(snapshot)
+    app.command()(selection)
 
 
 @command.guarded
@@ -91,3 +92,68 @@ def snapshot(
             markup=False,
         ),
     )
+
+
+Refused = Annotated[str, typer.Option(help="Column that says who was turned away.")]
+Explored = Annotated[
+    str | None,
+    typer.Option("--accepted-anyway", help="Column that says who was let in at random instead."),
+]
+
+
+@command.guarded
+def selection(
+    refused: Refused,
+    spec: Annotated[Path, typer.Option(help="Feature spec of what is known at the application.")],
+    features: Annotated[
+        Path | None, typer.Option(help="Folder of a feature table; default: the latest one.")
+    ] = None,
+    contract: Annotated[
+        str, typer.Option(help="Contract id whose latest table is taken without --features.")
+    ] = "world-applicant",
+    target: Annotated[
+        str | None, typer.Option(help="Outcome column; default: the contract's label.")
+    ] = None,
+    accepted_anyway: Explored = None,
+    clip: Annotated[float, typer.Option(help="Largest weight of an explored customer.")] = 5.0,
+    uplift: Annotated[
+        float, typer.Option(help="Assumed in parcelling: risk beyond the line against before it.")
+    ] = 1.25,
+    widest: Annotated[
+        float, typer.Option(help="Worst-case bounds wider than this are INCONCLUSIVE.")
+    ] = 0.10,
+    seed: Annotated[int, typer.Option(help="Seed of folds, trees and draws.")] = 0,
+    as_json: command.AsJson = False,
+) -> None:
+    """Report what the refused may hide: weights, scenarios and bounds; nothing is applied."""
+    from governance.contract import Purpose
+    from limits.features import FeatureSpec
+    from privacy import gate
+    from privacy.feature_table import FeatureTable
+    from privacy.keyring import Keyring
+    from training.recipes import CHAMPION
+    from training.selection import applications, study, telling
+    from training.selection.intake import Rules
+
+    if clip < 1 or uplift <= 0 or not 0 < widest <= 1:
+        raise UsageError("--clip is at least 1, --uplift above 0, --widest a share up to 1.")
+    home = command.load_home()
+    place = features or gate.latest(home.features, contract_id=contract, purpose=Purpose.TRAINING)
+    table = FeatureTable.open(place, keyring=Keyring.open(home.keyring))
+    declared, outcome = FeatureSpec.parse(read_text(spec)), target or table.label
+    if outcome is None:
+        raise UsageError("The contract names no label; say which column is the outcome.")
+    columns = applications.Columns(target=outcome, refused=refused, explored=accepted_anyway)
+    matrix, people = applications.read(table, declared, columns)
+    rules = Rules(clip=clip, uplift=uplift, widest=widest)
+    with progress("selection", study.STEPS) as done:
+        found = study.measure(
+            lambda: CHAMPION.estimator(declared.signs, seed=seed),
+            matrix,
+            people,
+            rules,
+            seed=seed,
+            done=done,
+        )
+    document = telling.as_document(found, table, declared, rules)
+    command.emit(document, as_json=as_json, people=lambda console: telling.show(console, found))

@@ -82,7 +82,7 @@ def test_altman_z_is_what_a_hand_computes() -> None:
     assert row["utilization"] == pytest.approx(0.2)  # Of the limit under decision.
 
 
-# Only working capital moves: Z'' = Z + 6.56 x (WC / 1,000 - 0.2). Altman's zones end at 1.10 and 2.60.
+# Only working capital moves: Z'' = Z + 6.56 x (WC / 1,000 - 0.2). The zones end at 1.10 and 2.60.
 @pytest.mark.parametrize(
     ("working_capital", "z", "action", "reason"),
     [

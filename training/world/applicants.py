@@ -7,13 +7,13 @@ starts.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 
 from governance.errors import UsageError
-from training.world import anchors, book, outcomes, snapshot
+from training.world import anchors, book, snapshot
 from training.world.anchors import CODES
 from training.world.evolution import MINOR
 from training.world.panel import Chunk
@@ -27,9 +27,7 @@ _TRAITS = ("segment", "sex", "education", "marriage", "age", "income_source")
 
 def day(settings: WorldSettings) -> date:
     """Return the day of all applications: the last one before the world's first month."""
-    start = np.datetime64(settings.starts_on, "M")
-    found: date = outcomes.month_end(start + outcomes.OPENING).astype(object)
-    return found
+    return settings.starts_on - timedelta(days=1)
 
 
 def take(chunk: Chunk, people: pa.Table, settings: WorldSettings, moment: Moment) -> pa.Table:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
+from numpy.typing import NDArray
 
 from governance import durable
 from governance.errors import UsageError
@@ -59,7 +60,7 @@ def write(
         raise UsageError("A table needs at least one day, and every day once.")
     for moment in moments:
         check(settings, shape, moment)
-    rows = 0
+    rows: int = 0
     durable.make_folder(out.parent)
     with durable.replacing(out) as temporary:
         blocks = _blocks(settings)
@@ -111,9 +112,7 @@ def take(
     return pa.concat_tables(tables)
 
 
-def _consumers(
-    chunk: Chunk, people: pa.Table, settings: WorldSettings, moment: Moment
-) -> pa.Table:
+def _consumers(chunk: Chunk, people: pa.Table, settings: WorldSettings, moment: Moment) -> pa.Table:
     everybody = snapshot.take(chunk, people, settings, moment)
     return everybody.filter(pc.equal(everybody["segment"], Segment.CONSUMER.value))
 
@@ -125,9 +124,10 @@ _TAKERS = {
 }
 
 
-def _drawn(people: pa.Table, settings: WorldSettings, days: int) -> np.ndarray:
+def _drawn(people: pa.Table, settings: WorldSettings, days: int) -> NDArray[np.int64]:
     luck = draws.bits(draws.keys(people["account"].to_numpy(), settings.seed), Use.VINTAGE)
-    return (draws.uniforms(luck)[0] * days).astype(np.int64)
+    drawn: NDArray[np.int64] = (draws.uniforms(luck)[0] * days).astype(np.int64)
+    return drawn
 
 
 def _blocks(settings: WorldSettings) -> Iterator[tuple[pa.Table, Chunk]]:

@@ -96,12 +96,13 @@ def take(chunk: Chunk, people: pa.Table, settings: WorldSettings, moment: Moment
     for name in (*_FIXED, *_KNOWN):
         columns[name] = chunk.accounts[name].filter(seen)
     opened = chunk.accounts["opened_on"].to_numpy().astype("datetime64[M]").astype(np.int64)
-    newest = np.datetime64(moment.as_of, "M").astype(np.int64)
+    newest = int(np.datetime64(moment.as_of, "M").astype(np.int64))
     columns["as_of"] = pa.array([moment.as_of] * int(seen.sum()), pa.date32())
     columns["tenure_months"] = pa.array((newest - opened)[seen])
     for action in ("raise", "cut"):
-        age = _months_since(chunk.events, action, account[seen], newest)
-        columns[f"months_since_{action}"] = pa.array(np.where(age < 0, newest - opened[seen], age))
+        since = _months_since(chunk.events, action, account[seen], newest)
+        since = np.where(since < 0, newest - opened[seen], since)
+        columns[f"months_since_{action}"] = pa.array(since)
     columns["limit_minor"] = _whole(series["limit_minor"][seen, 0])
     for name in SERIES:
         for age in range(HISTORY):
