@@ -156,6 +156,23 @@ def test_firms_are_decided_by_their_figures_end_to_end(
     assert decided["is_new"] is True
 
 
+def test_what_the_refused_may_hide_is_reported_by_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = opened(tmp_path, monkeypatch, firms_only=False)
+    office.release("applicant", [], "training")
+    given = ["--spec", str(SPECS / "world_applicant_features.toml"), "--refused", "is_refused"]
+    found = office.say(training, "selection", *given, "--accepted-anyway", "is_accepted_anyway")
+    assert found["applied"] == "nothing"
+    measured = found["measurements"]
+    assert isinstance(measured, list)
+    bound = next(m for m in measured if m["scope"] == {"method": "worst_case"})
+    assert bound["outcome"] == "INCONCLUSIVE"
+    # Two in a hundred were let in anyway: too few to stand for anybody.
+    raw = next(m for m in measured if m["scope"] == {"method": "exploration_raw_weights"})
+    assert raw["outcome"] == "INCONCLUSIVE"
+
+
 def without_statements(book: pa.Table) -> tuple[pa.Table, int]:
     """Take the figures of every tenth firm away; a sole trader has fewer to lose."""
     mask = pa.array(np.arange(book.num_rows) % 10 == 0)

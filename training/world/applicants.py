@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from governance.errors import UsageError
 from training.world import anchors, book, snapshot
-from training.world.anchors import CODES
+from training.world.anchors import CODES, SERIOUS
 from training.world.evolution import MINOR
 from training.world.panel import Chunk
 from training.world.settings import WorldSettings
@@ -31,7 +31,9 @@ def day(settings: WorldSettings) -> date:
 
 
 def take(chunk: Chunk, people: pa.Table, settings: WorldSettings, moment: Moment) -> pa.Table:
-    """Return all applicants of a chunk.
+    """Return the applicants of a chunk who were less than 90 days late elsewhere on the day.
+
+    Of the others nothing is asked: what the outcome would be has happened already.
 
     Parameters
     ----------
@@ -59,10 +61,11 @@ def take(chunk: Chunk, people: pa.Table, settings: WorldSettings, moment: Moment
     columns["limit_asked_minor"] = chunk.accounts["reference_limit_minor"]
     owed = book.opening_balances(accounts).astype(np.int64) * MINOR
     columns["register_balance_minor"] = pa.array(owed)
-    status = CODES[anchors.load().status[accounts.row]].astype(np.int64)
+    lived = anchors.load().status[accounts.row]
+    status = CODES[lived].astype(np.int64)
     for age in range(status.shape[1]):
         columns[f"register_status_m{age}"] = pa.array(status[:, -1 - age])
     for name in (REFUSED, ACCEPTED_ANYWAY):
         columns[name] = chunk.accounts[name]
     columns |= snapshot.outcome_columns(chunk.labels, account, moment)
-    return pa.table(columns)
+    return pa.table(columns).filter(pa.array(lived[:, -1] < SERIOUS))
