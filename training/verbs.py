@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from governance import command
 from governance.errors import UsageError
+from governance.settings import Settings
 from training.terminal import progress, read_text
+
+if TYPE_CHECKING:
+    from privacy.feature_table import FeatureTable
 
 World = Annotated[
     Path | None, typer.Option("--world", help="Folder of a world; default: raw/world-baseline.")
@@ -34,6 +38,7 @@ def register(app: typer.Typer) -> None:
     """Add these verbs to the room's commands."""
     app.command()(snapshot)
     app.command()(selection)
+    app.command()(vintages)
 
 
 @command.guarded
@@ -126,11 +131,7 @@ def selection(
     as_json: command.AsJson = False,
 ) -> None:
     """Report what the refused may hide: weights, scenarios and bounds; nothing is applied."""
-    from governance.contract import Purpose
     from limits.features import FeatureSpec
-    from privacy import gate
-    from privacy.feature_table import FeatureTable
-    from privacy.keyring import Keyring
     from training.recipes import CHAMPION
     from training.selection import applications, study, telling
     from training.selection.intake import Rules
@@ -138,8 +139,7 @@ def selection(
     if clip < 1 or uplift <= 0 or not 0 < widest <= 1:
         raise UsageError("--clip is at least 1, --uplift above 0, --widest a share up to 1.")
     home = command.load_home()
-    place = features or gate.latest(home.features, contract_id=contract, purpose=Purpose.TRAINING)
-    table = FeatureTable.open(place, keyring=Keyring.open(home.keyring))
+    table = _table(home, features, contract)
     declared, outcome = FeatureSpec.parse(read_text(spec)), target or table.label
     if outcome is None:
         raise UsageError("The contract names no label; say which column is the outcome.")
@@ -157,3 +157,62 @@ def selection(
         )
     document = telling.as_document(found, table, declared, rules)
     command.emit(document, as_json=as_json, people=lambda console: telling.show(console, found))
+
+
+@command.guarded
+def vintages(
+    vintage: Annotated[str, typer.Option(help="Column with the day that a row describes.")],
+    spec: Annotated[Path, typer.Option(help="Feature spec.")],
+    contract: Annotated[str, typer.Option(help="Contract id whose latest table is taken.")],
+    features: Annotated[
+        Path | None, typer.Option(help="Folder of a feature table; default: the latest one.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Outcome column; default: the contract's label.")
+    ] = None,
+    event_on: Annotated[
+        str | None, typer.Option(help="Column with the day on which an outcome became known.")
+    ] = None,
+    watched_until: Annotated[
+        str, typer.Option(metavar="YYYY-MM-DD", help="Last day of the records; default: today.")
+    ] = "",
+    appetite: Annotated[
+        Path | None, typer.Option(help="Risk appetite (TOML) to judge by; default: nothing judges.")
+    ] = None,
+    on: command.OnDay = "",
+    pictures: Annotated[Path | None, typer.Option(help="Draw into this folder as well.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of folds and trees.")] = 0,
+    as_json: command.AsJson = False,
+) -> None:
+    """Report discrimination, calibration and defaults of each vintage, and how defaults season."""
+    from governance.appetite import RiskAppetite
+    from training import stability_over_time as report
+    from training.evaluation import FOLDS
+
+    home = command.load_home()
+    declared = RiskAppetite.load(appetite) if appetite else None
+    asked = report.Asked(
+        spec_text=read_text(spec),
+        target=target,
+        vintage=vintage,
+        event_on=event_on,
+        watched_until=command.parse_day(watched_until),
+        thresholds=declared.in_force(command.parse_day(on)) if declared else (),
+    )
+    table = _table(home, features, contract)
+    with progress("vintages", FOLDS) as done:
+        found = report.measure(table, asked, seed=seed, done=done)
+    drawn = report.draw(found, pictures) if pictures else {}
+    document = report.as_document(found, table, drawn)
+    command.emit(document, as_json=as_json, people=lambda console: report.show(console, found))
+
+
+def _table(home: Settings, features: Path | None, contract: str) -> FeatureTable:
+    """Open the named table, or the latest one that was released for training."""
+    from governance.contract import Purpose
+    from privacy import gate
+    from privacy.feature_table import FeatureTable
+    from privacy.keyring import Keyring
+
+    place = features or gate.latest(home.features, contract_id=contract, purpose=Purpose.TRAINING)
+    return FeatureTable.open(place, keyring=Keyring.open(home.keyring))

@@ -19,7 +19,7 @@ DOORS: dict[str, set[str]] = {
     "fairlearn": {"monitoring/fairness.py"},
     "duckdb": {"limits/sql.py"},
     "faker": {"training/identities.py"},
-    "matplotlib": {"training/figures.py", "training/world/pictures.py"},
+    "matplotlib": {"training/figures.py", "training/vintages.py", "training/world/pictures.py"},
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
