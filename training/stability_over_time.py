@@ -34,9 +34,9 @@ class Asked:
         Column with the day of each row.
     event_on : str or None
         Column with the day on which an outcome became known; without it nothing is said about
-        seasoning.
+        seasoning. Months are counted to that day, so the delay of the records is in them.
     watched_until : date
-        Last day of the records.
+        Last day of the records; a row is measured once its window has ended by then.
     thresholds : sequence of Threshold
         What judges; nothing does if there is none.
     """
@@ -65,8 +65,13 @@ def measure(
         As `training.sample.read`, or if a day column is missing or not of days.
     """
     spec = FeatureSpec.parse(asked.spec_text)
-    # Outcomes count by their presence here: what is empty is not known.
-    rule = LabelRule(target=asked.target, vintage=asked.vintage)
+    # Where defaults are known when they happen, a window that still runs shows its defaults alone.
+    rule = LabelRule(
+        target=asked.target,
+        observed_at=asked.event_on,
+        cutoff=asked.watched_until,
+        vintage=asked.vintage,
+    )
     rows = sample.read(table, Question(spec=spec, rule=rule))
     result = evaluation.out_of_fold(
         lambda: CHAMPION.estimator(spec.signs, seed=seed),
@@ -77,7 +82,9 @@ def measure(
     )
     if rows.vintage is None:
         raise ContractError("There are no vintages without a day column.")
+    all_rows = label.days(table.read([asked.vintage]), asked.vintage, may_be_null=False)
     found = vintages.measure(result, rows.vintage, seed=seed, thresholds=asked.thresholds)
+    found = vintages.withhold_incomplete(found, rows.vintage, all_rows)
     return found + _seasoning(table, asked, rows.target, months=spec.horizon_months)
 
 
@@ -89,8 +96,8 @@ def _seasoning(
     if asked.event_on not in table.schema.names:
         raise ContractError(f"The table {table.path.name} has no column {asked.event_on}.")
     rows = table.read([target, asked.vintage, asked.event_on])
-    rows = rows.filter(rows[target].is_valid())
-    defaulted = label.labels(rows[target], target) == 1
+    # Who has no outcome yet was watched and did not default so far: the month needs all of them.
+    defaulted = label.labels(rows[target].fill_null(0), target) == 1
     events = label.days(rows, asked.event_on, may_be_null=True).copy()
     if np.isnat(events[defaulted]).any():
         raise ContractError(
@@ -99,8 +106,11 @@ def _seasoning(
     # The day on which nothing was found by the end of the window is no event.
     events[~defaulted] = np.datetime64("NaT")
     day = label.days(rows, asked.vintage, may_be_null=False)
+    # The last defaults of a window are known after it, by the delay of the records.
+    ages = (events.astype("datetime64[M]") - day.astype("datetime64[M]"))[defaulted]
+    longest = max([months, *ages.astype(np.int64).tolist()])
     until = np.datetime64(asked.watched_until, "D")
-    return vintages.measure_seasoning(day, events, watched_until=until, months=months)
+    return vintages.measure_seasoning(day, events, watched_until=until, months=longest)
 
 
 def draw(found: Sequence[Measurement], folder: Path) -> Mapping[str, Path]:

@@ -28,6 +28,9 @@ RATE, SEASONED = "vintage.default_rate", "vintage.seasoned_default_rate"
 SMALLEST_VINTAGE = 20
 """Fewer customers are not shown under a month of their own."""
 
+COMPLETE = 0.95
+"""A vintage of which fewer outcomes are known is a selection: defaults are known first."""
+
 _MEASURES = (
     *("discrimination.auc", "discrimination.ks"),
     *("calibration.brier", "calibration.ece", "calibration.ece_floor", "calibration.slope"),
@@ -76,6 +79,46 @@ def measure(
         )
         found += _of_vintage(part, str(value), declared, seed=seed)
     return tuple(_judged(one, thresholds) for one in found)
+
+
+def withhold_incomplete(
+    found: Sequence[Measurement], known: Days, everybody: Days
+) -> tuple[Measurement, ...]:
+    """Withhold what was measured of vintages of which outcomes are still awaited.
+
+    Defaults are known before their absence is: of a vintage that is not complete the known outcomes
+    are nearly all defaults, and any number made of them is wrong by a lot.
+
+    Parameters
+    ----------
+    known, everybody : ndarray of datetime64[D]
+        Vintages of the rows with a known outcome, and of all rows.
+
+    Notes
+    -----
+    When it says nothing: below 95 % of known outcomes every measurement of the vintage is
+    ``INCONCLUSIVE`` and has no value.
+    """
+    months, totals = np.unique(everybody.astype("datetime64[M]"), return_counts=True)
+    seen = [int((known.astype("datetime64[M]") == month).sum()) for month in months]
+    partly = {
+        str(month): (count, int(total))
+        for month, count, total in zip(months, seen, totals, strict=True)
+        if count < COMPLETE * total
+    }
+    kept = [one for one in found if one.scope["vintage"] not in partly]
+    withheld = [
+        _cannot_tell(
+            RATE, count, {"vintage": month}, f"{count} of {total} outcomes are known, a selection."
+        )
+        for month, (count, total) in partly.items()
+    ]
+    withheld += [
+        _cannot_tell(one.measure, one.n, one.scope, "Outcomes of this vintage are awaited.")
+        for one in found
+        if one.scope["vintage"] in partly and one.measure != RATE
+    ]
+    return (*kept, *withheld)
 
 
 def measure_seasoning(

@@ -65,7 +65,7 @@ def bound_auc(intake: Intake, scores: Scores, rules: Rules) -> Measurement:
     >>> known = np.array([True, True, True, False])
     >>> intake = Intake(is_known=known, y=np.array([0, 0, 1, 0]), is_refused=~known,
     ...                 is_explored=np.zeros(4, dtype=bool))
-    >>> found = bound_auc(intake, np.array([0.1, 0.2, 0.3, 0.25]), Rules())
+    >>> found = bound_auc(intake, np.array([0.1, 0.2, 0.3, 0.15]), Rules())
     >>> found.low, found.high
     (0.75, 1.0)
     """
