@@ -113,8 +113,8 @@ def _seasoning(
     return vintages.measure_seasoning(day, events, watched_until=until, months=longest)
 
 
-def draw(found: Sequence[Measurement], folder: Path) -> Mapping[str, Path]:
-    """Draw what was measured below `folder`; return name to PNG file."""
+def draw(found: Sequence[Measurement], folder: Path, *, name: str) -> Mapping[str, Path]:
+    """Draw what was measured of the table `name` below `folder`; return name to PNG file."""
     durable.make_folder(folder)
     drawn = {
         "vintages": vintages.draw(
@@ -123,7 +123,7 @@ def draw(found: Sequence[Measurement], folder: Path) -> Mapping[str, Path]:
     }
     seasoned = _of(found, vintages.SEASONED, is_in=True)
     if seasoned:
-        title = "Share defaulted by months since the decision, by vintage"
+        title = f"{name}: share defaulted by vintage"
         path = folder / "seasoning.png"
         drawn["seasoning"] = vintages.draw_seasoning(path, seasoned, title=title)
     return drawn

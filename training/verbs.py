@@ -202,7 +202,7 @@ def vintages(
     table = _table(home, features, contract)
     with progress("vintages", FOLDS) as done:
         found = report.measure(table, asked, seed=seed, done=done)
-    drawn = report.draw(found, pictures) if pictures else {}
+    drawn = report.draw(found, pictures, name=table.contract_id) if pictures else {}
     document = report.as_document(found, table, drawn)
     command.emit(document, as_json=as_json, people=lambda console: report.show(console, found))
 
