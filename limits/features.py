@@ -123,7 +123,8 @@ class FeatureSpec(Declaration):
         """Return the one SELECT that computes everything from a table named ``source``."""
         columns = [sql.quoted(name) for name in keep]
         columns += [f"CAST({f.sql} AS DOUBLE) AS {sql.quoted(f.name)}" for f in self.features]
-        columns += [f"{text} AS {sql.quoted(name)}" for name, text in self.inputs.items()]
+        asked = {name: text for name, text in self.inputs.items() if name not in keep}
+        columns += [f"{text} AS {sql.quoted(name)}" for name, text in asked.items()]
         return "SELECT " + ", ".join(columns) + " FROM source"  # noqa: S608  (reviewed files, locked engine)
 
 
@@ -145,7 +146,8 @@ def compute(spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()) -> 
     source : pyarrow.Table or pyarrow.RecordBatchReader
         Released columns, ``(n_rows,)`` each.
     keep : sequence of str
-        Columns to carry along, such as the pseudonym or the label.
+        Columns to carry along, such as the pseudonym or the label. One that is named like a
+        decision input takes its place: who asks for the column itself wants no decision.
 
     Returns
     -------
@@ -172,7 +174,7 @@ def compute(spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()) -> 
                 "fitted without such values. Mend the column or declare how it is filled."
             )
     known = {**INPUT_TYPES, **OPTIONAL_TYPES}
-    for name, kind in [(name, known[name]) for name in spec.inputs]:
+    for name, kind in [(name, known[name]) for name in spec.inputs if name not in keep]:
         position = result.column_names.index(name)
         result = result.set_column(position, name, result[name].cast(kind))
     return result

@@ -14,7 +14,7 @@ from governance import command, durable
 from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.settings import Settings
-from training import version_commands
+from training import verbs, version_commands
 from training.terminal import progress, read_text
 
 app = command.room(
@@ -270,6 +270,7 @@ def reproduce(
 
 
 version_commands.register(app)
+verbs.register(app)
 
 
 def _now() -> datetime:

@@ -103,7 +103,7 @@ class Unknown:
         }
 
     def describe(self) -> str:
-        """Say it in one sentence."""
+        """Say it in a sentence or two."""
         parts = {
             "without an outcome": self.missing,
             "with an outcome but without its day": self.undated,
@@ -111,7 +111,16 @@ class Unknown:
             "whose window was still running": self.immature,
         }
         said = ", ".join(f"{count} {reason}" for reason, count in parts.items() if count)
-        return f"{self.total} rows are not learned from: {said}." if said else ""
+        if not said:
+            return ""
+        # Who has no outcome was often refused, and is not like those who have one.
+        selected = (
+            " Those without an outcome are neither weighted nor inferred; `python -m training "
+            "selection` reports what refused customers may hide."
+            if self.missing
+            else ""
+        )
+        return f"{self.total} rows are not learned from: {said}.{selected}"
 
 
 def find_known(

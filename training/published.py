@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -137,9 +138,12 @@ def download() -> pa.Table:
     from sklearn.datasets import fetch_openml
 
     try:
-        found = fetch_openml(
-            data_id=OPENML_ID, as_frame=False, parser="liac-arff", n_retries=1, delay=0.0
-        )
+        # The loader announces every retry as a warning; what is told is the end of it.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = fetch_openml(
+                data_id=OPENML_ID, as_frame=False, parser="liac-arff", n_retries=1, delay=0.1
+            )
     except (URLError, TimeoutError, ConnectionError, ValueError, OSError) as error:
         raise EnvironmentFault(
             f"OpenML cannot be reached ({type(error).__name__}). Nothing else is used instead: "

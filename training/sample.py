@@ -91,6 +91,7 @@ class Sample:
             "data_rows_superseded": str(self.superseded),
             "data_rows_identical": str(self.identical),
             "data_sampling": "every open customer with a known outcome",
+            "data_selection": "no weights, no inferred outcomes",
             **self.unknown.as_lineage(),
         }
 

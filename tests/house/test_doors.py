@@ -21,7 +21,7 @@ DOORS: dict[str, set[str]] = {
     "pyspark": {"limits/spark.py"},
     "apprise": {"limits/notifying/messenger.py"},
     "faker": {"training/identities.py"},
-    "matplotlib": {"training/figures.py", "training/world/pictures.py"},
+    "matplotlib": {"training/figures.py", "training/vintages.py", "training/world/pictures.py"},
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
@@ -30,7 +30,7 @@ DOORS: dict[str, set[str]] = {
         for place in ("checking", "notifying", "optimizing", "reviewing")
     }
     | {"governance/command.py", "limits/replay_commands.py", "registry/finding_commands.py"}
-    | {"training/version_commands.py"},
+    | {"training/verbs.py", "training/version_commands.py"},
 }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -122,11 +124,75 @@ def test_openml_without_a_network_says_so_and_uses_nothing_else(
     monkeypatch.setattr(socket, "getaddrinfo", unreachable)
     for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
         monkeypatch.delenv(proxy, raising=False)
-    with pytest.raises(EnvironmentFault, match="--source uci"):
+    with pytest.raises(EnvironmentFault, match=r"cannot be reached \(URLError\).*--source uci"):
         published.download()
     ran = CliRunner().invoke(app, ["simulate", "--source", "openml", "--json"])
     assert ran.exit_code == 16
     assert not (tmp_path / "home" / "raw").exists()
+
+
+def answered_by_openml(cache: Path, table: pa.Table) -> None:
+    """Lay OpenML's four answers where scikit-learn keeps them, in OpenML's own formats."""
+    rows = pa_csv_text(table)
+    head = "\n".join(f"@ATTRIBUTE {name} REAL" for name in OPENML[:-1])
+    arff = f"% OpenML\n@RELATION credit\n{head}\n@ATTRIBUTE y {{0,1}}\n@DATA\n{rows}".encode()
+    described = {
+        "id": "42477",
+        "name": "default-of-credit-card-clients",
+        "version": "1",
+        "status": "active",
+        "format": "ARFF",
+        "description": "",
+        "file_id": "22044555",
+        "url": "https://www.openml.org/data/v1/download/22044555/credit.arff",
+        "md5_checksum": hashlib.md5(arff).hexdigest(),
+    }
+    columns = [
+        {
+            "index": str(number),
+            "name": name,
+            "is_ignore": "false",
+            "is_row_identifier": "false",
+            "is_target": str(name == "y").lower(),
+            "number_of_missing_values": "0",
+            "data_type": "nominal" if name == "y" else "numeric",
+        }
+        for number, name in enumerate(OPENML)
+    ]
+    size = {"name": "NumberOfInstances", "value": str(float(table.num_rows))}
+    answers = {
+        "api/v1/json/data/42477": {"data_set_description": described},
+        "api/v1/json/data/features/42477": {"data_features": {"feature": columns}},
+        "api/v1/json/data/qualities/42477": {"data_qualities": {"quality": [size]}},
+    }
+    bodies = {path: json.dumps(answer).encode() for path, answer in answers.items()}
+    bodies["data/v1/download/22044555/credit.arff"] = arff
+    for path, body in bodies.items():
+        file = cache / "openml" / "openml.org" / f"{path}.gz"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(gzip.compress(body))
+
+
+def pa_csv_text(table: pa.Table) -> str:
+    out = pa.BufferOutputStream()
+    pa_csv.write_csv(table, out, pa_csv.WriteOptions(include_header=False))
+    return out.getvalue().to_pybytes().decode()
+
+
+def test_what_openml_answers_is_read_and_held_against_the_published_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything but the wire: scikit-learn's own loader reads OpenML's formats from its cache."""
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    bundled = source.load()
+    answered_by_openml(tmp_path, bundled)
+    assert published.load(Source.OPENML) == bundled
+    # OpenML's copy with other sex codes has the same shape and the same names.
+    at = bundled.column_names.index("sex")
+    swapped = bundled.set_column(at, "sex", pc.subtract(3, bundled["sex"]))
+    answered_by_openml(tmp_path, swapped)
+    with pytest.raises(IntegrityError, match="was not used"):
+        published.load(Source.OPENML)
 
 
 def test_the_source_changes_nothing_in_the_raw_table(

@@ -48,6 +48,8 @@ class Use(IntEnum):
     STATEMENT = 9
     FAULT = 10
     PERSON = 11
+    VINTAGE = 12
+    LEGAL_FORM = 13
 
 
 def keys(accounts: NDArray[np.int64], seed: int) -> Bits:

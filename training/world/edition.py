@@ -5,6 +5,7 @@ The folder appears whole or not at all. It holds raw rows and belongs below ``ra
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from governance import canonical, durable
-from governance.errors import UsageError
+from governance.errors import IntegrityError, UsageError
 from privacy import sealed_parquet
 from privacy.keyring import Keyring
 from training import source
@@ -99,6 +100,31 @@ def digest(settings: WorldSettings, *, at_once: int = panel.ACCOUNTS_AT_ONCE) ->
     for table in persons.people(settings):
         taken[IDENTITIES].add(table)
     return _facts(settings, taken)[0]
+
+
+def read_settings(folder: Path) -> WorldSettings:
+    """Return the settings of the world in `folder`; with them it can be lived again.
+
+    Raises
+    ------
+    UsageError
+        If there is no world.
+    IntegrityError
+        If ``world.json`` is not what was written.
+    """
+    if not (folder / FACTS).is_file():
+        raise UsageError(f"There is no world at {folder}. Run `python -m training world`.")
+    try:
+        facts = json.loads((folder / FACTS).read_bytes())
+        settings = WorldSettings.model_validate(facts["settings"])
+        claimed = facts["settings_digest"]
+    except (ValueError, KeyError, TypeError):
+        settings, claimed = None, ""
+    if settings is None or settings.digest != claimed:
+        raise IntegrityError(
+            f"{FACTS} in {folder.name} was altered. Make the world again from its settings."
+        )
+    return settings
 
 
 def _write_chunks(

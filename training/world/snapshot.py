@@ -1,7 +1,8 @@
 """One row per account as of a day: the shape in which the release gate takes a simulated book.
 
-Columns `_m0` to `_m5` are the last six months, the newest first. The outcome is null where it was
-not known yet on the day of the study, so that nobody trains on the future by accident.
+Columns `_m0` to `_m5` are the last six months, the newest first. The outcome and the day on which
+it became known are null where it was not known yet on the day of the study, so that nobody trains
+on the future by accident. An account whose limit never changed counts from its opening.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from training.world.settings import WorldSettings
 HISTORY = 6
 SERIES = ("status", "balance_minor", "payment_minor", "purchases_minor", "income_minor")
 OUTCOME = "is_90_days_late"
+KNOWN_ON = "outcome_known_on"
 
 _FIXED = ("segment", "sex", "education", "marriage", "age", "income_source")
 _KNOWN = ("stated_income_minor", "reference_limit_minor")
@@ -84,7 +86,7 @@ def take(chunk: Chunk, people: pa.Table, settings: WorldSettings, moment: Moment
     people : pyarrow.Table
         Identities of exactly the chunk's accounts, in their order.
     """
-    month = _month(settings, moment)
+    month = month_of(settings, moment)
     account = chunk.accounts["account"].to_numpy()
     series = _series(chunk.panel, account, month)
     seen = ~np.isnan(series["status"]).any(axis=1) & (series["status"][:, 0] < _LATE_90)
@@ -94,19 +96,36 @@ def take(chunk: Chunk, people: pa.Table, settings: WorldSettings, moment: Moment
     for name in (*_FIXED, *_KNOWN):
         columns[name] = chunk.accounts[name].filter(seen)
     opened = chunk.accounts["opened_on"].to_numpy().astype("datetime64[M]").astype(np.int64)
-    newest = np.datetime64(moment.as_of, "M").astype(np.int64)
+    newest = int(np.datetime64(moment.as_of, "M").astype(np.int64))
+    columns["as_of"] = pa.array([moment.as_of] * int(seen.sum()), pa.date32())
     columns["tenure_months"] = pa.array((newest - opened)[seen])
+    for action in ("raise", "cut"):
+        since = _months_since(chunk.events, action, account[seen], newest)
+        since = np.where(since < 0, newest - opened[seen], since)
+        columns[f"months_since_{action}"] = pa.array(since)
     columns["limit_minor"] = _whole(series["limit_minor"][seen, 0])
     for name in SERIES:
         for age in range(HISTORY):
             short = name.removesuffix("_minor")
             columns[f"{short}_m{age}"] = _whole(series[name][seen, age])
-    columns[OUTCOME] = _outcome(chunk.labels, account[seen], moment)
+    columns |= outcome_columns(chunk.labels, account[seen], moment)
     return pa.table(columns)
 
 
+def outcome_columns(labels: pa.Table, account: Integers, moment: Moment) -> dict[str, pa.Array]:
+    """Return what was known of the outcomes of these accounts, and since which day."""
+    is_meant = pc.and_(
+        pc.equal(labels["as_of"], moment.as_of),
+        pc.equal(labels["horizon_months"], moment.horizon_months),
+    )
+    is_known = pc.less_equal(labels["observed_at"], moment.known_on)
+    found = labels.filter(pc.and_(is_meant, is_known))
+    place = pc.index_in(pa.array(account), value_set=found["account"].combine_chunks())
+    return {OUTCOME: found["y"].take(place), KNOWN_ON: found["observed_at"].take(place)}
+
+
 def _tables(settings: WorldSettings, moment: Moment) -> Iterator[pa.Table]:
-    _month(settings, moment)
+    month_of(settings, moment)
     # Blocks of identities and chunks of accounts have the same edges here.
     for people, chunk in zip(
         persons.people(settings), panel.chunks(settings, at_once=persons.BLOCK), strict=True
@@ -114,8 +133,15 @@ def _tables(settings: WorldSettings, moment: Moment) -> Iterator[pa.Table]:
         yield take(chunk, people, settings, moment)
 
 
-def _month(settings: WorldSettings, moment: Moment) -> int:
-    """Return the number of the newest month seen."""
+def month_of(settings: WorldSettings, moment: Moment) -> int:
+    """Return the number of the newest month seen.
+
+    Raises
+    ------
+    UsageError
+        If the world does not ask about accounts on that day and horizon, or the day has fewer than
+        six months before it.
+    """
     asked = outcomes.asked_months(settings.labels, settings.months)
     start = np.datetime64(settings.starts_on, "M")
     days = outcomes.month_end(start + np.array(asked, dtype=np.int64)).tolist()
@@ -150,15 +176,14 @@ def _whole(values: NDArray[np.float64]) -> pa.Array:
     return pa.array(np.where(empty, 0, values).astype(np.int64), mask=empty)
 
 
-def _outcome(labels: pa.Table, account: Integers, moment: Moment) -> pa.Array:
-    is_meant = pc.and_(
-        pc.equal(labels["as_of"], moment.as_of),
-        pc.equal(labels["horizon_months"], moment.horizon_months),
-    )
-    is_known = pc.less_equal(labels["observed_at"], moment.known_on)
-    found = labels.filter(pc.and_(is_meant, is_known))
-    known = found["account"].to_numpy()
-    place = np.minimum(np.searchsorted(known, account), max(len(known) - 1, 0))
-    hit = known[place] == account if len(known) else np.zeros(len(account), dtype=np.bool_)
-    y = found["y"].to_numpy()[place] if len(known) else np.zeros(len(account), dtype=np.int64)
-    return pa.array(y.astype(np.int64), mask=~hit)
+def _months_since(events: pa.Table, action: str, account: Integers, newest: int) -> Integers:
+    """Return the months since the last raise or cut of each account; -1 where there was none."""
+    rows = events.filter(pc.equal(events["action"], action))
+    when = rows["effective_on"].to_numpy().astype("datetime64[M]").astype(np.int64)
+    is_past = when <= newest
+    last = np.full(len(account), -1, dtype=np.int64)
+    place = pc.index_in(rows["account"], value_set=pa.array(account)).fill_null(-1).to_numpy()
+    hit = is_past & (place >= 0)
+    # Events come in order of time, so the last one written is the newest.
+    last[place[hit]] = when[hit]
+    return np.where(last < 0, -1, newest - last)

@@ -107,7 +107,8 @@ def contract(schema: pa.Schema) -> str:
     text += 'title = "Simulated book"\nsource = "simulated"\n'
     for field in schema:
         role, action = roles.get(field.name, ("feature", "keep"))
-        text += f'[[columns]]\nname = "{field.name}"\ntype = "{field.type}"\nsensitivity = "C2"\n'
+        kind = "date32" if pa.types.is_date32(field.type) else str(field.type)
+        text += f'[[columns]]\nname = "{field.name}"\ntype = "{kind}"\nsensitivity = "C2"\n'
         text += f'role = "{role}"\naction = "{action}"\nwhy = "Simulated."\n'
         text += 'purposes = ["training"]\nmay_be_null = true\n' if action == "keep" else ""
     return text
