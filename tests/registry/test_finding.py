@@ -61,7 +61,7 @@ def test_no_statement_can_say_for_itself_that_it_is_closed_or_milder(home: Setti
     signer = Signer.open(home.keyring, "risk_approver")
     for event, changed in (
         ("opened", {"severity": "low"}),
-        ("closed", {"closed_on": "2026-01-06"}),
+        *[("closed", {"closed_on": "2026-01-06"})] * 2,
     ):
         said = {**FOUND.model_dump(mode="json"), **changed}
         append(
