@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from governance.errors import ContractError, IntegrityError
-from limits import book, engine, shipment
+from governance.errors import ContractError, IntegrityError, UsageError
+from limits import book, engine, shipment, spark
 from limits.checking import cases
 from limits.engine import Freeze
 from limits.plain_table import Moment, Source
@@ -87,3 +88,26 @@ def test_a_shipped_model_decides_as_the_verified_one_and_not_after_a_flipped_byt
     shipment._estimator.cache_clear()
     with pytest.raises(IntegrityError, match="default model on a worker"):
         list(dataclasses.replace(sent, scorer=forged).decided([batch]))
+
+
+def test_without_pyspark_the_command_to_install_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(UsageError, match=r"pip install 'limitline\[spark\]'"), spark.session():
+        pass
+
+
+def test_an_unknown_engine_and_an_unreadable_table_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="embedded or spark"):
+        spark.is_asked("dask")
+    table = tmp_path / "book.csv"
+    table.write_text("account\n1\n")
+    with pytest.raises(UsageError, match="Parquet"):
+        spark.decide(
+            Source(path=table, policy=POLICY),
+            tmp_path / "out",
+            as_of=MOMENT.as_of,
+            freeze=Freeze.NOTHING,
+        )
