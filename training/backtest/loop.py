@@ -207,9 +207,12 @@ def _book(ledger: Ledger, before: State, after: State, economics: Economics) -> 
     unused = np.maximum(after.limit.astype(np.float64) - owed, 0.0) * before.is_active
     exposure = owed + economics.loss.conversion * unused
     capital = economics.capital
-    # Rates of the economics file are for its horizon; a month takes its part of them.
+    # Rates of the economics file are for its horizon; a month takes its part of them. Of the interest
+    # that the world charges, the declared margin is what funding leaves.
     horizon = economics.horizon_months
-    ledger.interest += flows.interest
+    prices = after.book.settings.prices
+    charged = prices.monthly_rate * horizon
+    ledger.interest += flows.interest * (economics.margin.interest / charged if charged else 0.0)
     ledger.fees += flows.fee
     ledger.other += economics.margin.other * owed / horizon
     ledger.losses += flows.charged_off

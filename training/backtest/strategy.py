@@ -10,6 +10,7 @@ from enum import StrEnum
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from governance.errors import ContractError
 from limits import engine, inputs, scoring
@@ -161,7 +162,9 @@ def _ruled(review: Review) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Score the open accounts and ask the engine."""
     files, day = review.files, review.trial.day(review.month)
     known = diary.table(review.seen, review.state, review.rows, on=day, filings=review.filings)
-    scored = scoring.score(files.scorer.estimator, files.scorer.spec, known)
+    # A review scores thousands of rows many times over: threads cost more than they save.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        scored = scoring.score(files.scorer.estimator, files.scorer.spec, known)
     for name in _KEPT:
         if name in scored.column_names:
             scored = scored.drop_columns(name)
