@@ -54,6 +54,7 @@ def drawn(n: int, seed: int) -> pa.RecordBatch:
         {
             "default_probability": rng.beta(0.8, 4.0, n),
             "current_limit_minor": limit,
+            "reference_limit_minor": limit,
             "balance_minor": (limit * utilization).astype(np.int64),
             "utilization": utilization,
             "months_delinquent": rng.integers(0, 4, n) * (rng.random(n) < 0.1),

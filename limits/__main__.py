@@ -11,6 +11,7 @@ from governance import command
 from governance.command import AsJson
 from governance.errors import Breach, Inconclusive, IntegrityError, UsageError
 from limits.checking.commands import app as policy_app
+from limits.optimizing.commands import optimize
 from limits.reviewing.commands import app as review_app
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 app = command.room("limits", "Turn a risk into a limit, say why, and be able to do it again.")
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")
+app.command()(optimize)
 
 Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
 DemandIndex = Annotated[
@@ -259,46 +261,6 @@ def _leave_with(outcome: str, text: str) -> None:
         raise Breach(f"{text}: a measurement is outside its tolerance.")
     if outcome == "INCONCLUSIVE":
         raise Inconclusive(f"{text}: a measurement cannot tell.")
-
-
-@app.command()
-@command.guarded
-def optimize(
-    policy: Annotated[Path, typer.Option(help="A limit policy file; its bounds are kept.")],
-    input_file: Annotated[Path, typer.Option("--input", help="A plain Parquet or CSV table.")],
-    economics: Annotated[Path, typer.Option(help="The reviewed economics and budgets.")],
-    history: Annotated[Path, typer.Option(help="Past limit changes, which bound what is tried.")],
-    output: Annotated[Path, typer.Option(help="Where the recommendations go (Parquet).")],
-    reach: Annotated[
-        str, typer.Option(help="How far from the policy: matrix, direction or step.")
-    ] = "matrix",
-    as_of: AsOf = "",
-    regime: Regime = "neutral",
-    demand_index: DemandIndex = "",
-    as_json: AsJson = False,
-) -> None:
-    """Recommend limits within policy and budgets; exit 14 if a budget cannot be met."""
-    from limits.optimizing import recommendation
-    from limits.optimizing.envelope import Reach
-    from limits.stages.climate import Climate
-
-    if reach not in set(Reach):
-        raise UsageError(f"--reach takes one of {', '.join(Reach)}.")
-    request = recommendation.Request(
-        policy=policy,
-        economics=economics,
-        table=input_file,
-        history=history,
-        reach=Reach(reach),
-        as_of=command.parse_day(as_of),
-        climate=Climate.read({"regime": regime, "demand_index": demand_index}),
-    )
-    with command.stderr.status("Optimizing ..."):
-        document = recommendation.recommend(request, output)
-    lines = "\n".join(recommendation.in_words(document))
-    command.emit(document, as_json=as_json, people=lambda out: out.print(lines, markup=False))
-    if document["outcome"] != "PASS":
-        raise Inconclusive(" ".join(document["reasons"]))
 
 
 def _document(log: DecisionLog) -> dict[str, Any]:

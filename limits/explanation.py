@@ -34,6 +34,7 @@ _ORDER = (
     Reason.DEBT_COVERAGE,
     Reason.BUSINESS_REVENUE,
     Reason.MACRO_REGIME,
+    Reason.WHOLE_BOOK,
     Reason.RAISES_FROZEN,
     Reason.CONSENT_MISSING,
     Reason.ASSESSMENT_STALE,

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from governance import canonical
 from governance.declaration import Declaration
 from governance.errors import ContractError
 from limits.dated import Cap, Ceiling, refuse_unclear, refuse_unclear_caps
@@ -26,12 +27,14 @@ from limits.sections import (
     Business,
     CoolDown,
     EarlyWarning,
+    Envelope,
     Experiment,
     Macro,
     OverIndebtedness,
     RaiseConditions,
     Season,
     Share,
+    Span,
     Step,
     Supervision,
     UtilizationClasses,
@@ -71,6 +74,7 @@ class LimitPolicy(Declaration):
     automation: Automation | None = None
     experiment: Experiment | None = None
     supervision: Supervision | None = None
+    envelope: Envelope | None = None
 
     @model_validator(mode="after")
     def _is_coherent(self) -> LimitPolicy:
@@ -89,7 +93,27 @@ class LimitPolicy(Declaration):
         refuse_unclear(self.ceilings, "the aggregate ceiling")
         self._refuse_unknown_names()
         self._refuse_clashing_seasons()
+        if self.envelope is not None:
+            self._refuse_unclear_spans(self.envelope.bands)
         return self
+
+    def _refuse_unclear_spans(self, spans: Mapping[str, Span]) -> None:
+        """Refuse an envelope that the matrix, the step or the order of the bands contradicts."""
+        if set(spans) != set(self.bands.names):
+            raise ValueError("the envelope must have exactly one span for each band")
+        lowest, highest = BASIS_POINTS - self.step.max_cut, BASIS_POINTS + self.step.max_raise
+        for band, span in spans.items():
+            if span.least < lowest or span.most > highest:
+                raise ValueError(f"the envelope of band {band} reaches beyond one step")
+            row = [min(max(points, lowest), highest) for points in self.matrix[band]]
+            if not span.least <= min(row) <= max(row) <= span.most:
+                raise ValueError(f"the envelope of band {band} leaves out its matrix row")
+            if not span.least <= BASIS_POINTS <= span.most:
+                raise ValueError(f"the envelope of band {band} leaves out no change")
+        for better, worse in itertools.pairwise(self.bands.names):
+            good, bad = spans[better], spans[worse]
+            if bad.least > good.least or bad.most > good.most:
+                raise ValueError(f"band {worse} is worse than {better} but its envelope is higher")
 
     def _refuse_unknown_names(self) -> None:
         """Refuse a mention of a band or segment that does not exist: most likely a typing error."""
@@ -111,6 +135,18 @@ class LimitPolicy(Declaration):
                 raise ValueError(
                     f"the seasons {earlier.name} and {later.name} hold on the same day"
                 )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical form: two files that say the same have the same digest.
+
+        The envelope is younger than the schema. A file without one keeps the digest that it had
+        when it was approved, so that its decisions are still recognized.
+        """
+        said = canonical.plain(self)
+        if self.envelope is None:
+            del said["envelope"]
+        return canonical.digest(said)
 
     @property
     def stamp(self) -> str:

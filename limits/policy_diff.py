@@ -78,6 +78,10 @@ WORDS: Mapping[str, Text] = {
     "refusal": Text("on refusal", "拒绝时"),
     "experiment": Text("experiment", "试点"),
     "multipliers": Text("multipliers", "试点倍数"),
+    "envelope": Text("envelope of the optimizer", "优化器许可范围"),
+    "least": Text("least multiplier", "最低倍数"),
+    "most": Text("largest multiplier", "最高倍数"),
+    "floor_of_reference": Text("floor as a share of the limit once granted", "初始额度保底比例"),
     "supervision": Text("supervision", "监控要求"),
     "max_silence_days": Text("longest silence of monitoring in days", "监控最长静默天数"),
     "caps": Text("cap", "额度上限"),
@@ -109,6 +113,9 @@ _SHARES = frozenset(
         "revenue_multiple",
         "multipliers",
         "matrix",
+        "least",
+        "most",
+        "floor_of_reference",
     }
 )
 _ABSENT = Text("absent", "无")

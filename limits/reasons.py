@@ -41,6 +41,7 @@ class Reason(IntFlag):
     AUTOMATION_REFUSED = 1 << 25
     EXPLORATION = 1 << 26
     SEASONAL_UPLIFT = 1 << 27
+    WHOLE_BOOK = 1 << 28
 
 
 class Origin(StrEnum):
@@ -97,6 +98,7 @@ TEXTS: dict[Reason, Text] = {
     ),
     Reason.EXPLORATION: Text("Drawn for a trial with a higher limit", "参与额度试点"),
     Reason.SEASONAL_UPLIFT: Text("Temporary limit for the season", "节庆临时额度"),
+    Reason.WHOLE_BOOK: Text("The lender's adjustment of all its limits", "本机构整体额度优化"),
 }
 
 # A decrease is explained by what lowered the limit, not by what merely bounded the lowering.
@@ -108,6 +110,7 @@ LOWERING: dict[Reason, Origin] = {
     Reason.BUSINESS_SOUNDNESS: Origin.MODEL,
     Reason.AFFORDABILITY: Origin.POLICY_CAP,
     Reason.MACRO_REGIME: Origin.PORTFOLIO_ACTION,
+    Reason.WHOLE_BOOK: Origin.PORTFOLIO_ACTION,
 }
 
 

@@ -6,6 +6,7 @@ minor units, so that a limit is computed in integers and is the same to the cent
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 
@@ -271,3 +272,31 @@ class Experiment(Section):
 
     bands: tuple[str, ...] = Field(min_length=1)
     multipliers: tuple[PositiveShare, ...] = Field(min_length=1)
+
+
+class Span(Section):
+    """The least and the most multiplier that a band may get from the optimizer."""
+
+    least: Share
+    most: PositiveShare
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Span:
+        if self.least > self.most:
+            raise ValueError("least must not lie above most")
+        return self
+
+
+class Envelope(Section):
+    """How far the optimizer may go from the matrix, band by band; the engine never reads it.
+
+    Parameters
+    ----------
+    floor_of_reference : share
+        No recommendation cuts below this share of the limit once granted (the optional column
+        ``reference_limit_minor``),
+        so that cuts do not add up over the months; 0 says that there is no such floor.
+    """
+
+    floor_of_reference: Annotated[Share, Field(le=BASIS_POINTS)]
+    bands: Mapping[str, Span]

@@ -215,11 +215,12 @@ def describe(found: Optimization, book: Book) -> dict[str, object]:
         "identity": {
             "policy": policy.stamp,
             "economics": economics.stamp,
-            "reach": book.reach.value,
+            "reach": book.reach.under(policy).value,
             "currency": policy.currency,
             "horizon_months": economics.horizon_months,
         },
         "customers": found.found.customers,
+        "without_reference": found.found.without_reference,
         "counts": {s.name.lower(): int(found.found.counts[s]) for s in Status},
         "expected_profit_minor": {
             "before": round(found.before.profit),

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -20,19 +21,27 @@ import pyarrow.parquet as pq
 from governance import durable
 from governance.errors import ContractError
 from governance.outcome import Outcome
+from limits import engine
 from limits.engine import Freeze
+from limits.inputs import Flags
 from limits.optimizing import optimization
 from limits.optimizing.economics import Economics
-from limits.optimizing.envelope import Reach
+from limits.optimizing.envelope import REFERENCE, Reach
 from limits.optimizing.optimization import Optimization
 from limits.optimizing.support import HISTORY, Support
 from limits.optimizing.survey import Book, Status
 from limits.plain_table import Source
 from limits.policy import LimitPolicy
+from limits.reasons import Reason
 from limits.stages.climate import PLAIN, Climate
 from limits.stages.plan import Plan
 
-ADDED = ("policy_limit_minor", "recommended_limit_minor", "recommendation")
+ADDED = (
+    "policy_limit_minor",
+    "recommended_limit_minor",
+    "recommendation",
+    "recommendation_reasons",
+)
 
 _STATUSES = pa.array([status.name.lower() for status in Status], pa.string())
 
@@ -46,7 +55,7 @@ class Request:
     table: Path
     history: Path
     as_of: date
-    reach: Reach = Reach.MATRIX
+    reach: Reach = Reach.DECLARED
     freeze: Freeze = Freeze.NOTHING
     climate: Climate = PLAIN
 
@@ -77,9 +86,10 @@ def recommend(request: Request, output: Path) -> dict[str, Any]:
         if not found.found.customers:
             raise ContractError(f"The table {request.table.name} holds no rows.")
         if found.outcome is Outcome.PASS:
-            _write(book, found, output)
+            _write(book, found, request, output)
     document = optimization.describe(found, book)
     document["as_of"] = request.as_of.isoformat()
+    document["freeze"] = request.freeze.value
     document["climate"] = request.climate.as_document()
     document["path"] = str(output) if found.outcome is Outcome.PASS else None
     return document
@@ -99,6 +109,10 @@ def in_words(document: dict[str, Any]) -> list[str]:
         said = "no budget" if allowed is None else f"allowed {allowed / 100:,.0f}"
         used = budget["recommended_minor"] / 100
         lines.append(f"  {budget['budget']}: {said}, recommended {used:,.0f}")
+    if unknown := document["without_reference"]:
+        lines.append(
+            f"{unknown:,} customers without {REFERENCE}: not cut below the policy's decision"
+        )
     if document["assumed"]:
         lines.append("Not measured: " + "; ".join(document["assumed"]))
     lines += [f"Not evidenced: {line}" for line in document["not_evidenced"]]
@@ -107,7 +121,7 @@ def in_words(document: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _write(book: Book, found: Optimization, output: Path) -> None:
+def _write(book: Book, found: Optimization, request: Request, output: Path) -> None:
     writer: pq.ParquetWriter | None = None
     with durable.replacing(output) as temporary:
         # The survey cut the same stream into the same chunks, so the two run side by side.
@@ -119,7 +133,13 @@ def _write(book: Book, found: Optimization, output: Path) -> None:
                     "adds. Rename or drop them."
                 )
             policy, recommended, status = answer
-            columns = (pa.array(policy), pa.array(recommended), _STATUSES.take(pa.array(status)))
+            reasons = _reasons(request, book.plan.policy, batch, recommended != policy)
+            columns = (
+                pa.array(policy),
+                pa.array(recommended),
+                _STATUSES.take(pa.array(status)),
+                reasons,
+            )
             table = pa.Table.from_batches([batch])
             for name, column in zip(ADDED, columns, strict=True):
                 table = table.append_column(name, column)
@@ -128,6 +148,18 @@ def _write(book: Book, found: Optimization, output: Path) -> None:
             writer.write_table(table)
         if writer is not None:
             writer.close()
+
+
+def _reasons(
+    request: Request, policy: LimitPolicy, batch: pa.RecordBatch, departs: Flags
+) -> pa.Array:
+    """Return the reasons of the policy's decision, with the lender's own where a row departs."""
+    decided = engine.decide(
+        policy, batch, as_of=request.as_of, freeze=request.freeze, climate=request.climate
+    )
+    reasons = decided["reasons"].to_numpy()
+    found = np.where(departs, reasons | np.uint32(Reason.WHOLE_BOOK), reasons)
+    return pa.array(found.astype(np.uint32))
 
 
 def _history(path: Path) -> Iterator[pa.RecordBatch]:

@@ -57,7 +57,7 @@ class Book:
     economics: Economics
     batches: Callable[[], Iterator[pa.RecordBatch]]
     support: Support | None
-    reach: Reach = Reach.MATRIX
+    reach: Reach = Reach.DECLARED
 
     @property
     def terms(self) -> Terms:
@@ -82,6 +82,8 @@ class Survey:
         limit of everybody.
     policy_open : Totals
         The policy's decisions for those with a choice.
+    without_reference : int
+        Customers whose limit once granted is not told, though the policy declares a floor of it.
     """
 
     terms: Terms
@@ -94,6 +96,7 @@ class Survey:
     fixed: Totals = field(default_factory=Totals)
     least: Totals = field(default_factory=Totals)
     policy_open: Totals = field(default_factory=Totals)
+    without_reference: int = 0
 
     def add(self, accounts: Accounts, status: Statuses, policy: Integers) -> Accounts:
         """Add one chunk to the totals and the spool; return the accounts with a choice."""
@@ -171,5 +174,6 @@ def survey(book: Book, spool: IO[bytes], sample_rows: int = SAMPLE_ROWS) -> tupl
         status[envelope.is_decided & ~is_known] = Status.RESPONSE_UNKNOWN
         status[envelope.lower == envelope.upper] = Status.NO_CHOICE
         status[~envelope.is_decided] = Status.REVIEW
+        found.without_reference += int(envelope.has_no_reference.sum())
         sample.add(found.add(accounts, status, envelope.policy))
     return found, sample

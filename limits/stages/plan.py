@@ -84,6 +84,10 @@ class Plan:
             uplift=0 if season is None else _uplift(season, climate.demand_index),
         )
 
+    def turned(self, multipliers: Integers) -> Integers:
+        """Return `multipliers`, ``(n_bands, n_classes)``, as the dial of the regime turns them."""
+        return _dialled(self.policy, multipliers, _dial(self.policy, self.climate.regime))
+
 
 def _dial(policy: LimitPolicy, regime: Regime) -> Dial:
     if regime is Regime.NEUTRAL:

@@ -23,7 +23,8 @@ DOORS: dict[str, set[str]] = {
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
-    | {"governance/command.py", "limits/checking/commands.py", "limits/reviewing/commands.py"},
+    | {"governance/command.py"}
+    | {f"limits/{group}/commands.py" for group in ("checking", "optimizing", "reviewing")},
 }
 
 

@@ -24,7 +24,7 @@ TEXT = packaged("uci_demo")
 OLD = LimitPolicy.parse(TEXT)
 # The new version raises nobody in band A any more and cuts band F less.
 NEW_TEXT = (
-    TEXT.replace('version = "1.0.0"', 'version = "1.1.0"')
+    TEXT.replace('version = "1.1.0"', 'version = "1.2.0"')
     .replace("A = [1.10, 1.30, 1.30, 1.20]", "A = [1.05, 1.20, 1.20, 1.10]")
     .replace("F = [0.50, 0.50, 0.60, 0.60]", "F = [0.60, 0.60, 0.60, 0.60]")
 )
@@ -105,12 +105,12 @@ def test_a_column_to_count_by_must_exist(tmp_path: Path) -> None:
 def test_a_diff_says_in_words_what_changed() -> None:
     english = [change.in_words() for change in diff(OLD, NEW)]
     assert english == [
-        "version: 1.0.0 -> 1.1.0",
+        "version: 1.1.0 -> 1.2.0",
         "matrix, A: 1.1, 1.3, 1.3, 1.2 -> 1.05, 1.2, 1.2, 1.1",
         "matrix, F: 0.5, 0.5, 0.6, 0.6 -> 0.6, 0.6, 0.6, 0.6",
     ]
     chinese = [change.in_words("zh") for change in diff(OLD, NEW)]
-    assert chinese[0] == "版本:1.0.0 → 1.1.0"
+    assert chinese[0] == "版本:1.1.0 → 1.2.0"
     assert diff(OLD, OLD) == []
 
 

@@ -73,7 +73,7 @@ def test_the_folder_says_what_it_was_made_of(world: World) -> None:
     facts = verified.metadata
     assert facts["code_digest"] == model.code_digest()
     assert facts["features_digest"] == book.Engine.of(verified).spec.digest
-    assert facts["policy_stamp"].startswith("uci-demo@1.0.0#")
+    assert facts["policy_stamp"].startswith("uci-demo@1.1.0#")
     assert facts["horizon_months"] == 1
     for name in ("data_digest", "seed", "code_commit", "lock_digest"):
         assert facts[name], name

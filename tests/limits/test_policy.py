@@ -72,9 +72,10 @@ def test_the_digest_ignores_comments_and_notices_values() -> None:
     policy = LimitPolicy.parse(TEXT)
     assert LimitPolicy.parse("# another comment\n" + TEXT).digest == policy.digest
     assert (
-        LimitPolicy.parse(TEXT.replace("max_cut = 0.50", "max_cut = 0.49")).digest != policy.digest
+        LimitPolicy.parse(TEXT.replace("minimum_change = 0.05", "minimum_change = 0.06")).digest
+        != policy.digest
     )
-    assert policy.stamp.startswith("uci-demo@1.0.0#")
+    assert policy.stamp.startswith("uci-demo@1.1.0#")
 
 
 def test_every_reason_has_a_text_in_both_languages() -> None:
