@@ -18,7 +18,7 @@ from limits import model as models
 from limits.engine import Freeze
 from limits.optimizing import optimization
 from limits.optimizing.economics import Economics
-from limits.optimizing.envelope import Reach
+from limits.optimizing.envelope import REFERENCE, Reach
 from limits.optimizing.survey import Book
 from limits.policy import LimitPolicy
 from limits.scoring import DEFAULT_PROBABILITY
@@ -57,7 +57,8 @@ MEANING = {
 
 # What the loop itself makes is never taken from a spec that was written for one moment.
 _HISTORY = ("months_since_raise", "months_since_cut", "previous_band", "previous_probability")
-_KEPT = (*_HISTORY, "arm", "assignment", REVOLVING_SHARE)
+_FOR_OPTIMIZER = (REVOLVING_SHARE, REFERENCE)
+_KEPT = (*_HISTORY, "arm", "assignment", *_FOR_OPTIMIZER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +171,7 @@ def _ruled(review: Review) -> tuple[pa.RecordBatch, pa.RecordBatch]:
             scored = scored.drop_columns(name)
         scored = scored.append_column(name, known[name])
     kinds = {DEFAULT_PROBABILITY: None, **inputs.needed(files.policy)}
-    batch = scored.select([*kinds, REVOLVING_SHARE]).combine_chunks().to_batches()[0]
+    batch = scored.select([*kinds, *_FOR_OPTIMIZER]).combine_chunks().to_batches()[0]
     climate = Climate(regime=review.trial.known_regime(review.month), demand_index=1.0)
     return batch, engine.decide(files.policy, batch, as_of=day, climate=climate)
 
