@@ -2,6 +2,7 @@
 
 It does no I/O, asks no clock and knows no measure by name. The rules, in order:
 
+* the evidence is everything that was measured: the validator's, and what is attached to it;
 * every required threshold in force must find at least one measurement it concerns;
 * every measurement that a required threshold concerns must pass;
 * one that does not may be answered for by a waiver for exactly that measure and scope, in force on
@@ -19,19 +20,44 @@ from governance.evidence import Decision, Evidence, Waiver
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome, worst
 
+NOT_MEASURED = "was not measured."
+"""How a refusal ends when a required threshold found nothing to judge."""
+
 
 def judge(
-    evidence: Evidence, appetite: RiskAppetite, waivers: Sequence[Waiver], on: date
+    evidence: Evidence,
+    appetite: RiskAppetite,
+    waivers: Sequence[Waiver],
+    on: date,
+    *,
+    attached: Sequence[Evidence] = (),
 ) -> Decision:
-    """Decide whether `evidence` opens the gate on the day `on`.
+    """Decide whether `evidence`, with what is `attached` to it, opens the gate on the day `on`.
+
+    Parameters
+    ----------
+    attached : sequence of Evidence
+        Further evidence on the same version, at most one of each kind. The decision's subject names
+        the digest of each by its kind; without any, the decision is the same to the byte as ever.
 
     Returns
     -------
     Decision
         ``PASS`` opens; ``BREACH`` and ``INCONCLUSIVE`` are both closed, with one refusal per
         reason.
+
+    Raises
+    ------
+    ValueError
+        If two attachments are of one kind, or one is of a kind that the subject names already.
     """
-    judged = tuple(appetite.judge(measurement, on) for measurement in evidence.measurements)
+    subject = dict(evidence.subject)
+    for item in attached:
+        if item.kind in subject:
+            raise ValueError(f"The gate was given two things called {item.kind}.")
+        subject[item.kind] = item.digest
+    measurements = [m for item in (evidence, *attached) for m in item.measurements]
+    judged = tuple(appetite.judge(measurement, on) for measurement in measurements)
     required = [threshold for threshold in appetite.in_force(on) if threshold.need == "required"]
     refusals: list[str] = []
     outcomes: list[Outcome] = []
@@ -41,7 +67,7 @@ def judge(
     for threshold in required:
         concerned = [m for m in judged if appetite.threshold_for(m, on) is threshold]
         if not concerned:
-            refusals.append(f"{threshold.measure} was not measured.")
+            refusals.append(f"{threshold.measure} {NOT_MEASURED}")
             outcomes.append(Outcome.INCONCLUSIVE)
         for measurement in concerned:
             waiver = _answering(waivers, threshold, measurement, on)
@@ -58,7 +84,7 @@ def judge(
         decided_on=on,
         evidence=evidence.digest,
         appetite=appetite.digest,
-        subject=dict(evidence.subject),
+        subject=subject,
         judged=judged,
         refusals=tuple(refusals),
         waived=tuple(used),

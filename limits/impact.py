@@ -6,10 +6,10 @@ may require before the version decides anybody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,6 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from limits import engine
-from limits.plain_table import Source
 from limits.policy import LimitPolicy
 from limits.stages.climate import PLAIN, Climate
 
@@ -31,6 +30,25 @@ NOT_EVIDENCED = (
     "How customers answer to another limit: default probability and balance are held as they are.",
     "More than one period: a policy that gains once may lose in a closed loop.",
 )
+
+
+STATIC_DIGEST = canonical.digest({"policy": "static", "says": "every limit stays"})
+"""What the impact is ``against`` when no policy decides today."""
+
+
+class Book(Protocol):
+    """Rows to be decided twice, and the policy that decides them today."""
+
+    @property
+    def name(self) -> str:
+        """What messages call the table."""
+
+    @property
+    def policy(self) -> LimitPolicy | None:
+        """The policy that decides today; None if every limit stays."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Stream what both policies read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +79,7 @@ class Loss:
 
 def measure_impact(
     new: LimitPolicy,
-    source: Source,
+    source: Book,
     *,
     as_of: date,
     by: Sequence[str] = (),
@@ -72,8 +90,9 @@ def measure_impact(
 
     Parameters
     ----------
-    source : Source
-        The table, with the policy that decides today; it must hold the inputs of both.
+    source : Book
+        The table, with the policy that decides today; it must hold the inputs of both. Without a
+        policy, today every limit stays.
     by : sequence of str
         Columns of the table by whose values the actions are counted; a cell of fewer than ten
         customers is withheld.
@@ -85,27 +104,30 @@ def measure_impact(
     ContractError
         If the table holds no rows, lacks a column, or the currencies differ.
     """
-    if new.currency != source.policy.currency:
+    old = source.policy
+    if old is not None and new.currency != old.currency:
         raise ContractError(
-            f"The new policy counts in {new.currency}, the old one in {source.policy.currency}."
+            f"The new policy counts in {new.currency}, the old one in {old.currency}."
         )
     totals = _Totals(loss=loss or Loss(), by=tuple(by))
     content: list[str] = []
     for batch in source.batches():
         totals.require(batch)
         decided = {
-            name: engine.decide(policy, batch, as_of=as_of, climate=climate)
-            for name, policy in (("new", new), ("old", source.policy))
+            name: _stay(batch)
+            if policy is None
+            else engine.decide(policy, batch, as_of=as_of, climate=climate)
+            for name, policy in (("new", new), ("old", old))
         }
         totals.add(batch, decided)
         content.append(canonical.digest([str(batch.schema), _bytes_digest(batch)]))
     if not totals.customers:
-        raise ContractError(f"The table {source.path.name} holds no rows.")
+        raise ContractError(f"The table {source.name} holds no rows.")
     return Evidence(
         kind="policy-impact",
         subject={
             "policy": new.digest,
-            "against": source.policy.digest,
+            "against": STATIC_DIGEST if old is None else old.digest,
             "table": canonical.digest(content),
             "climate": canonical.digest([as_of.isoformat(), climate.as_document()]),
         },
@@ -113,6 +135,24 @@ def measure_impact(
         measured_on=as_of,
         not_evidenced=NOT_EVIDENCED,
     )
+
+
+def _stay(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the decisions of a book in which every limit stays."""
+    limit = batch["current_limit_minor"].cast(pa.int64()).fill_null(0)
+    rows = batch.num_rows
+    given = {
+        "limit_before_minor": limit,
+        "limit_after_minor": limit,
+        "temporary_uplift_minor": pa.array([0] * rows, pa.int64()),
+        "action": pa.array([engine.Action.HOLD.value] * rows, pa.string()),
+    }
+    types = [engine.OUTPUT_SCHEMA.field(name).type for name in engine.OUTPUT_SCHEMA.names]
+    columns = [
+        given.get(name, pa.nulls(rows, kind))
+        for name, kind in zip(engine.OUTPUT_SCHEMA.names, types, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=engine.OUTPUT_SCHEMA)
 
 
 class _Totals:

@@ -42,6 +42,11 @@ class Source:
     policy: LimitPolicy
     customer: str | None = None
 
+    @property
+    def name(self) -> str:
+        """What messages call the table."""
+        return self.path.name
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Stream the file with the engine's columns in the engine's types.
 

@@ -9,7 +9,7 @@ from governance import gate
 from governance.errors import GateClosed, UsageError
 from governance.evidence import Decision
 from governance.settings import Settings
-from registry.judgement import closed
+from registry.judgement import attached_to, closed
 from registry.offline import APPROVERS
 from registry.record import (
     Record,
@@ -31,8 +31,8 @@ def approve(
 ) -> dict[str, Any]:
     """Approve a version as `role` and return what was signed; the same approval only once.
 
-    The approval is bound to the digests of model, policy, lineage, evidence, appetite and gate
-    decision: if any of them changes, it approves nothing.
+    The approval is bound to the digests of model, policy, lineage, evidence (the validator's and
+    each attached one), appetite and gate decision: if any of them changes, it approves nothing.
 
     Raises
     ------
@@ -84,7 +84,8 @@ def require_open(record: Record, version: int, on: date) -> Decision:
     decision, appetite = read_decision(entry)
     if on < decision.decided_on:
         raise GateClosed(f"The gate decided on {decision.decided_on}; {on} is before that day.")
-    today = gate.judge(read_evidence(measured), appetite, record.waivers(version), on)
+    attached, waivers = attached_to(record, version), record.waivers(version)
+    today = gate.judge(read_evidence(measured), appetite, waivers, on, attached=attached)
     for judged in (decision, today):
         if not judged.is_open:
             raise closed(version, judged)

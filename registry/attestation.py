@@ -42,10 +42,10 @@ def attest(settings: Settings, evidence: Evidence, *, version: int, signer: Sign
     return seq
 
 
-def check_subject(evidence: Evidence, manifest: Entry) -> None:
+def check_subject(evidence: Evidence, manifest: Entry, *, needed: str = "model") -> None:
     """Refuse evidence whose digests are not those of the version.
 
-    ``model`` must be there. ``policy`` and ``features`` may be the digest of the file, or the
+    `needed` must be there. ``policy`` and ``features`` may be the digest of the file, or the
     digest of the declaration in it that ``limitline.json`` states and the developer signed.
     """
     statement = manifest.statement
@@ -58,13 +58,13 @@ def check_subject(evidence: Evidence, manifest: Entry) -> None:
     wrong = [
         role
         for role, digests in allowed.items()
-        if (role == "model" or role in evidence.subject)
+        if (role == needed or role in evidence.subject)
         and evidence.subject.get(role) not in digests
     ]
     if wrong:
         raise IntegrityError(
             f"The evidence is about another {' and '.join(wrong)} than "
-            f"{statement.subject_name} holds. Validate the version as it is registered."
+            f"{statement.subject_name} holds. Measure the version as it is registered."
         )
 
 

@@ -13,7 +13,7 @@ from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
 from governance.settings import Settings
 from registry.catalogue import Catalogue
-from registry.record import Record, read_decision, read_evidence
+from registry.record import Record, attached_digests, read_decision, read_evidence
 from registry.signing import NOTICE
 
 MAX_ROWS = 60
@@ -114,6 +114,22 @@ def _verdicts(record: Record, version: int) -> Iterator[str]:
             "; ".join(read_evidence(evidence).not_evidenced) or "nothing listed"
         )
         yield ""
+    yield from _attached(record, version)
+
+
+def _attached(record: Record, version: int) -> Iterator[str]:
+    """Show the evidence on the policy by itself: who signed what, and what it does not show."""
+    attached = record.attached(version)
+    if not attached:
+        return
+    yield "## Evidence on the policy"
+    yield ""
+    for kind, entry in attached.items():
+        evidence, signed_by = read_evidence(entry), entry.statement.person.name
+        yield f"- {kind}, measured on {evidence.measured_on}, signed by {signed_by}"
+        for line in evidence.not_evidenced:
+            yield _cell(f"  - not evidenced: {line}")
+    yield ""
 
 
 def _judged(decision: Decision, appetite: RiskAppetite) -> Iterator[str]:
@@ -213,6 +229,8 @@ def _digests(record: Record, version: int) -> Iterator[str]:
         yield f"- {name}, canonical: `{digest}`"
     if evidence is not None:
         yield f"- evidence: `{read_evidence(evidence).digest}`"
+    for kind, digest in attached_digests(record, version).items():
+        yield f"- {kind}: `{digest}`"
     if decision is not None:
         made, appetite = read_decision(decision)
         yield f"- risk appetite {appetite.id} {appetite.version}: `{appetite.digest}`"

@@ -9,9 +9,10 @@ from pathlib import Path
 from governance import gate as pure_gate
 from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, Inconclusive, LimitlineError
-from governance.evidence import Decision
+from governance.evidence import Decision, Evidence
 from governance.outcome import Outcome
 from governance.settings import Settings
+from registry.attachment import check_attached, how_to_measure
 from registry.attestation import check_subject, document
 from registry.ledger import Entry
 from registry.record import Record, append, read_decision, read_evidence, subject_of
@@ -23,6 +24,8 @@ PACKAGED_APPETITE = "uci_demo"
 
 def gate(settings: Settings, version: int, *, appetite: RiskAppetite, on: date) -> Decision:
     """Judge the newest evidence of a version, record the decision and return it, open or closed.
+
+    Judged together: the validator's evidence and the newest policy evidence of each kind.
 
     The same evidence, appetite, waivers and day give the same decision to the byte; it is not
     recorded twice in a row.
@@ -38,7 +41,8 @@ def gate(settings: Settings, version: int, *, appetite: RiskAppetite, on: date) 
     manifest, entry = record.manifest(version), evidence_of(record, version)
     evidence = read_evidence(entry)
     check_subject(evidence, manifest)
-    decision = pure_gate.judge(evidence, appetite, record.waivers(version), on)
+    attached = attached_to(record, version)
+    decision = pure_gate.judge(evidence, appetite, record.waivers(version), on, attached=attached)
     newest = record.decision(version)
     if newest is None or read_decision(newest)[0].digest != decision.digest:
         predicate = {
@@ -63,6 +67,27 @@ def evidence_of(record: Record, version: int) -> Entry:
     return entry
 
 
+def attached_to(record: Record, version: int) -> tuple[Evidence, ...]:
+    """Return the newest policy evidence of each kind, after checking what it is about.
+
+    Raises
+    ------
+    IntegrityError, ContractError
+        If it is about another policy or model, or speaks of measures that are not its kind's.
+    """
+    found = tuple(read_evidence(entry) for entry in record.attached(version).values())
+    for evidence in found:
+        check_attached(evidence, record.manifest(version))
+    return found
+
+
+def unmeasured(version: int, decision: Decision) -> list[str]:
+    """Return what the gate missed, each with the command that measures it if one is known."""
+    lines = [line for line in decision.refusals if line.endswith(pure_gate.NOT_MEASURED)]
+    hints = [how_to_measure(line.partition(" ")[0], version) for line in lines]
+    return [f"{line} {hint}".strip() for line, hint in zip(lines, hints, strict=True)]
+
+
 def closed(version: int, decision: Decision) -> LimitlineError:
     """Return the error that a closed gate raises: breached is 12, cannot tell is 14."""
     gravest = min(
@@ -70,7 +95,9 @@ def closed(version: int, decision: Decision) -> LimitlineError:
     )
     others = len(decision.refusals) - 1
     more = f" And {others} more; `python -m registry gate` lists them." if others else ""
-    text = f"The gate is closed for version {version} on {decision.decided_on}: {gravest}{more}"
+    hint = how_to_measure(gravest.partition(" ")[0], version)
+    said = f"{gravest} {hint}" if hint and gravest.endswith(pure_gate.NOT_MEASURED) else gravest
+    text = f"The gate is closed for version {version} on {decision.decided_on}: {said}{more}"
     return Inconclusive(text) if decision.outcome is Outcome.INCONCLUSIVE else GateClosed(text)
 
 

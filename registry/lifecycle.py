@@ -5,6 +5,7 @@ findings and heartbeats alongside. Each word is a function here and a module of 
 """
 
 from registry.approval import approve
+from registry.attachment import attach
 from registry.attestation import attest
 from registry.exemption import WaiverRequest, waive
 from registry.finding import (
@@ -22,6 +23,7 @@ from registry.status import status
 __all__ = [
     "WaiverRequest",
     "approve",
+    "attach",
     "attest",
     "close_finding",
     "gate",

@@ -41,9 +41,13 @@ LEDGER_ORIGIN = "limitline.dev/ledger"
 
 APPROVERS = frozenset({"risk_approver", "business_approver"})
 
+POLICY_EVIDENCE = ("policy-check", "policy-impact", "policy-backtest")
+"""Kinds of evidence about a version's policy; a gate decision and its approvals bind each by it."""
+
 SIGNERS: Mapping[str, frozenset[str]] = {
     "model-manifest/v1": frozenset({"developer"}),
     "validation-evidence/v1": frozenset({"validator"}),
+    "policy-evidence/v1": frozenset({"developer", "validator"}),
     "gate-decision/v1": frozenset({"ledger"}),
     "approval/v1": APPROVERS,
     "waiver/v1": APPROVERS,
@@ -53,6 +57,13 @@ SIGNERS: Mapping[str, frozenset[str]] = {
     "lifecycle/v1": frozenset({"ledger"}),
 }
 """Which role's key may sign which kind of statement."""
+
+
+NOT_JUDGED = (
+    "Nothing was judged or measured again: that a decision follows from its evidence is the "
+    "ledger's word."
+)
+"""What this verifier does not do, printed with every answer."""
 
 
 class VerificationError(Exception):
@@ -84,6 +95,11 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def digest(value: object) -> str:
+    """Return the SHA-256 of the canonical JSON of a value, as hexadecimal."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
 def manifest(folder: Path) -> list[dict[str, Any]]:
     """List every file below `folder`, hidden ones included: path, SHA-256 and size, sorted.
 
@@ -113,7 +129,7 @@ def manifest(folder: Path) -> list[dict[str, Any]]:
 
 def manifest_digest(files: Sequence[Mapping[str, Any]]) -> str:
     """Return the SHA-256 of a manifest: the identity of a model version."""
-    return hashlib.sha256(canonical(list(files))).hexdigest()
+    return digest(list(files))
 
 
 def compare_manifests(
@@ -376,7 +392,8 @@ def verify_promotions(entries: Sequence[Mapping[str, Any]]) -> int:
     ------
     VerificationError
         If a promotion lacks an open gate decision, or approvals by both approver roles for the same
-        digests in force on its day, or if one person or key acts twice in it.
+        digests in force on its day, if one person or key acts twice in it, or if its policy
+        evidence is not what was judged and approved.
     """
     promotions = [
         entry for entry in entries if _event(entry) in ("promotion-intent", "promotion-applied")
@@ -388,6 +405,28 @@ def verify_promotions(entries: Sequence[Mapping[str, Any]]) -> int:
     return sum(_event(entry) == "promotion-applied" for entry in entries)
 
 
+def verify_waivers(entries: Sequence[Mapping[str, Any]]) -> int:
+    """Check that every waiver in a gate decision was signed before; return how many were used.
+
+    Raises
+    ------
+    VerificationError
+        If a decision used a waiver for which there is no signed statement about the same bytes.
+    """
+    used = 0
+    for decision in [entry for entry in entries if entry["kind"] == "gate-decision"]:
+        statement = decision["statement"]
+        before = entries[: decision["seq"]]
+        signed = [said["waiver"] for said in _said("waiver", statement["subject"], before)]
+        waived = statement["predicate"]["decision"]["waived"]
+        if any(waiver not in signed for waiver in waived):
+            raise VerificationError(
+                f"The gate decision in entry {decision['seq']} used a waiver that nobody signed."
+            )
+        used += len(waived)
+    return used
+
+
 def _event(entry: Mapping[str, Any]) -> str:
     return str(entry["statement"]["predicate"]["event"]) if entry["kind"] == "lifecycle" else ""
 
@@ -395,37 +434,80 @@ def _event(entry: Mapping[str, Any]) -> str:
 def _promotion_problem(statement: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> str:
     """Say what is wrong with a promotion, given what was recorded before it; or nothing."""
     said = statement["predicate"]
-    if not all(
-        0 <= seq < len(before) for seq in (said["manifest"], said["evidence"], *said["approvals"])
-    ):
+    # Ledgers from before policy evidence existed have no such list, and their approvals bind none.
+    listed = said.get("policy_evidence", [])
+    rests = (said["manifest"], said["evidence"], *said["approvals"], *listed)
+    if not all(0 <= seq < len(before) for seq in rests):
         return "rests on entries that did not exist"
-    manifest, evidence = before[said["manifest"]], before[said["evidence"]]
-    approvals = [before[seq] for seq in said["approvals"]]
-    acting = [manifest, evidence, *approvals]
-    kinds = ["model-manifest", "validation-evidence", *["approval"] * len(approvals)]
-    if [entry["kind"] for entry in acting] != kinds:
+    entries = [before[seq] for seq in rests]
+    kinds = ["model-manifest", "validation-evidence", *["approval"] * len(said["approvals"])]
+    kinds += ["policy-evidence"] * len(listed)
+    if [entry["kind"] for entry in entries] != kinds:
         return "rests on statements of another kind"
-    if any(entry["statement"]["subject"] != statement["subject"] for entry in acting):
+    if any(entry["statement"]["subject"] != statement["subject"] for entry in entries):
         return "rests on statements about other bytes"
+    acting = entries[: len(entries) - len(listed)]
+    return (
+        _people_problem(acting, entries[len(acting) :])
+        or _approval_problem(said, acting[2:])
+        or _attached_problem(said, entries[len(acting) :])
+        or _decision_problem(statement, before)
+    )
+
+
+def _people_problem(
+    acting: Sequence[Mapping[str, Any]], attached: Sequence[Mapping[str, Any]]
+) -> str:
+    approvals = acting[2:]
     if sorted(entry["person"].role for entry in approvals) != sorted(APPROVERS):
         return "lacks an approval by each approver role"
     for trait in ("name", "key_id"):
         if len({getattr(entry["person"], trait) for entry in acting}) != len(acting):
             return "has one person in two roles"
+    if {entry["person"].name for entry in attached} & {entry["person"].name for entry in approvals}:
+        return "has one person who measured the policy and approved it"
+    return ""
+
+
+def _approval_problem(said: Mapping[str, Any], approvals: Sequence[Mapping[str, Any]]) -> str:
     for entry in approvals:
         given = entry["statement"]["predicate"]
         if given["binds"] != said["binds"]:
             return "was approved for other digests"
         if not given["approved_on"] <= said["on"] <= given["expires_on"]:
             return "rests on an approval that was not in force"
-    decisions = [
-        entry["statement"]["predicate"]["decision"]["outcome"]
-        for entry in before
-        if entry["kind"] == "gate-decision"
-        and entry["statement"]["subject"] == statement["subject"]
-        and entry["statement"]["predicate"]["digest"] == said["binds"]["decision"]
+    return ""
+
+
+def _attached_problem(said: Mapping[str, Any], attached: Sequence[Mapping[str, Any]]) -> str:
+    measured = [entry["statement"]["predicate"] for entry in attached]
+    bound = {kind: said["binds"][kind] for kind in POLICY_EVIDENCE if kind in said["binds"]}
+    if bound != {item["evidence"]["kind"]: digest(item["evidence"]) for item in measured}:
+        return "rests on other policy evidence than was approved"
+    return ""
+
+
+def _decision_problem(statement: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> str:
+    """Say what is wrong with the gate decision under a promotion; the judging is not repeated."""
+    subject, binds = statement["subject"], statement["predicate"]["binds"]
+    found = [
+        said["decision"]
+        for said in _said("gate-decision", subject, before)
+        if said["digest"] == binds["decision"] and said["decision"]["outcome"] == "PASS"
     ]
-    return "" if "PASS" in decisions else "had no open gate"
+    if not found:
+        return "had no open gate"
+    decision = found[-1]
+    if digest(decision) != binds["decision"] or decision["evidence"] != binds["evidence"]:
+        return "rests on a gate decision that is not what its digest says"
+    if any(decision["subject"].get(kind) != binds.get(kind) for kind in POLICY_EVIDENCE):
+        return "was judged on other policy evidence than was approved"
+    return ""
+
+
+def _said(kind: str, subject: Any, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    statements = [entry["statement"] for entry in entries if entry["kind"] == kind]
+    return [one["predicate"] for one in statements if one["subject"] == subject]
 
 
 def verify_entries(
@@ -487,6 +569,7 @@ def verify_pack(
     return {
         "entries": len(entries),
         "promotions": verify_promotions(entries),
+        "waivers": verify_waivers(entries),
         "root": head.root.hex(),
         "keys": {person.role: person.key_id for person in people.values()},
         "manifests": {
@@ -527,7 +610,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"NOT VERIFIED: {error}\n")
         return 15
     lines = [
-        f"VERIFIED: {found['entries']} entries, {found['promotions']} promotions with four eyes."
+        f"VERIFIED: {found['entries']} entries, {found['promotions']} promotions with four eyes.",
+        f"{found['waivers']} waivers were used by gate decisions, each signed by itself.",
+        NOT_JUDGED,
     ]
     lines += [f"ledger root {found['root']}", "Compare these key ids with those you were given:"]
     lines += [f"  {role:18} {identity}" for role, identity in found["keys"].items()]

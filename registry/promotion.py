@@ -6,7 +6,7 @@ may be moved twice without harm, so whatever a killed run left behind is finishe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -102,7 +102,18 @@ def check(record: Record, version: int, on: date) -> tuple[Entry, ...]:
                 "One person acts in two roles. Developer, validator and both approvers must be "
                 "four different people with four different keys."
             )
+    _require_others(record, version, approvals.values())
     return tuple(approvals[role] for role in sorted(approvals))
+
+
+def _require_others(record: Record, version: int, approvals: Iterable[Entry]) -> None:
+    """Refuse an approver who signed evidence on the policy; developer and validator may have."""
+    measured = {entry.statement.person.name for entry in record.attached(version).values()}
+    both = sorted(measured & {entry.statement.person.name for entry in approvals})
+    if both:
+        raise GateClosed(
+            f"{both[0]} signed policy evidence and approves it; that takes two people."
+        )
 
 
 @contextmanager
@@ -141,6 +152,7 @@ def _intend(
         "on": on.isoformat(),
         "manifest": record.manifest(version).seq,
         "evidence": evidence_of(record, version).seq,
+        "policy_evidence": [entry.seq for entry in record.attached(version).values()],
         "approvals": [entry.seq for entry in approvals],
         "binds": bindings(record, version),
     }

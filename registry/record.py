@@ -18,6 +18,7 @@ from governance.evidence import Decision, Evidence, Finding, Waiver
 from governance.settings import Settings
 from registry.catalogue import MODEL_NAME
 from registry.ledger import Entry, Ledger
+from registry.offline import POLICY_EVIDENCE
 from registry.signing import People, Role, Signer
 from registry.statement import Kind, make
 
@@ -87,6 +88,14 @@ class Record:
     def evidence(self, version: int) -> Entry | None:
         """Return the newest validation evidence of a version."""
         return self._newest(Kind.EVIDENCE, version)
+
+    def attached(self, version: int) -> dict[str, Entry]:
+        """Return the newest policy evidence of a version, by kind of evidence."""
+        newest = {
+            str(entry.statement.predicate["evidence"]["kind"]): entry
+            for entry in self.of(Kind.POLICY, version)
+        }
+        return {kind: newest[kind] for kind in sorted(newest)}
 
     def decision(self, version: int) -> Entry | None:
         """Return the newest gate decision of a version."""
@@ -185,7 +194,7 @@ def bindings(record: Record, version: int) -> dict[str, str]:
     Raises
     ------
     GateClosed
-        If the version has no evidence or no gate decision on that evidence.
+        If the version has no evidence or no gate decision on exactly its newest evidence.
     """
     manifest, evidence, decision = (
         record.manifest(version),
@@ -200,7 +209,8 @@ def bindings(record: Record, version: int) -> dict[str, str]:
         )
     made, appetite = read_decision(decision)
     measured = read_evidence(evidence)
-    if made.evidence != measured.digest:
+    attached = attached_digests(record, version)
+    if (made.evidence, judged_with(made)) != (measured.digest, attached):
         raise GateClosed(
             f"Version {version} has newer evidence than its gate decision. Run the gate again."
         )
@@ -212,7 +222,18 @@ def bindings(record: Record, version: int) -> dict[str, str]:
         "evidence": measured.digest,
         "appetite": appetite.digest,
         "decision": made.digest,
+        **attached,
     }
+
+
+def attached_digests(record: Record, version: int) -> dict[str, str]:
+    """Return the digest of the newest policy evidence of each kind that a version has."""
+    return {kind: read_evidence(entry).digest for kind, entry in record.attached(version).items()}
+
+
+def judged_with(decision: Decision) -> dict[str, str]:
+    """Return the digests of the policy evidence that a decision was made on, by kind."""
+    return {kind: decision.subject[kind] for kind in POLICY_EVIDENCE if kind in decision.subject}
 
 
 def file_digest(manifest: Entry, path: str) -> str:

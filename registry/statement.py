@@ -19,6 +19,7 @@ class Kind(StrEnum):
 
     MANIFEST = "model-manifest"
     EVIDENCE = "validation-evidence"
+    POLICY = "policy-evidence"
     DECISION = "gate-decision"
     APPROVAL = "approval"
     WAIVER = "waiver"

@@ -20,8 +20,9 @@ from governance.settings import Settings
 from registry import freeze
 from registry.card import ORDER, numbers, state, waiver_key
 from registry.catalogue import MODEL_NAME
-from registry.ledger import Ledger
-from registry.record import Record, in_force, read_decision
+from registry.judgement import unmeasured
+from registry.ledger import Entry, Ledger
+from registry.record import Record, in_force, read_decision, read_evidence
 from registry.signing import NOTICE, People
 from registry.statement import Kind
 
@@ -105,6 +106,8 @@ def render_decision(
     if others:
         said = ", ".join(f"{number} {name}" for name, number in sorted(others.items()))
         console.print(f"Not required for promotion: {said}; --all lists them.", markup=False)
+    for line in unmeasured(version, decision):
+        console.print(f"missing: {line}", markup=False)
     word = "open" if decision.is_open else "closed"
     said = f"The gate is {word} for version {version}: {len(decision.refusals)} refusals, "
     said += f"{len(decision.waived)} answered by waivers. Decision {decision.digest[:12]}."
@@ -121,6 +124,7 @@ def _version(record: Record, version: int, on: date) -> dict[str, Any]:
         "gate": decision.outcome.value if decision else "not judged",
         "decided_on": decision.decided_on.isoformat() if decision else None,
         "refusals": list(decision.refusals) if decision else [],
+        "policy_evidence": [_attached(found) for found in record.attached(version).values()],
         "waivers": [_waiver(waiver, on) for waiver in waivers],
         "approvals": [
             {
@@ -135,6 +139,17 @@ def _version(record: Record, version: int, on: date) -> dict[str, Any]:
         "manifest_sha256": manifest.statement.sha256,
         "submitted_at": manifest.recorded_at,
         "kind": str(manifest.statement.predicate["lineage"].get("recipe", "")),
+    }
+
+
+def _attached(entry: Entry) -> dict[str, Any]:
+    evidence = read_evidence(entry)
+    return {
+        "kind": evidence.kind,
+        "digest": evidence.digest,
+        "measured_on": evidence.measured_on.isoformat(),
+        "role": entry.statement.predicate["role"],
+        "by": entry.statement.person.name,
     }
 
 

@@ -30,6 +30,7 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
         bodies = ledger.bodies()
         entries = offline.verify_entries(bodies, head, people.by_key)
         promotions = offline.verify_promotions(entries)
+        waivers = offline.verify_waivers(entries)
     record, problems, versions = Record.load(settings), [], {}
     for version in record.versions():
         try:
@@ -41,6 +42,7 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
     return {
         "entries": head.size,
         "promotions": promotions,
+        "waivers": waivers,
         "root": head.root.hex(),
         "keys": {person.role: person.key_id for person in people.by_key.values()},
         "versions": versions,

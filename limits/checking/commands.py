@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from governance import command
-from governance.command import AsJson
+from governance.command import AsJson, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(no_args_is_help=True, help="Check, compare and weigh limit policies.")
 
@@ -21,6 +25,10 @@ PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A limit policy
 Language = Annotated[str, typer.Option(help="en or zh.")]
 AsOf = Annotated[str, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Day of the decision.")]
 
+Version = Annotated[
+    str, typer.Option("--version", help="A registered version: a number, latest or champion.")
+]
+
 
 @app.callback()
 def policy_group(as_json: AsJson = False) -> None:
@@ -30,32 +38,59 @@ def policy_group(as_json: AsJson = False) -> None:
 @app.command("check")
 @command.guarded
 def policy_check(
-    file: PolicyFile,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="A limit policy.")] = None,
+    version: Version = "",
+    on: OnDay = "",
     inputs: Annotated[int, typer.Option(help="How many customers to make up.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Search for inputs by which a policy breaks a law; exit 13 with the smallest ones."""
-    from limits import printing
+    """Search for inputs by which a policy breaks a law; exit 13 with the smallest ones.
+
+    With --version: the policy of a registered version, and what was found is signed and attached.
+    """
+    from limits import activation, printing
     from limits.checking import policy_check as checking
     from limits.policy import LimitPolicy
 
     if inputs < 1:
         raise UsageError("A search needs at least one input.")
-    policy = LimitPolicy.load(file)
+    if (file is None) == (not version):
+        raise UsageError("Give a policy file, or --version for the policy of a version.")
+    attached = None
     with command.stderr.status("Searching ...") as status:
 
         def progress(done: int) -> None:
             status.update(f"Searching: {done:,} of {inputs:,} inputs ...")
 
-        document = checking.check(policy, inputs=inputs, seed=seed, progress=progress)
-    command.emit(document, as_json=as_json, people=lambda out: printing.checked(out, document))
+        if file is None:
+            search = activation.Search(inputs=inputs, seed=seed, progress=progress)
+            home, day = command.load_home(), command.parse_day(on)
+            document, attached = activation.check(home, version, search=search, on=day)
+        else:
+            policy = LimitPolicy.load(file)
+            document = checking.check(policy, inputs=inputs, seed=seed, progress=progress)
+
+    def show(out: Console) -> None:
+        printing.checked(out, document)
+        if attached is not None:
+            out.print(attached.in_words())
+
+    said = {"attached": attached.as_document()} if attached else {}
+    command.emit({**document, **said}, as_json=as_json, people=show)
+    _leave_unless_sound(document)
+
+
+def _leave_unless_sound(document: Mapping[str, Any]) -> None:
     if document["outcome"] == "BREACH":
         broken = sorted({example["law"] for example in document["counterexamples"]})
-        raise Breach(f"The policy {policy.id} breaks {', '.join(broken)}. Do not activate it.")
+        raise Breach(
+            f"The policy {document['policy']} breaks {', '.join(broken)}. Do not activate it."
+        )
     if document["outcome"] == "INCONCLUSIVE":
         raise Inconclusive(
-            f"Some rules of the policy {policy.id} never acted, so nothing was shown about them."
+            f"Some rules of the policy {document['policy']} never acted, so nothing was shown "
+            "about them."
         )
 
 
@@ -90,24 +125,62 @@ def policy_diff(
 @app.command("impact")
 @command.guarded
 def policy_impact(
-    new: Annotated[Path, typer.Option("--policy", help="The policy that is proposed.")],
-    against: Annotated[Path, typer.Option(help="The policy that decides today.")],
-    input_file: Annotated[Path, typer.Option("--input", help="A Parquet or CSV table.")],
+    new: Annotated[
+        Path | None, typer.Option("--policy", help="The policy that is proposed.")
+    ] = None,
+    against: Annotated[Path | None, typer.Option(help="The policy that decides today.")] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="A Parquet or CSV table.")
+    ] = None,
+    version: Version = "",
+    features: Annotated[
+        Path | None,
+        typer.Option(help="With --version: feature table; default: the newest of --contract."),
+    ] = None,
+    contract: Annotated[
+        str, typer.Option(help="With --version: contract id of the table.")
+    ] = "uci-credit",
     as_of: AsOf = "",
     by: Annotated[list[str] | None, typer.Option(help="A column to count by; repeat it.")] = None,
     regime: Regime = "neutral",
     demand_index: DemandIndex = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say who would be raised and cut, with how much money and which expected loss."""
-    from limits import impact, printing
-    from limits.plain_table import Source
-    from limits.policy import LimitPolicy
+    """Say who would be raised and cut, with how much money and which expected loss.
+
+    With --version: the version's policy against the champion's (or the book in which every limit
+    stays) on the table that `decide` reads, and what was found is signed and attached.
+    """
+    from limits import activation, impact, printing
     from limits.stages.climate import Climate
 
     climate = Climate.read({"regime": regime, "demand_index": demand_index})
-    source = Source(path=input_file, policy=LimitPolicy.load(against))
-    day, proposed = command.parse_day(as_of), LimitPolicy.load(new)
+    day = command.parse_day(as_of)
+    if version:
+        if new or against or input_file:
+            raise UsageError("--version has its policy and its table; give no files with it.")
+        question = activation.Question(as_of=day, by=tuple(by or ()), climate=climate)
+        with command.stderr.status("Verifying the version and deciding the book twice ..."):
+            attached = activation.weigh(
+                command.load_home(), version, table=features or contract, question=question
+            )
+        document = {**impact.as_document(attached.evidence), "attached": attached.as_document()}
+
+        def show(out: Console) -> None:
+            printing.impact(out, attached.evidence)
+            out.print(attached.in_words())
+
+        command.emit(document, as_json=as_json, people=show)
+        return
+    if new is None or against is None or input_file is None:
+        raise UsageError("Give --policy, --against and --input together, or --version.")
+    from limits.plain_table import Source
+    from limits.policy import LimitPolicy
+
+    source, proposed = (
+        Source(path=input_file, policy=LimitPolicy.load(against)),
+        LimitPolicy.load(new),
+    )
     found = impact.measure_impact(proposed, source, as_of=day, by=by or (), climate=climate)
     document = impact.as_document(found)
     command.emit(document, as_json=as_json, people=lambda out: printing.impact(out, found))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any
 
+from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
 from limits import engine
@@ -13,6 +15,13 @@ from limits.checking.lawbook import Decide
 from limits.checking.search import Counterexample, Found
 from limits.policy import LimitPolicy
 from limits.reasons import TEXTS
+
+VIOLATIONS = "policy.violations"
+
+NOT_EVIDENCED = (
+    "Inputs that were not made up: a search finds breaches, it does not prove that there are none.",
+    "Whether the policy is profitable or fair: the laws say what it must never do.",
+)
 
 # Whatever the policy says, it must be able to raise, to cut and to stop at a cap; a search in which
 # one of these never happened has shown nothing.
@@ -56,6 +65,43 @@ def check(
         "never_acted": [TEXTS[reason].en for reason in silent],
         "counterexamples": [_told(example) for example in found.examples.values()],
     }
+
+
+def as_evidence(document: Mapping[str, Any], *, on: date) -> Evidence:
+    """Return the document of `check` as evidence that a gate can judge.
+
+    ``policy.violations`` counts the inputs that broke any law; it is ``INCONCLUSIVE`` when a
+    declared rule or a law that concerns every policy never came into play. The outcomes of the
+    single laws are left to the gate.
+    """
+    laws = [Measurement.model_validate(item) for item in document["measurements"]]
+    broken = sum(int(item.value or 0) for item in laws)
+    is_told = broken > 0 or document["outcome"] != Outcome.INCONCLUSIVE
+    silent = [*document["never_acted"], *(_law(one) for one in laws if _is_unclear(one))]
+    total = Measurement(
+        measure=VIOLATIONS,
+        value=float(broken),
+        n=document["inputs"],
+        unit="count",
+        outcome=Outcome.INFO if is_told else Outcome.INCONCLUSIVE,
+        reason="" if is_told else f"never came into play: {'; '.join(silent)}",
+    )
+    single = [one if _is_unclear(one) else one.judged(Outcome.INFO, "") for one in laws]
+    return Evidence(
+        kind="policy-check",
+        subject={"policy": document["policy_digest"]},
+        measurements=(total, *single),
+        measured_on=on,
+        not_evidenced=NOT_EVIDENCED,
+    )
+
+
+def _is_unclear(law: Measurement) -> bool:
+    return law.outcome is Outcome.INCONCLUSIVE
+
+
+def _law(law: Measurement) -> str:
+    return f"the law {law.scope['law']}"
 
 
 def _measured(name: str, found: Found) -> Measurement:

@@ -205,6 +205,69 @@ def evidence(home: Settings) -> Callable[..., Evidence]:
     return functools.partial(measured_about, home)
 
 
+POLICY_APPETITE = (
+    APPETITE
+    + """
+[[thresholds]]
+measure = "policy.violations"
+at_most = 0
+basis = "point"
+is_waivable = false
+kind = "house"
+owner = "Head of Model Risk"
+source = "policy standard 1"
+effective_from = 2020-01-01
+
+[[thresholds]]
+measure = "backtest.profit_over_static"
+scope = { strategy = "rule", seed = "*" }
+at_least = 0.0
+basis = "point"
+kind = "house"
+owner = "Head of Model Risk"
+source = "policy standard 2"
+effective_from = 2020-01-01
+"""
+)
+
+
+def policy_evidence(
+    home: Settings, kind: str, *values: float, version: int = 1, measure: str = "", **subject: str
+) -> Evidence:
+    """Make evidence about a version's policy; one value for each seed of a backtest."""
+    declared = Record.load(home).manifest(version).statement.predicate["declared"]
+    measures = {
+        "policy-check": "policy.violations",
+        "policy-impact": "policy.impact.moved",
+        "policy-backtest": "backtest.profit_over_static",
+    }
+    scopes = [
+        {"strategy": "rule", "seed": str(101 + place)} if kind == "policy-backtest" else {}
+        for place in range(len(values))
+    ]
+    return Evidence(
+        kind=kind,
+        subject={"policy": declared["policy_digest"]} | subject,
+        measurements=tuple(
+            Measurement(measure=measure or measures[kind], scope=scope, value=value, n=1000)
+            for value, scope in zip(values, scopes, strict=True)
+        ),
+        measured_on=DAY,
+        not_evidenced=("more than the simulator knows",),
+    )
+
+
+def attach_policy_evidence(home: Settings, version: int = 1) -> None:
+    """Attach every kind of policy evidence to a version, so that it opens the gate."""
+    for kind, values in (
+        ("policy-check", [0.0]),
+        ("policy-impact", [0.25]),
+        ("policy-backtest", [0.08, 0.09, 0.10]),
+    ):
+        found = policy_evidence(home, kind, *values, version=version)
+        lifecycle.attach(home, version, found, role=signing.Role.DEVELOPER)
+
+
 @pytest.fixture(scope="session")
 def _champion_template(_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make one home whose version 1 went all the way; tests work on copies of it."""

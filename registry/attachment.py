@@ -1,0 +1,115 @@
+"""Attachment: evidence about a version's own limit policy, signed and recorded with the version.
+
+A model version is a default model *and* a limit policy, and the validator measures the two
+together. What a policy does by itself (whether any input makes it break a law, whom it would
+concern, what comes of it in a closed loop) is measured by other commands and attached here. Who
+signed is part of the statement: a developer's attachment is never the validator's evidence, and
+speaks of no measure that is the validator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from governance.errors import ContractError, IntegrityError
+from governance.evidence import Evidence
+from governance.settings import Settings
+from registry import card
+from registry.attestation import check_subject, document
+from registry.ledger import Entry
+from registry.record import Record, append, read_evidence, subject_of
+from registry.signing import Role, Signer
+from registry.statement import Kind
+
+
+class Measured(NamedTuple):
+    """What one kind of policy evidence may speak of, and the command that measures it."""
+
+    measures: tuple[str, ...]
+    command: str
+
+
+KINDS: Mapping[str, Measured] = {
+    "policy-check": Measured(
+        ("policy.violations", "policy.broken_law"), "python -m limits policy check --version {}"
+    ),
+    "policy-impact": Measured(("policy.impact.",), "python -m limits policy impact --version {}"),
+    "policy-backtest": Measured(("backtest.",), "python -m training backtest --version {}"),
+}
+"""Every kind of policy evidence. `registry.offline.POLICY_EVIDENCE` lists the same names."""
+
+
+def attach(settings: Settings, version: int, evidence: Evidence, *, role: Role) -> int:
+    """Sign `evidence` about a version's policy as `role`; return its place in the ledger.
+
+    The same evidence again, if it is still the newest of its kind, is not recorded twice.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of kind ``policy-check``, ``policy-impact`` or ``policy-backtest``; its subject names the
+        digest of the version's policy as ``policy``.
+    role : Role
+        Whose key signs: the developer's or the validator's.
+
+    Raises
+    ------
+    ContractError
+        If the kind is not one of these, or a measure does not belong to the kind.
+    IntegrityError
+        If the evidence is about another policy, or about another model.
+    KeyringError
+        If the role may not sign such evidence.
+    UsageError
+        If there is no such version.
+    """
+    record = Record.load(settings)
+    manifest = record.manifest(version)
+    check_attached(evidence, manifest)
+    newest = record.attached(version).get(evidence.kind)
+    if newest is not None and read_evidence(newest).digest == evidence.digest:
+        return newest.seq
+    subject = (subject_of(version), manifest.statement.sha256)
+    predicate = {
+        "evidence": document(evidence),
+        "digest": evidence.digest,
+        "role": Role(role).value,
+    }
+    signer = Signer.open(settings.keyring, role)
+    seq = append(settings, Kind.POLICY, subject=subject, predicate=predicate, signer=signer)
+    card.project(settings, version)
+    return seq
+
+
+def check_attached(evidence: Evidence, manifest: Entry) -> None:
+    """Refuse policy evidence that is not about the policy in `manifest`, or says too much."""
+    kind = KINDS.get(evidence.kind)
+    if kind is None:
+        raise ContractError(
+            f"Evidence of kind {evidence.kind} is not about a policy; known: {', '.join(KINDS)}."
+        )
+    foreign = sorted(
+        {
+            item.measure
+            for item in evidence.measurements
+            if not item.measure.startswith(kind.measures)
+        }
+    )
+    if foreign or not evidence.measurements:
+        found = f"speaks of {', '.join(foreign[:3])}" if foreign else "measures nothing"
+        raise ContractError(
+            f"Evidence of kind {evidence.kind} {found}; it may speak of "
+            f"{', '.join(kind.measures)} and of nothing else."
+        )
+    if "policy" not in evidence.subject:
+        raise IntegrityError("The evidence does not say which policy it is about.")
+    check_subject(evidence, manifest, needed="policy")
+
+
+def how_to_measure(measure: str, version: int) -> str:
+    """Return the sentence that names the command for `measure`, or nothing for other measures."""
+    for kind in KINDS.values():
+        if measure.startswith(kind.measures):
+            return f"Run `{kind.command.format(version)}`."
+    return ""
