@@ -19,11 +19,15 @@ DOORS: dict[str, set[str]] = {
     "fairlearn": {"monitoring/fairness.py"},
     "duckdb": {"limits/sql.py"},
     "faker": {"training/identities.py"},
-    "matplotlib": {"training/figures.py", "training/world/pictures.py"},
+    "matplotlib": {
+        "training/figures.py",
+        "training/world/pictures.py",
+        "training/backtest/pictures.py",
+    },
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
-    | {"governance/command.py"}
+    | {"governance/command.py", "training/backtest/commands.py"}
     | {f"limits/{group}/commands.py" for group in ("checking", "optimizing", "reviewing")},
 }
 

@@ -138,9 +138,7 @@ def measure_frontier(
         scope = {"strategy": Strategy.RULE.value, "seed": ALL, "variant": variant.name}
         found += [
             measure_over("profit_over_static", sheet.profit, base.profit, scope),
-            measure_over(
-                "losses_over_static", sheet.money["losses"], base.money["losses"], scope
-            ),
+            measure_over("losses_over_static", sheet.money["losses"], base.money["losses"], scope),
             measure_over("limits_over_static", sheet.limit, base.limit, scope),
             measure_share("good_customers_cut", sheet.is_cut[sheet.is_good], scope),
         ]

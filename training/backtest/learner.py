@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import ContractError
+from governance.settings import Settings
 from limits import features, scoring
 from limits.features import FeatureSpec
 from limits.scoring import Estimator
 from registry import serialize
+from registry.load import load_verified
 from training import evaluation, recipes
 from training.backtest import diary
 from training.backtest.diary import Diary
@@ -85,6 +87,27 @@ def learn(
             f"{recipe.title}, fitted on {len(labels):,} simulated accounts of an earlier neutral "
             f"world (seed {seed}), {defaults / len(labels):.2%} of them 90 days late within "
             f"{spec.horizon_months} months"
+        ),
+    )
+
+
+def registered(settings: Settings, which: str) -> tuple[str, Scorer]:
+    """Return the policy and the model of a registered version, every byte of it verified.
+
+    Raises
+    ------
+    IntegrityError, GateClosed, UsageError
+        As `registry.load.load_verified`.
+    """
+    verified = load_verified(settings, which)
+    spec = FeatureSpec.parse(verified.features_text)
+    return verified.policy_text, Scorer(
+        spec=spec,
+        estimator=verified.estimator,
+        subject={"model": verified.manifest_digest, "features": spec.digest},
+        origin=(
+            f"Version {verified.version} as registered, with its own features "
+            f"({spec.id} {spec.version}, {spec.horizon_months} months ahead)"
         ),
     )
 

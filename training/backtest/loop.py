@@ -26,7 +26,6 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
     """Accounts at the start of a trial, six months lived; the same for every strategy."""
@@ -83,6 +82,8 @@ class Run:
         Permanent limit at the end, 0 where the account was written off.
     by_month : dict of str to ndarray of float64, shape (n_months,)
         ``profit``, ``losses``, ``limits`` (permanent, open accounts) and ``balances``.
+    kept_policy : int
+        Reviews in which the optimizer could recommend nothing.
     """
 
     strategy: Strategy
@@ -92,6 +93,7 @@ class Run:
     limit: Floats
     by_month: dict[str, Floats]
     end: State
+    kept_policy: int = 0
 
 
 def begin(settings: WorldSettings, files: Files) -> Begun:
@@ -126,12 +128,13 @@ def run(
         Called after every month.
     """
     state, moved = begun.state, Moved(seen=begun.seen, uplift=np.zeros_like(begun.seen.limit))
-    ledger = Ledger.empty(len(state.book))
+    ledger, kept_policy = Ledger.empty(len(state.book)), 0
     is_bad = np.zeros(len(state.book), np.bool_)
     course = {name: np.zeros(trial.months) for name in ("profit", "losses", "limits", "balances")}
     for month in range(trial.months):
         if trial.is_review(month):
             before, moved = moved, _reviewed(begun, trial, strategy, files, (month, state, moved))
+            kept_policy += moved.is_kept
             ledger.raises += moved.seen.limit > before.seen.limit
             ledger.cuts += moved.seen.limit < before.seen.limit
         earlier = ledger.profit.sum()
@@ -152,6 +155,7 @@ def run(
         limit=_open_limits(moved.seen, state),
         by_month=course,
         end=state,
+        kept_policy=kept_policy,
     )
 
 

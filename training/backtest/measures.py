@@ -106,7 +106,9 @@ def _of_strategy(
         )
         yield measure_over("limits_over_static", sheet.limit, static.limit, scope)
         if strategy is not Strategy.RULE and Strategy.RULE in sheets:
-            yield measure_over("profit_over_rule", sheet.profit, sheets[Strategy.RULE].profit, scope)
+            yield measure_over(
+                "profit_over_rule", sheet.profit, sheets[Strategy.RULE].profit, scope
+            )
 
 
 def people(sheet: Sheet, scope: Scope) -> Iterator[Measurement]:

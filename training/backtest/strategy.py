@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from governance.errors import ContractError
+from governance.outcome import Outcome
 from limits import engine, inputs, scoring
 from limits import model as models
 from limits.engine import Freeze
+from limits.features import FeatureSpec
 from limits.optimizing import optimization
 from limits.optimizing.economics import Economics
 from limits.optimizing.envelope import REFERENCE, Reach
@@ -32,6 +34,7 @@ from training.backtest.trial import Trial
 from training.world.book import LIMIT_STEP, SEGMENT_NAMES
 from training.world.evolution import LARGEST_LIMIT, MINOR, State
 
+CURRENCY = "TWD"
 BLANKET_RAISE, BLANKET_MONTHS = 0.10, 6
 
 Integers = NDArray[np.int64]
@@ -89,32 +92,65 @@ class Files:
     scorer: Scorer
 
     def __post_init__(self) -> None:
-        models.require_fit(self.scorer.spec, self.policy)
-        if self.economics.currency != self.policy.currency:
-            raise ContractError(
-                f"The economics file {self.economics.id} counts in {self.economics.currency}, the "
-                f"policy {self.policy.id} in {self.policy.currency}."
-            )
-        if not self.segments:
-            raise ContractError(
-                f"The policy {self.policy.id} has no cap for {' or '.join(SEGMENT_NAMES)}, the "
-                "segments of a simulated world."
-            )
+        require_together(self.scorer.spec, self.policy, self.economics)
 
     @property
     def segments(self) -> tuple[str, ...]:
         """The segments of the world that the policy covers; the others are left out."""
-        covered = {cap.segment for cap in self.policy.caps}
-        return tuple(name for name in SEGMENT_NAMES if name in covered)
+        return _covered(self.policy)
+
+
+def require_together(spec: FeatureSpec, policy: LimitPolicy, economics: Economics) -> None:
+    """Refuse files that cannot be lived together in a simulated world.
+
+    Raises
+    ------
+    ContractError
+        If currencies differ, the policy reads an input that neither spec nor loop gives, or it
+        covers no segment of the world.
+    """
+    models.require_fit(_with_history(spec), policy)
+    if economics.currency != policy.currency:
+        raise ContractError(
+            f"The economics file {economics.id} counts in {economics.currency}, the policy "
+            f"{policy.id} in {policy.currency}."
+        )
+    if policy.currency != CURRENCY:
+        raise ContractError(
+            f"The policy {policy.id} counts in {policy.currency}; the simulated world counts in "
+            f"{CURRENCY}, like the rows it is anchored on. Limits are never converted on the way."
+        )
+    if not _covered(policy):
+        raise ContractError(
+            f"The policy {policy.id} has no cap for {' or '.join(SEGMENT_NAMES)}, the segments of a "
+            "simulated world."
+        )
+
+
+def _covered(policy: LimitPolicy) -> tuple[str, ...]:
+    covered = {cap.segment for cap in policy.caps}
+    return tuple(name for name in SEGMENT_NAMES if name in covered)
+
+
+def _with_history(spec: FeatureSpec) -> FeatureSpec:
+    """Return the spec as if it declared what the loop itself keeps: the history of each limit."""
+    return spec.model_copy(update={"inputs": {**spec.inputs, **{n: n for n in _HISTORY}}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """What a review decided: permanent limits of all accounts, and uplifts with their last day."""
+    """What a review decided: permanent limits of all accounts, and uplifts with their last day.
+
+    Parameters
+    ----------
+    is_kept : bool
+        The optimizer could not recommend anything, so every limit is the policy's decision.
+    """
 
     seen: Diary
     uplift: Integers
     expires: np.datetime64 | None = None
+    is_kept: bool = False
 
 
 def decide(strategy: Strategy, review: Review) -> Moved:
@@ -190,7 +226,8 @@ def _recommended(review: Review, reach: Reach | None) -> Moved:
     with tempfile.TemporaryFile() as spool:
         found = optimization.optimize(book, spool)
         parts = [recommended for _, recommended, _ in found.recommendations()]
-    return _applied(review, batch, decided, np.concatenate(parts))
+    moved = _applied(review, batch, decided, np.concatenate(parts))
+    return replace(moved, is_kept=found.outcome is not Outcome.PASS)
 
 
 def _applied(
