@@ -9,7 +9,7 @@ import typer
 
 from governance import command
 from governance.command import AsJson, OnDay
-from governance.errors import Inconclusive, UsageError
+from governance.errors import UsageError
 from training.terminal import progress, read_text
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def backtest(
     seeds: Annotated[
         str, typer.Option(help="Worlds to live, by seed; none that anything was tuned on.")
     ] = "101,102,103",
-    free: Annotated[
-        bool, typer.Option("--free", help="Compare with an optimizer without an envelope as well.")
-    ] = False,
+    strategies: Annotated[
+        str, typer.Option(help="What is compared; static always is. There is free as well.")
+    ] = "static,blanket,rule,optimized",
     frontier: Annotated[
         bool, typer.Option("--frontier", help="Try the neighbors of the policy as well (slower).")
     ] = False,
@@ -72,7 +72,7 @@ def backtest(
         trial=Trial(filed=filed, months=months, every=every),
         seeds=checked_seeds(_numbers(seeds)),
         accounts=_at_least_one(accounts),
-        strategies=report.EVERY if free else report.COMPARED,
+        strategies=report.chosen(strategies),
         policy_text=text if frontier else None,
     )
     found = _run(question, files, on)
@@ -82,8 +82,6 @@ def backtest(
     if version:
         document["attached"] = _attached(version, found)
     command.emit(document, as_json=as_json, people=lambda console: page.tell(console, document))
-    if found.outcome.value == "INCONCLUSIVE" and not found.targets:
-        raise Inconclusive("Nothing was compared, so nothing was shown.")
 
 
 def _files(

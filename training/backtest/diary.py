@@ -2,8 +2,8 @@
 
 It keeps six months of behavior and the history of the limit, and writes them as one row per open
 account, once in the columns of the world's snapshot and once in those of the UCI data, so that a
-feature spec for either computes. Sex, age, education and marriage are not among them, nor is anything
-that the oracle knows.
+feature spec for either computes. Sex, age, education and marriage are not among them, nor is
+anything that the oracle knows.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fairness of a backtest: good customers cut or raised, group by group, against one group.
 
-Sex and age are the simulated world's own columns. No strategy reads them; they are looked up after the
-limits were decided. Firms have neither and are left out.
+Sex and age are the simulated world's own columns. No strategy reads them; they are looked up after
+the limits were decided. Firms have neither and are left out.
 """
 
 from __future__ import annotations

@@ -72,8 +72,8 @@ def learn(
     defaults = int(labels.sum())
     if min(defaults, len(labels) - defaults) < FEWEST_DEFAULTS:
         raise ContractError(
-            f"The earlier world has {defaults} defaults among {len(labels)} accounts; a model needs "
-            f"{FEWEST_DEFAULTS} of either. Give the model more accounts."
+            f"The earlier world has {defaults} defaults among {len(labels)} accounts; a model "
+            f"needs {FEWEST_DEFAULTS} of either. Give the model more accounts."
         )
     recipe = recipes.CHAMPION
     estimator = evaluation.fit(recipe.estimator(spec.signs, seed=0), matrix, labels)

@@ -211,8 +211,8 @@ def _book(ledger: Ledger, before: State, after: State, economics: Economics) -> 
     unused = np.maximum(after.limit.astype(np.float64) - owed, 0.0) * before.is_active
     exposure = owed + economics.loss.conversion * unused
     capital = economics.capital
-    # Rates of the economics file are for its horizon; a month takes its part of them. Of the interest
-    # that the world charges, the declared margin is what funding leaves.
+    # Rates of the economics file are for its horizon; a month takes its part of them. Of the
+    # interest that the world charges, the declared margin is what funding leaves.
     horizon = economics.horizon_months
     prices = after.book.settings.prices
     charged = prices.monthly_rate * horizon

@@ -1,8 +1,8 @@
 """Measures of a backtest: money and people, each against the same accounts left alone.
 
-Good is who was not 90 days late in any month of the trial under static limits, bad is who was. So every
-strategy is held against the same people, and a limit that drives somebody into default does not turn
-a good customer into a bad one who was rightly cut.
+Good is who was not 90 days late in any month of the trial under static limits, bad is who was. So
+every strategy is held against the same people, and a limit that drives somebody into default does
+not turn a good customer into a bad one who was rightly cut.
 """
 
 from __future__ import annotations

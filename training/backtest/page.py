@@ -95,12 +95,13 @@ def tell(console: Console, document: Mapping[str, Any]) -> None:
         soft_wrap=True,
         markup=False,
     )
+    shown = _COLUMNS[:5]
     table = Table()
-    for name in ("seed", "strategy", *(title for _, title in _COLUMNS)):
-        table.add_column(name)
+    for name in ("seed", "strategy", *(title for _, title in shown)):
+        table.add_column(name, no_wrap=name == "strategy")
     for seed in [*seeds, ALL] if len(seeds) > 1 else seeds:
         for strategy in document["strategies"]:
-            cells = (look(name, strategy=strategy, seed=seed) for name, _ in _COLUMNS)
+            cells = (look(name, strategy=strategy, seed=seed) for name, _ in shown)
             table.add_row(seed, strategy, *(_plain(each) for each in cells))
     console.print(table)
     for each in document["targets"]:
@@ -211,8 +212,8 @@ def _experiment(report: Report) -> str:
         return ""
     return _section(
         "What only an experiment identifies",
-        "<p>How debt answers to a limit, and what a limit does to risk. Here both are known, because "
-        "the same accounts were lived twice with the same luck: raising everybody left "
+        "<p>How debt answers to a limit, and what a limit does to risk. Here both are known, "
+        "because the same accounts were lived twice with the same luck: raising everybody left "
         f"{_number(debt)} more debt per unit of more limit, and {_number(risk)} more customers who "
         "were 90 days late. A lender has one life per customer; only a hold-out and an exploring "
         "arm in the policy tell these two numbers of a real book.</p>",

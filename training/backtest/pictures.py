@@ -64,10 +64,10 @@ def seeds(report: Report) -> Figure:
             axes.axhline(most, color=_CHOSEN, linewidth=0.8, linestyle=":")
         axes.set_xticks(range(len(report.question.seeds)), map(str, report.question.seeds))
         axes.set(title=title, xlabel="seed")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.0%}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
     panels[0].legend(frameon=False, fontsize=8)
     figure.suptitle(
-        "Simulated: the same luck under every strategy (95 % paired; dotted: the most that is meant)",
+        "Simulated, the same luck under every strategy (95 % paired; dotted: the most meant)",
         fontsize=10,
     )
     return figure
@@ -84,7 +84,7 @@ def _points(axes: Axes, found: list[Measurement], strategy: Strategy, place: int
 
 
 def course(report: Report) -> Figure:
-    """Draw monthly profit over static, losses and limits, with the downturn and when it is known."""
+    """Draw profit over static, losses and limits by month, with the downturn shaded."""
     figure = Figure(figsize=(9.6, 6.6), layout="constrained")
     earned, lost, granted = figure.subplots(3, 1, sharex=True)
     static = report.courses[Strategy.STATIC]

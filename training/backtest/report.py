@@ -7,29 +7,36 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from governance.errors import UsageError
 from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
+from limits.engine import Regime
 from training.backtest import loop
 from training.backtest.experiment import measure_response
 from training.backtest.fairness import measure_fairness
 from training.backtest.frontier import FAMILY, measure_frontier
 from training.backtest.loop import Begun, Run
 from training.backtest.measures import Runs, measure
-from training.backtest.strategy import MEANING, Files, Strategy
+from training.backtest.strategy import MEANING, Files, Strategy, has_dial
 from training.backtest.target import judge
 from training.backtest.trial import KNOWN_AFTER, Trial, simulator_digest
 
 KIND = "policy-backtest"
 COMPARED = (Strategy.STATIC, Strategy.BLANKET, Strategy.RULE, Strategy.OPTIMIZED)
-EVERY = (*COMPARED, Strategy.FREE)
 
-NOT_EVIDENCED = (
-    "How real customers answer to another limit, and what a limit does to their risk. Here both are "
-    "simulated from published figures; only a hold-out and an exploring arm show them.",
-    "Any real portfolio: the world is simulated, and no figure is a forecast.",
+_RESPONSE = (
+    "How real customers answer to another limit, and what a limit does to their risk. Here both "
+    "are simulated from published figures; only a hold-out and an exploring arm show them."
+)
+_SIMPLER = (
     "Closures by customers, new accounts, recoveries after a write-off, debts with other lenders: "
-    "the world has none.",
+    "the world has none."
+)
+NOT_EVIDENCED = (
+    _RESPONSE,
+    "Any real portfolio: the world is simulated, and no figure is a forecast.",
+    _SIMPLER,
     "Support: the optimizer's changes are not held against changes of the past.",
     "Other downturns than the one declared, or one that is known sooner or later.",
 )
@@ -74,7 +81,7 @@ class Report:
 
     @property
     def targets(self) -> tuple[Measurement, ...]:
-        """The measurements that a target speaks about, judged; the evidence itself judges nothing."""
+        """The measurements that a target speaks about, judged; the evidence judges nothing."""
         return judge(self.evidence.measurements)
 
     @property
@@ -111,6 +118,23 @@ class Report:
             "measurements": [found.as_json() for found in self.evidence.measurements],
             "not_evidenced": list(self.evidence.not_evidenced),
         }
+
+
+def chosen(text: str) -> tuple[Strategy, ...]:
+    """Read strategies with commas between them; static is always the first, to compare with.
+
+    Raises
+    ------
+    UsageError
+        If one is unknown, or none moves a limit.
+    """
+    names = {part.strip() for part in text.split(",")}
+    if unknown := names - set(Strategy):
+        raise UsageError(f"There is no strategy {min(unknown)}; there are {', '.join(Strategy)}.")
+    moving = [each for each in Strategy if each in names and each is not Strategy.STATIC]
+    if not moving:
+        raise UsageError("Name at least one strategy that moves limits, beside static.")
+    return (Strategy.STATIC, *moving)
 
 
 def run(
@@ -187,6 +211,12 @@ def _caveats(question: Question, files: Files, worlds: list[tuple[Begun, Run]]) 
         said.append(f"Numbers that nobody measured: {'; '.join(economics.assumed)}.")
     if question.trial.known_after != KNOWN_AFTER:
         said.append(f"A downturn that is known after {KNOWN_AFTER} months, as is usual here.")
+    regimes = {Regime(turn.regime) for turn in question.trial.filed.schedule} - {Regime.NEUTRAL}
+    if unturned := sorted(each for each in regimes if not has_dial(files.policy, each)):
+        said.append(
+            f"What dials for {' and '.join(unturned)} would do: the policy has none, so it decided "
+            "as in normal times."
+        )
     return tuple(said)
 
 

@@ -16,7 +16,7 @@ from governance.errors import ContractError
 from governance.outcome import Outcome
 from limits import engine, inputs, scoring
 from limits import model as models
-from limits.engine import Freeze
+from limits.engine import Freeze, Regime
 from limits.features import FeatureSpec
 from limits.optimizing import optimization
 from limits.optimizing.economics import Economics
@@ -122,8 +122,8 @@ def require_together(spec: FeatureSpec, policy: LimitPolicy, economics: Economic
         )
     if not _covered(policy):
         raise ContractError(
-            f"The policy {policy.id} has no cap for {' or '.join(SEGMENT_NAMES)}, the segments of a "
-            "simulated world."
+            f"The policy {policy.id} has no cap for {' or '.join(SEGMENT_NAMES)}, the segments of "
+            "a simulated world."
         )
 
 
@@ -208,14 +208,26 @@ def _ruled(review: Review) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         scored = scored.append_column(name, known[name])
     kinds = {DEFAULT_PROBABILITY: None, **inputs.needed(files.policy)}
     batch = scored.select([*kinds, *_FOR_OPTIMIZER]).combine_chunks().to_batches()[0]
-    climate = Climate(regime=review.trial.known_regime(review.month), demand_index=1.0)
+    climate = _climate(review)
     return batch, engine.decide(files.policy, batch, as_of=day, climate=climate)
+
+
+def has_dial(policy: LimitPolicy, regime: Regime) -> bool:
+    """Tell whether a policy says what changes in a regime."""
+    return policy.macro is not None and getattr(policy.macro, regime.value, None) is not None
+
+
+def _climate(review: Review) -> Climate:
+    """Return what is known of the economy; a policy without a dial decides as in normal times."""
+    regime = review.trial.known_regime(review.month)
+    told = regime if has_dial(review.files.policy, regime) else Regime.NEUTRAL
+    return Climate(regime=told, demand_index=1.0)
 
 
 def _recommended(review: Review, reach: Reach | None) -> Moved:
     batch, decided = _ruled(review)
     day, files = review.trial.day(review.month), review.files
-    climate = Climate(regime=review.trial.known_regime(review.month), demand_index=1.0)
+    climate = _climate(review)
     plan = Plan.of(files.policy, as_of=day, freeze=Freeze.NOTHING, climate=climate)
 
     def batches() -> Iterator[pa.RecordBatch]:

@@ -1,8 +1,8 @@
 """Targets: what a policy must show in every world before it is worth activating.
 
-They are house rules of this product for its own example, and no law. Profit is judged by the paired
-interval: more than the other strategy in every seed, and surely so. Losses and limits are bounded at
-their point value, seed by seed, and the share of good customers cut is reported and not judged.
+They are house rules of this product for its own example, and no law. Profit is judged by the
+paired interval: more than the other strategy in every seed, and surely so. Losses and limits are
+bounded at their point value, seed by seed. The share of good customers cut is not judged.
 """
 
 from __future__ import annotations

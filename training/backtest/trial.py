@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 
 import numpy as np
 
@@ -110,7 +109,6 @@ class Trial:
         return next(turn.from_month for turn in self.filed.schedule if turn.regime == DOWNTURN)
 
 
-@lru_cache(maxsize=4)
 def simulator_digest(filed: WorldSettings) -> str:
     """Return the digest of the world as it is simulated by this code, with 500 accounts.
 
