@@ -68,7 +68,8 @@ class Diary:
             status=np.zeros((n, HISTORY), np.int64),
             amounts={name: np.zeros((n, HISTORY), np.int64) for name in _SERIES},
             limit=state.limit_minor,
-            tenure=tenure,
+            # Tenure runs up to the newest month on file, and none is on file yet.
+            tenure=tenure - 1,
             since_raise=tenure,
             since_cut=tenure,
             band=np.full(n, _NONE, np.int64),

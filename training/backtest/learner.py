@@ -27,6 +27,7 @@ from training.backtest import diary
 from training.backtest.diary import Diary
 from training.backtest.filings import Filings
 from training.backtest.trial import MODEL_SEED, WARM_UP
+from training.recipes import Recipe
 from training.world import book, chain, evolution, incumbent, outcomes
 from training.world.evolution import State
 from training.world.settings import Regime, Turn, WorldSettings
@@ -59,8 +60,9 @@ def learn(
     *,
     accounts: int = ACCOUNTS,
     seed: int = MODEL_SEED,
+    recipe: Recipe = recipes.CHAMPION,
 ) -> Scorer:
-    """Fit the champion recipe on a neutral world that ends before the tested one begins.
+    """Fit a recipe on a neutral world that ends before the tested one begins.
 
     Raises
     ------
@@ -75,7 +77,6 @@ def learn(
             f"The earlier world has {defaults} defaults among {len(labels)} accounts; a model "
             f"needs {FEWEST_DEFAULTS} of either. Give the model more accounts."
         )
-    recipe = recipes.CHAMPION
     estimator = evaluation.fit(recipe.estimator(spec.signs, seed=0), matrix, labels)
     with tempfile.TemporaryDirectory() as folder:
         digest = serialize.dump(estimator, Path(folder) / "backtest.skops")
