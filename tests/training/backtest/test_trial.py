@@ -18,8 +18,8 @@ from training.backtest.trial import (
 from training.world import climate
 from training.world.settings import Turn, WorldSettings
 
-# If one of these two changes, the world changed under the policy that was tuned on it. Then the policy
-# is tuned again on the development seeds, and reported on seeds that nobody has looked at.
+# If one of these two changes, the world changed under the policy that was tuned on it. Then the
+# policy is tuned again on the development seeds, and reported on seeds that nobody has looked at.
 FROZEN_SETTINGS = "0c0f3c95a6bfce58efdb62ff2c1f22c09d8d08a6a432576b85475be52099061b"
 FROZEN_SIMULATOR = "c83ba1857de92ee85ff495ad09100017a8b795b6ec445397bb54fb26528395c4"
 
