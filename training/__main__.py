@@ -15,11 +15,13 @@ from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.settings import Settings
 from training import verbs, version_commands
+from training.backtest.commands import backtest
 from training.terminal import progress, read_text
 
 app = command.room(
     "training", "Make the raw demo table or a simulated world; fit candidates and hand them over."
 )
+app.command()(backtest)
 
 RAW_NAME = "uci_credit.parquet"
 CONTRACT = "uci-credit"

@@ -21,7 +21,12 @@ DOORS: dict[str, set[str]] = {
     "pyspark": {"limits/spark.py"},
     "apprise": {"limits/notifying/messenger.py"},
     "faker": {"training/identities.py"},
-    "matplotlib": {"training/figures.py", "training/vintages.py", "training/world/pictures.py"},
+    "matplotlib": {
+        "training/figures.py",
+        "training/vintages.py",
+        "training/backtest/pictures.py",
+        "training/world/pictures.py",
+    },
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
@@ -30,7 +35,7 @@ DOORS: dict[str, set[str]] = {
         for place in ("checking", "notifying", "optimizing", "reviewing")
     }
     | {"governance/command.py", "limits/replay_commands.py", "registry/finding_commands.py"}
-    | {"training/verbs.py", "training/version_commands.py"},
+    | {"training/backtest/commands.py", "training/verbs.py", "training/version_commands.py"},
 }
 
 

@@ -1,0 +1,1 @@
+"""The closed-loop backtest: what limit policies lead to in the simulated world."""

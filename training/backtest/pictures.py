@@ -1,0 +1,172 @@
+"""Pictures of a backtest: what each strategy came to, month by month, and the frontier.
+
+All are of sums over thousands of simulated accounts; no point is a customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from governance.measurement import Measurement
+from training.backtest.frontier import FILED
+from training.backtest.measures import ALL, by_key
+from training.backtest.report import Report
+from training.backtest.strategy import Strategy
+
+_COLORS = {
+    Strategy.STATIC: "#9aa5b1",
+    Strategy.BLANKET: "#c98a1b",
+    Strategy.RULE: "#1f3a5f",
+    Strategy.OPTIMIZED: "#2f7d5b",
+    Strategy.FREE: "#b3413b",
+}
+_INK, _SOFT, _CHOSEN = "#1f3a5f", "#9aa5b1", "#b3413b"
+_MILLION = 1e6
+
+
+def draw(folder: Path, report: Report) -> Mapping[str, Path]:
+    """Draw the pictures of a report into `folder` and return name to PNG file."""
+    drawn = {"seeds": seeds(report), "course": course(report)}
+    if any("variant" in found.scope for found in report.evidence.measurements):
+        drawn["frontier"] = frontier(report)
+    paths = {name: folder / f"backtest-{name}.png" for name in drawn}
+    for name, figure in drawn.items():
+        # Without the library's version in it, the same figure is the same bytes.
+        figure.savefig(paths[name], dpi=100, metadata={"Software": None})
+    return paths
+
+
+def seeds(report: Report) -> Figure:
+    """Draw profit, losses and limits over static, seed by seed, with paired intervals."""
+    figure = Figure(figsize=(10.4, 3.8), layout="constrained")
+    panels = figure.subplots(1, 3)
+    look = by_key(report.evidence.measurements)
+    names = {
+        "profit_over_static": ("Profit over static", None),
+        "losses_over_static": ("Losses over static", 0.01),
+        "limits_over_static": ("Limits at the end over static", 0.03),
+    }
+    moving = [each for each in report.question.strategies if each is not Strategy.STATIC]
+    for axes, (name, (title, most)) in zip(panels, names.items(), strict=True):
+        for place, strategy in enumerate(moving):
+            found = [
+                look(name, strategy=strategy.value, seed=str(seed))
+                for seed in report.question.seeds
+            ]
+            _points(axes, [each for each in found if each], strategy, place, len(moving))
+        axes.axhline(0, color=_SOFT, linewidth=0.8)
+        if most is not None:
+            axes.axhline(most, color=_CHOSEN, linewidth=0.8, linestyle=":")
+        axes.set_xticks(range(len(report.question.seeds)), map(str, report.question.seeds))
+        axes.set(title=title, xlabel="seed")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
+    panels[0].legend(frameon=False, fontsize=8)
+    figure.suptitle(
+        "Simulated, the same luck under every strategy (95 % paired; dotted: the most meant)",
+        fontsize=10,
+    )
+    return figure
+
+
+def _points(axes: Axes, found: list[Measurement], strategy: Strategy, place: int, of: int) -> None:
+    value = np.array([each.value or 0.0 for each in found])
+    low = np.array([each.low if each.low is not None else 0.0 for each in found])
+    high = np.array([each.high if each.high is not None else 0.0 for each in found])
+    at = np.arange(len(found)) + (place - (of - 1) / 2) * 0.16
+    edges = np.clip([value - low, high - value], 0, None)
+    color = _COLORS[strategy]
+    axes.errorbar(at, value, edges, fmt="o", ms=4, capsize=2, color=color, label=strategy.value)
+
+
+def course(report: Report) -> Figure:
+    """Draw profit over static, losses and limits by month, with the downturn shaded."""
+    figure = Figure(figsize=(9.6, 6.6), layout="constrained")
+    earned, lost, granted = figure.subplots(3, 1, sharex=True)
+    static = report.courses[Strategy.STATIC]
+    for strategy, lines in report.courses.items():
+        more = np.cumsum(np.array(lines["profit"]) - np.array(static["profit"])) / _MILLION
+        color = _COLORS[strategy]
+        if strategy is not Strategy.STATIC:
+            earned.plot(more, color=color, label=strategy.value)
+        lost.plot(np.array(lines["losses"]) / _MILLION, color=color)
+        granted.plot(np.array(lines["limits"]) / _MILLION, color=color, label=strategy.value)
+    currency = report.files.policy.currency
+    earned.set(title="Profit over static, added up", ylabel=f"{currency} M")
+    lost.set(title="Written off in the month", ylabel=f"{currency} M")
+    granted.set(title="Limits of open accounts", ylabel=f"{currency} M", xlabel="month")
+    trial = report.question.trial
+    for axes in (earned, lost, granted):
+        axes.axvspan(
+            trial.downturn - 0.5, _end_of_downturn(report) - 0.5, color=_CHOSEN, alpha=0.10, lw=0
+        )
+        axes.axvline(trial.downturn + trial.known_after, color=_SOFT, linestyle=":")
+    earned.legend(frameon=False, fontsize=8, loc="upper left")
+    granted.legend(frameon=False, fontsize=8, loc="upper left")
+    figure.suptitle(
+        "Simulated months; shaded: downturn, dotted: the lender knows of it", fontsize=10
+    )
+    return figure
+
+
+def _end_of_downturn(report: Report) -> int:
+    trial = report.question.trial
+    later = [t.from_month for t in trial.filed.schedule if t.from_month > trial.downturn]
+    return min([*later, trial.months])
+
+
+def frontier(report: Report) -> Figure:
+    """Draw profit against good customers cut for the variants of the rule, the filed one marked."""
+    figure = Figure(figsize=(8.4, 5.4), layout="constrained")
+    axes = figure.subplots()
+    look = by_key(report.evidence.measurements)
+    scopes = [dict(m.scope) for m in report.evidence.measurements if "variant" in m.scope]
+    for scope in {scope["variant"]: scope for scope in scopes}.values():
+        profit, cut = look("profit_over_static", **scope), look("good_customers_cut", **scope)
+        if profit is None or cut is None or profit.value is None or cut.value is None:
+            continue
+        is_filed = scope["variant"] == FILED
+        color = _CHOSEN if is_filed else _INK
+        axes.plot(cut.value, profit.value, "D" if is_filed else "o", color=color, ms=6)
+        axes.annotate(
+            scope["variant"],
+            (cut.value, profit.value),
+            xytext=(6, 3),
+            textcoords="offset points",
+            fontsize=7,
+            color=color,
+        )
+    _mark_optimized(axes, report)
+    axes.axhline(0, color=_SOFT, linewidth=0.8)
+    axes.set(
+        xlabel="good customers cut at least once",
+        ylabel="profit over static",
+        title="Simulated: what cutting good customers buys (red: the policy as filed)",
+    )
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
+    axes.margins(x=0.16)
+    return figure
+
+
+def _mark_optimized(axes: Axes, report: Report) -> None:
+    look = by_key(report.evidence.measurements)
+    seed = ALL if len(report.question.seeds) > 1 else str(report.question.seeds[0])
+    scope = {"strategy": Strategy.OPTIMIZED.value, "seed": seed}
+    profit, cut = look("profit_over_static", **scope), look("good_customers_cut", **scope)
+    if profit is None or cut is None or profit.value is None or cut.value is None:
+        return
+    color = _COLORS[Strategy.OPTIMIZED]
+    axes.plot(cut.value, profit.value, "s", color=color, ms=6)
+    axes.annotate(
+        "optimized",
+        (cut.value, profit.value),
+        xytext=(6, 3),
+        textcoords="offset points",
+        fontsize=7,
+        color=color,
+    )

@@ -1,0 +1,239 @@
+"""The report: every strategy in every world, as evidence about a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from governance.errors import UsageError
+from governance.evidence import Evidence
+from governance.measurement import Measurement
+from governance.outcome import Outcome, worst
+from limits.engine import Regime
+from training.backtest import loop
+from training.backtest.experiment import measure_response
+from training.backtest.fairness import measure_fairness
+from training.backtest.frontier import FAMILY, measure_frontier
+from training.backtest.loop import Begun, Run
+from training.backtest.measures import Runs, measure
+from training.backtest.strategy import MEANING, Files, Strategy, has_dial
+from training.backtest.target import judge
+from training.backtest.trial import KNOWN_AFTER, Trial, simulator_digest
+
+KIND = "policy-backtest"
+COMPARED = (Strategy.STATIC, Strategy.BLANKET, Strategy.RULE, Strategy.OPTIMIZED)
+
+_RESPONSE = (
+    "How real customers answer to another limit, and what a limit does to their risk. Here both "
+    "are simulated from published figures; only a hold-out and an exploring arm show them."
+)
+_SIMPLER = (
+    "Closures by customers, new accounts, recoveries after a write-off, debts with other lenders: "
+    "the world has none."
+)
+NOT_EVIDENCED = (
+    _RESPONSE,
+    "Any real portfolio: the world is simulated, and no figure is a forecast.",
+    _SIMPLER,
+    "Support: the optimizer's changes are not held against changes of the past.",
+    "Other downturns than the one declared, or one that is known sooner or later.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked: seeds, accounts per world, and which strategies are compared.
+
+    Parameters
+    ----------
+    accounts : int
+        Applicants per world; the old rule refuses some of them.
+    policy_text : str or None
+        The policy's file, if its neighbors are to be tried as well.
+    """
+
+    trial: Trial
+    seeds: tuple[int, ...]
+    accounts: int
+    strategies: tuple[Strategy, ...] = COMPARED
+    policy_text: str | None = None
+
+    @property
+    def steps(self) -> int:
+        """How often `run` says that it is done with something."""
+        rules = len(FAMILY) + 1 if self.policy_text else 0
+        return len(self.seeds) * (len(self.strategies) + rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What was found; `courses` holds money by month, summed over the worlds."""
+
+    question: Question
+    files: Files
+    evidence: Evidence
+    courses: Mapping[Strategy, Mapping[str, list[float]]]
+    accounts: int
+    left_out: int
+    kept_policy: Mapping[Strategy, int]
+
+    @property
+    def targets(self) -> tuple[Measurement, ...]:
+        """The measurements that a target speaks about, judged; the evidence judges nothing."""
+        return judge(self.evidence.measurements)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The gravest outcome of the targets."""
+        return worst(found.outcome for found in self.targets)
+
+    def as_document(self) -> dict[str, Any]:
+        """Return what the command prints as JSON."""
+        trial, files = self.question.trial, self.files
+        return {
+            "schema": "limitline/policy-backtest/1",
+            "is_simulated": True,
+            "policy": files.policy.stamp,
+            "economics": files.economics.stamp,
+            "model": files.scorer.origin,
+            "world": trial.filed.id,
+            "simulator_digest": self.evidence.subject["simulator"],
+            "months": trial.months,
+            "decided_every_months": trial.every,
+            "downturn_from_month": trial.downturn,
+            "turn_known_after_months": trial.known_after,
+            "seeds": list(self.question.seeds),
+            "accounts": self.accounts,
+            "accounts_left_out": self.left_out,
+            "currency": files.policy.currency,
+            "strategies": {each.value: MEANING[each] for each in self.question.strategies},
+            "reviews_without_recommendation": {
+                each.value: count for each, count in self.kept_policy.items()
+            },
+            "outcome": self.outcome.value,
+            "targets": [found.as_json() for found in self.targets],
+            "evidence_digest": self.evidence.digest,
+            "measurements": [found.as_json() for found in self.evidence.measurements],
+            "not_evidenced": list(self.evidence.not_evidenced),
+        }
+
+
+def chosen(text: str) -> tuple[Strategy, ...]:
+    """Read strategies with commas between them; static is always the first, to compare with.
+
+    Raises
+    ------
+    UsageError
+        If one is unknown, or none moves a limit.
+    """
+    names = {part.strip() for part in text.split(",")}
+    if unknown := names - set(Strategy):
+        raise UsageError(f"There is no strategy {min(unknown)}; there are {', '.join(Strategy)}.")
+    moving = [each for each in Strategy if each in names and each is not Strategy.STATIC]
+    if not moving:
+        raise UsageError("Name at least one strategy that moves limits, beside static.")
+    return (Strategy.STATIC, *moving)
+
+
+def run(
+    question: Question,
+    files: Files,
+    *,
+    on: date,
+    done: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Live every strategy in every world and measure what came of it.
+
+    Parameters
+    ----------
+    on : date
+        The day that the evidence is dated.
+    done : callable
+        Told what is being lived, `Question.steps` times.
+    """
+    runs: dict[tuple[Strategy, int], Run] = {}
+    worlds: list[tuple[Begun, Run]] = []
+    for seed in question.seeds:
+        begun = loop.begin(question.trial.lived(seed, question.accounts), files)
+        for strategy in question.strategies:
+            done(f"{strategy}, seed {seed}")
+            runs[strategy, seed] = loop.run(begun, question.trial, strategy, files)
+        worlds.append((begun, runs[Strategy.STATIC, seed]))
+    found: tuple[Measurement, ...] = (*measure(runs), *measure_fairness(runs))
+    if Strategy.BLANKET in question.strategies:
+        blanket = [runs[Strategy.BLANKET, seed] for seed in question.seeds]
+        found += measure_response(blanket, [static for _, static in worlds])
+    if question.policy_text is not None:
+        text = question.policy_text
+        found += measure_frontier(text, files, question.trial, worlds, done)
+    evidence = Evidence(
+        kind=KIND,
+        subject=_subject(question, files),
+        measurements=found,
+        measured_on=on,
+        not_evidenced=(*NOT_EVIDENCED, *_caveats(question, files, worlds)),
+    )
+    return Report(
+        question=question,
+        files=files,
+        evidence=evidence,
+        courses=_courses(runs, question),
+        accounts=sum(len(begun.state.book) for begun, _ in worlds),
+        left_out=sum(begun.left_out for begun, _ in worlds),
+        kept_policy=_kept_policy(runs, question),
+    )
+
+
+def _subject(question: Question, files: Files) -> dict[str, str]:
+    filed = question.trial.filed
+    return {
+        **files.scorer.subject,
+        "policy": files.policy.digest,
+        "economics": files.economics.digest,
+        "world": filed.digest,
+        "simulator": simulator_digest(filed),
+    }
+
+
+def _caveats(question: Question, files: Files, worlds: list[tuple[Begun, Run]]) -> tuple[str, ...]:
+    said = []
+    if left_out := sum(begun.left_out for begun, _ in worlds):
+        said.append(f"{left_out:,} accounts of segments that the policy does not cover.")
+    spec, economics = files.scorer.spec, files.economics
+    if spec.horizon_months != economics.horizon_months:
+        said.append(
+            f"Economics of {economics.horizon_months} months under a default probability of "
+            f"{spec.horizon_months}: the optimizer weighs risk and margin over different times."
+        )
+    if economics.assumed:
+        said.append(f"Numbers that nobody measured: {'; '.join(economics.assumed)}.")
+    if question.trial.known_after != KNOWN_AFTER:
+        said.append(f"A downturn that is known after {KNOWN_AFTER} months, as is usual here.")
+    regimes = {Regime(turn.regime) for turn in question.trial.filed.schedule} - {Regime.NEUTRAL}
+    if unturned := sorted(each for each in regimes if not has_dial(files.policy, each)):
+        said.append(
+            f"What dials for {' and '.join(unturned)} would do: the policy has none, so it decided "
+            "as in normal times."
+        )
+    return tuple(said)
+
+
+def _courses(runs: Runs, question: Question) -> dict[Strategy, dict[str, list[float]]]:
+    courses = {}
+    for strategy in question.strategies:
+        mine = [runs[strategy, seed].by_month for seed in question.seeds]
+        courses[strategy] = {
+            name: sum(course[name] for course in mine).tolist()  # type: ignore[union-attr]
+            for name in mine[0]
+        }
+    return courses
+
+
+def _kept_policy(runs: Runs, question: Question) -> dict[Strategy, int]:
+    return {
+        strategy: sum(runs[strategy, seed].kept_policy for seed in question.seeds)
+        for strategy in question.strategies
+        if strategy in (Strategy.OPTIMIZED, Strategy.FREE)
+    }
