@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from limits.proportion import QUANTILE
+from governance.proportion import QUANTILE
 from training.backtest.loop import Run
 from training.backtest.measures import ALL, Runs
 from training.backtest.strategy import Strategy

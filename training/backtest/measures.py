@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from limits.proportion import QUANTILE, wilson
+from governance.proportion import QUANTILE, wilson
 from training.backtest.loop import Floats, Run
 from training.backtest.strategy import Strategy
 from training.world.evolution import MINOR
