@@ -26,7 +26,7 @@ from registry import serialize, submission
 from registry.candidate import CandidateFiles, RunFacts
 from registry.signing import Role, Signer
 from registry.submission import ModelVersion
-from training import document, figures, lineage, reasons, sample, suspicion
+from training import document, figures, lineage, reasons, sample, suspicion, vintages
 from training.evaluation import FOLDS
 from training.fitted import Fitted, caveats, fit, say_nothing
 from training.job import NONE, Job, declarations
@@ -163,7 +163,11 @@ def _draw(
         fitted.estimator, rows.features, spec.names, spec.signs, seed=seed
     )
     drawn = figures.draw(place, fitted.out_of_fold, effects)
-    return {**drawn, "lift": figures.draw_lift(place / "lift.png", fitted.lift)}
+    drawn = {**drawn, "lift": figures.draw_lift(place / "lift.png", fitted.lift)}
+    by_vintage = [found for found in fitted.breakdown if "vintage" in found.scope]
+    if by_vintage:
+        drawn = {**drawn, "vintages": vintages.draw(place / "vintages.png", by_vintage)}
+    return drawn
 
 
 def _assemble(

@@ -13,7 +13,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
 from limits.features import FeatureSpec
-from training import breakdown, evaluation, lift, lineage
+from training import breakdown, evaluation, lift, lineage, vintages
 from training.calibration import Verdict
 from training.discrimination import Labels
 from training.evaluation import FOLDS, Matrix, OutOfFold
@@ -107,6 +107,9 @@ def fit(
     told = rows.features, rows.labels
     made = make(job.recipe, spec.signs, told, seed=job.seed, done=done)
     broken_down = breakdown.out_of_time(lambda: clone(made.estimator), rows, seed=job.seed)
+    if rows.vintage is not None and rows.vintage_of_all is not None:
+        by_month = vintages.measure(made.out_of_fold, rows.vintage, seed=job.seed)
+        broken_down += vintages.withhold_incomplete(by_month, rows.vintage, rows.vintage_of_all)
     if rows.segment is not None:
         broken_down += breakdown.by_segment(made.out_of_fold, rows.segment, seed=job.seed)
     return dataclasses.replace(made, breakdown=broken_down)

@@ -69,6 +69,8 @@ class Sample:
         Rows that equal an earlier one in every feature and in the outcome. They belong to different
         customers and are kept; a fold may hold one and the next its twin.
     vintage : ndarray of datetime64[D], shape (n_rows,), or None
+    vintage_of_all : ndarray of datetime64[D], shape (n_open_rows,), or None
+        The same of every open row, those without a known outcome included.
     segment : ndarray of str, shape (n_rows,), or None
     """
 
@@ -80,6 +82,7 @@ class Sample:
     superseded: int = 0
     identical: int = 0
     vintage: Days | None = None
+    vintage_of_all: Days | None = None
     segment: NDArray[np.str_] | None = None
 
     def as_lineage(self) -> Mapping[str, str]:
@@ -137,9 +140,14 @@ def read(table: FeatureTable, question: Question) -> Sample:
         unknown=unknown,
         superseded=left.num_rows - rows.num_rows,
         identical=len(labels) - len(np.unique(np.column_stack([matrix, labels]), axis=0)),
-        vintage=label.days(rows, rule.vintage, may_be_null=False) if rule.vintage else None,
+        vintage=_vintages(rows, rule),
+        vintage_of_all=_vintages(computed, rule),
         segment=_segments(rows, question.segment) if question.segment else None,
     )
+
+
+def _vintages(rows: pa.Table, rule: LabelRule) -> Days | None:
+    return label.days(rows, rule.vintage, may_be_null=False) if rule.vintage else None
 
 
 def _refuse_suspects(question: Question, matrix: Matrix, labels: Labels) -> None:
