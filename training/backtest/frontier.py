@@ -71,7 +71,6 @@ def _worst(multiplier: float, *, bands: int) -> Change:
 
 
 FAMILY: Mapping[str, Change] = {
-    "warn at 1 month, cut to 85 %": _warning(1, 0.85),
     "warn at 2 months, cut to 85 %": _warning(2, 0.85),
     "warn at 2 months, cut to 70 %": _warning(2, 0.70),
     "warn at 2 months, cut to 50 %": _warning(2, 0.50),

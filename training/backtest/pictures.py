@@ -5,7 +5,8 @@ All are of sums over thousands of simulated accounts; no point is a customer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -121,52 +122,84 @@ def _end_of_downturn(report: Report) -> int:
 
 def frontier(report: Report) -> Figure:
     """Draw profit against good customers cut for the variants of the rule, the filed one marked."""
-    figure = Figure(figsize=(8.4, 5.4), layout="constrained")
-    axes = figure.subplots()
-    look = by_key(report.evidence.measurements)
-    scopes = [dict(m.scope) for m in report.evidence.measurements if "variant" in m.scope]
-    for scope in {scope["variant"]: scope for scope in scopes}.values():
-        profit, cut = look("profit_over_static", **scope), look("good_customers_cut", **scope)
-        if profit is None or cut is None or profit.value is None or cut.value is None:
-            continue
-        is_filed = scope["variant"] == FILED
-        color = _CHOSEN if is_filed else _INK
-        axes.plot(cut.value, profit.value, "D" if is_filed else "o", color=color, ms=6)
-        axes.annotate(
-            scope["variant"],
-            (cut.value, profit.value),
-            xytext=(6, 3),
-            textcoords="offset points",
-            fontsize=7,
-            color=color,
-        )
-    _mark_optimized(axes, report)
+    figure = Figure(figsize=(10.0, 5.2), layout="constrained")
+    axes, key = figure.subplots(1, 2, width_ratios=(2.2, 1))
+    spots = _spots(report)
+    losses = np.array([spot.losses for spot in spots])
+    drawn = axes.scatter(
+        [spot.cut for spot in spots],
+        [spot.profit for spot in spots],
+        c=losses,
+        cmap="coolwarm",
+        s=[110 if spot.is_filed else 45 for spot in spots],
+        marker="o",
+        edgecolors=[_CHOSEN if spot.is_filed else _INK for spot in spots],
+        linewidths=[2.5 if spot.is_filed else 0.8 for spot in spots],
+        zorder=3,
+    )
+    bar = figure.colorbar(drawn, ax=axes, format=lambda value, _: f"{value:+.1%}")
+    bar.set_label("losses over static")
+    for cut, profit, names in _labels(spots):
+        axes.annotate(names, (cut, profit), (8, -3), textcoords="offset points", fontsize=9)
     axes.axhline(0, color=_SOFT, linewidth=0.8)
     axes.set(
         xlabel="good customers cut at least once",
         ylabel="profit over static",
-        title="Simulated: what cutting good customers buys (red: the policy as filed)",
+        title="Simulated: what cutting good customers buys",
     )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
-    axes.margins(x=0.16)
+    axes.margins(x=0.12, y=0.08)
+    key.axis("off")
+    for place, spot in enumerate(spots):
+        color = _CHOSEN if spot.is_filed else _INK
+        line = 1 - (place + 1) / (len(spots) + 2)
+        key.text(0, line, f"{place + 1}  {spot.name}", color=color, fontsize=9)
     return figure
 
 
-def _mark_optimized(axes: Axes, report: Report) -> None:
+@dataclass(frozen=True, slots=True)
+class _Spot:
+    name: str
+    cut: float
+    profit: float
+    losses: float
+
+    @property
+    def is_filed(self) -> bool:
+        return self.name == FILED
+
+
+def _spots(report: Report) -> list[_Spot]:
+    """Return the variants that can be drawn, and the optimizer beside them."""
     look = by_key(report.evidence.measurements)
+    found = [dict(m.scope) for m in report.evidence.measurements if "variant" in m.scope]
+    scopes = {scope["variant"]: scope for scope in found}
     seed = ALL if len(report.question.seeds) > 1 else str(report.question.seeds[0])
-    scope = {"strategy": Strategy.OPTIMIZED.value, "seed": seed}
-    profit, cut = look("profit_over_static", **scope), look("good_customers_cut", **scope)
-    if profit is None or cut is None or profit.value is None or cut.value is None:
-        return
-    color = _COLORS[Strategy.OPTIMIZED]
-    axes.plot(cut.value, profit.value, "s", color=color, ms=6)
-    axes.annotate(
-        "optimized",
-        (cut.value, profit.value),
-        xytext=(6, 3),
-        textcoords="offset points",
-        fontsize=7,
-        color=color,
-    )
+    scopes["optimized, as filed"] = {"strategy": Strategy.OPTIMIZED.value, "seed": seed}
+    spots = []
+    for name, scope in scopes.items():
+        measured = [
+            look(part, **scope)
+            for part in ("good_customers_cut", "profit_over_static", "losses_over_static")
+        ]
+        values = [each.value for each in measured if each is not None and each.value is not None]
+        if len(values) == len(measured):
+            spots.append(_Spot(name, *values))
+    return spots
+
+
+def _labels(spots: Sequence[_Spot]) -> list[tuple[float, float, str]]:
+    """Number the spots; those that lie on each other share one label."""
+    wide = max((spot.cut for spot in spots), default=0.0) or 1.0
+    high = np.ptp([spot.profit for spot in spots]) or 1.0
+    groups: list[tuple[_Spot, list[int]]] = []
+    for place, spot in enumerate(spots, start=1):
+        for first, members in groups:
+            near = abs(first.cut - spot.cut) / wide < 0.05
+            if near and abs(first.profit - spot.profit) / high < 0.05:
+                members.append(place)
+                break
+        else:
+            groups.append((spot, [place]))
+    return [(first.cut, first.profit, ", ".join(map(str, each))) for first, each in groups]
