@@ -26,6 +26,7 @@ from scipy import optimize as highs
 from scipy import sparse
 
 import limits
+from governance.outcome import Outcome
 from limits import features
 from limits.engine import Freeze
 from limits.features import FeatureSpec
@@ -44,6 +45,12 @@ ECONOMICS = Economics.parse(packaged("uci_stylized"))
 PLAN = Plan.of(POLICY, as_of=date(2005, 10, 1), freeze=Freeze.NOTHING, climate=PLAIN)
 CHUNK = 65_536
 DRAWS = 2_000
+STRESSES = {
+    "base": {},
+    "harsh": {"given_default": 0.25, "conversion": 0.50},
+    "mild": {"given_default": 0.10, "conversion": 0.20},
+}
+RESPONSES = (0.5, 1.8)
 
 
 def drawn(n: int, seed: int) -> pa.RecordBatch:
@@ -204,36 +211,60 @@ def replay() -> None:
 
 
 def compared(rows: pa.RecordBatch, labels: np.ndarray) -> None:
+    # One period knows no earlier limit: today's is the one once granted.
+    rows = rows.append_column("reference_limit_minor", rows["current_limit_minor"])
+    for name, loss in STRESSES.items():
+        print(f"economics: {name}")
+        told(rows, labels, stressed(loss, 1.0))
+    for factor in RESPONSES:
+        print(f"customers borrow {factor} times as much of a raise as the optimizer believes")
+        told(rows, labels, stressed({}, 1.0), stressed({}, factor))
+
+
+def stressed(loss: dict[str, float], factor: float) -> Economics:
     said = ECONOMICS.model_dump(by_alias=True)
     said["margin"]["revolving_share"] = None
     said["margin"]["revolving_share_column"] = "revolving_share"
-    economics = Economics.model_validate(said)
-    envelope = find_envelope(PLAN, rows)
-    opened, _ = accounts.open_accounts(envelope, rows, economics)
+    said["loss"] |= loss
+    for name in ("base", "per_utilization", "per_probability"):
+        said["response"][name] *= factor
+    return Economics.model_validate(said)
+
+
+def told(
+    rows: pa.RecordBatch,
+    labels: np.ndarray,
+    economics: Economics,
+    truth: Economics | None = None,
+) -> None:
+    opened, _ = accounts.open_accounts(find_envelope(PLAN, rows), rows, truth or economics)
     terms = accounts.Terms.of(economics, POLICY)
     found = {"static": opened.before, "rule": opened.policy}
     for reach in Reach:
-        name = reach.value
         book = Book(
             plan=PLAN, economics=economics, batches=lambda: iter([rows]), support=None, reach=reach
         )
         with tempfile.TemporaryFile() as spool:
             answer = optimization.optimize(book, spool)
             parts = [limit for _, limit, _ in answer.recommendations()]
-        found[name] = np.concatenate(parts).astype(float)
-        counts = {s.name.lower(): int(answer.found.counts[s]) for s in Status}
-        print(f"  {name}: {answer.outcome}, {counts}")
-    print("  policy      expected  realized  loss   limits bn  raised   cut  bad raised  good cut")
+        if answer.outcome is not Outcome.PASS:
+            print(f"  {reach.value}: {answer.outcome}")
+        found[reach.value] = np.concatenate(parts).astype(float)
+    print("  policy      expected  realized    loss  limits bn  raised    cut |", end="")
+    print(" bad raised  good cut | raised to bad  cut from good, of their limits")
     gained = {}
-    bad = labels == 1
+    bad, before = labels == 1, opened.before
     for name, limit in found.items():
         total = accounts.totals(opened, limit, terms)
         gained[name] = realized(opened, limit, labels, terms)
-        raised, cut = limit > opened.before, limit < opened.before
+        raised, cut = limit > before, limit < before
+        given = np.maximum(limit - before, 0)[bad].sum() / before[bad].sum()
+        taken = np.maximum(before - limit, 0)[~bad].sum() / before[~bad].sum()
         print(
             f"  {name:10} {total.profit / 1e8:9.2f} {gained[name].sum() / 1e8:9.2f} "
-            f"{total.expected_loss / 1e8:6.2f} {total.limits / 1e11:10.4f} {raised.mean():8.1%} "
-            f"{cut.mean():6.1%} {raised[bad].mean():9.1%} {cut[~bad].mean():9.1%}"
+            f"{total.expected_loss / 1e8:7.2f} {total.limits / 1e11:10.3f} {raised.mean():7.1%} "
+            f"{cut.mean():6.1%} | {raised[bad].mean():10.1%} {cut[~bad].mean():9.1%} | "
+            f"{given:13.1%} {taken:14.1%}"
         )
     for better, worse in [("rule", "static"), *((reach.value, "rule") for reach in Reach)]:
         interval(f"{better} - {worse}", gained[better] - gained[worse], gained[worse].sum())
@@ -253,11 +284,11 @@ def interval(name: str, gains: np.ndarray, base: float) -> None:
     rng = np.random.default_rng(0)
     n = len(gains)
     sums = [gains[rng.integers(0, n, n)].sum() for _ in range(DRAWS)]
-    low, high = np.quantile(sums, [0.025, 0.975]) / 1e8
-    share = gains.sum() / abs(base)
+    low, high = np.quantile(sums, [0.025, 0.975])
     print(
-        f"  {name}: realized {gains.sum() / 1e8:+.2f} M NT$ [{low:.2f}, {high:.2f}] "
-        f"(paired bootstrap, 95 %), {share:+.1%}"
+        f"  {name}: realized {gains.sum() / 1e8:+.2f} M NT$ [{low / 1e8:.2f}, {high / 1e8:.2f}] "
+        f"(paired bootstrap, 95 %), {gains.sum() / abs(base):+.1%} "
+        f"[{low / abs(base):.1%}, {high / abs(base):.1%}] of {base / 1e8:.2f}"
     )
 
 

@@ -294,8 +294,7 @@ class Envelope(Section):
     ----------
     floor_of_reference : share
         No recommendation cuts below this share of the limit once granted (the optional column
-        ``reference_limit_minor``),
-        so that cuts do not add up over the months; 0 says that there is no such floor.
+        ``reference_limit_minor``), so that cuts do not add up; 0 says that there is no such floor.
     """
 
     floor_of_reference: Annotated[Share, Field(le=BASIS_POINTS)]

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from limits import inputs
+from limits.optimizing.envelope import REFERENCE
 from limits.policy import LimitPolicy
 from limits.sections import BASIS_POINTS
 from limits.stages.climate import PLAIN, Climate, Freeze, Regime
@@ -42,8 +43,10 @@ class Moment:
 
 
 def schema(policy: LimitPolicy) -> pa.Schema:
-    """Return the columns of a case: the needed inputs and the second values of those among them."""
+    """Return the columns of a case: the inputs that are read, and second values of some of them."""
     types = {"default_probability": pa.float64(), **inputs.needed(policy)}
+    if policy.envelope is not None:
+        types[REFERENCE] = pa.int64()
     seconds = {name: kind for name, (first, kind) in OTHERS.items() if first in types}
     return pa.schema({**types, **seconds})
 
@@ -77,6 +80,7 @@ def plain(policy: LimitPolicy) -> dict[str, Any]:
         "months_since_assessment": 0,
         "arm": "policy",
         "assignment": 0,
+        REFERENCE: limit,
     }
     row |= {second: row[of] for second, (of, _) in OTHERS.items()}
     return {name: row[name] for name in schema(policy).names}
@@ -108,7 +112,7 @@ def draw(policy: LimitPolicy, n: int, rng: np.random.Generator) -> pa.RecordBatc
             stays = is_calm & (rng.random(n) < 0.8)
             column = np.where(stays, np.array(plainest[field.name], column.dtype), column)
         mask = np.zeros(n, np.bool_)
-        if field.name in inputs.MAY_BE_NULL:
+        if field.name in inputs.MAY_BE_NULL or field.name == REFERENCE:
             mask = rng.random(n) < 0.1
         if field.name not in OTHERS:
             is_broken = rng.random(n) < _BROKEN_SHARE / len(values)
@@ -187,6 +191,7 @@ def _values(policy: LimitPolicy, n: int, rng: np.random.Generator) -> dict[str, 
         "months_since_assessment": _months(0, [_assessment(policy)], n, rng),
         "arm": np.asarray(inputs.ARMS, dtype=object)[rng.choice(3, n, p=[0.7, 0.1, 0.2])],
         "assignment": rng.integers(0, 2**32, n, dtype=np.uint32),
+        REFERENCE: (limit * rng.choice([0.5, 1.0, 1.2, 2.0, 4.0], n)).astype(np.int64),
     }
 
 

@@ -178,7 +178,8 @@ def _matrices(plan: Plan, reach: Reach) -> tuple[Integers, Integers]:
         spans = [policy.envelope.bands[name] for name in policy.bands.names]
         declared = np.array([(span.least, span.most) for span in spans], dtype=np.int64)
         row_least, row_most = plan.turned(declared).T[:, :, None]
-        return row_least + np.zeros_like(plan.matrix), row_most + np.zeros_like(plan.matrix)
+        # A span holds its row only as the step bounds it; a dial turns what lies beyond the step.
+        return np.minimum(row_least, plan.matrix), np.maximum(row_most, plan.matrix)
     row_least = np.minimum(plan.matrix.min(axis=1, keepdims=True), BASIS_POINTS)
     row_most = np.maximum(plan.matrix.max(axis=1, keepdims=True), BASIS_POINTS)
     if reach in (Reach.DIRECTION, Reach.STEP):

@@ -102,6 +102,7 @@ def in_words(document: dict[str, Any]) -> list[str]:
     lines = [
         f"{document['outcome']}: {document['customers']:,} customers, "
         + ", ".join(f"{name} {count:,}" for name, count in document["counts"].items()),
+        f"Reach: {document['identity']['reach']}",
         f"Expected profit in {currency}, by the declared assumptions: {earned}",
     ]
     for budget in document["budgets"]:

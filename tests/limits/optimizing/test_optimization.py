@@ -174,7 +174,7 @@ def test_two_customers_under_one_budget_match_brute_force() -> None:
 
 
 def test_the_gap_to_the_linear_bound_of_highs_is_below_a_hundredth_of_a_percent() -> None:
-    rows = uci_rows(500, seed=1)
+    rows = uci_rows(300, seed=1)
     budgets = {name: {"of_policy": 0.99} for name in ("expected_loss", "limits")}
     mine = book(rows, economics=economics(**budgets))
     found = solved(mine)
