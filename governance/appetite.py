@@ -32,9 +32,17 @@ class Threshold(BaseModel):
     With ``basis = "interval"`` the whole 95 % interval must lie on the good side to pass, wholly on
     the bad side to breach, and anything between is inconclusive. ``basis = "point"`` is for exact
     quantities, such as a number of violations.
+
+    Parameters
+    ----------
+    minimum_n : int
+        Fewer customers or events than this behind a measurement cannot tell.
+    minimum_count : int
+        So many measurements with different scopes the gate must find, such as one for each seed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    later_fields: ClassVar[frozenset[str]] = frozenset({"minimum_count"})
 
     measure: str
     scope: Mapping[str, str] = {}
@@ -42,6 +50,7 @@ class Threshold(BaseModel):
     at_most: float | None = None
     basis: Basis = Basis.INTERVAL
     minimum_n: int = Field(default=1, ge=1)
+    minimum_count: int = Field(default=1, ge=1)
     need: Literal["required", "reported"] = "required"
     is_waivable: bool = True
     kind: Literal["law", "guidance", "house"]

@@ -45,8 +45,14 @@ def plain(value: Any) -> Any:
             return plain(value.value)
         case BaseModel():
             # The alias is the name that readers see: ``schema``, which pydantic keeps for itself.
-            fields = type(value).model_fields.items()
-            return {field.alias or name: plain(getattr(value, name)) for name, field in fields}
+            # A field that came later is not written at its default: what was signed before it
+            # existed keeps its digest.
+            later = getattr(type(value), "later_fields", ())
+            return {
+                field.alias or name: plain(getattr(value, name))
+                for name, field in type(value).model_fields.items()
+                if name not in later or getattr(value, name) != field.default
+            }
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
         case Set():

@@ -3,7 +3,7 @@
 It does no I/O, asks no clock and knows no measure by name. The rules, in order:
 
 * the evidence is everything that was measured: the validator's, and what is attached to it;
-* every required threshold in force must find at least one measurement it concerns;
+* every required threshold in force must find a measurement it concerns, or as many as it asks;
 * every measurement that a required threshold concerns must pass;
 * one that does not may be answered for by a waiver for exactly that measure and scope, in force on
   the day, unless the threshold says that it is not waivable;
@@ -66,8 +66,9 @@ def judge(
         refusals.append("The risk appetite requires nothing on this day, so nothing can be shown.")
     for threshold in required:
         concerned = [m for m in judged if appetite.threshold_for(m, on) is threshold]
-        if not concerned:
-            refusals.append(f"{threshold.measure} {NOT_MEASURED}")
+        found = len({measurement.key for measurement in concerned})
+        if found < threshold.minimum_count:
+            refusals.append(_missing(threshold, found))
             outcomes.append(Outcome.INCONCLUSIVE)
         for measurement in concerned:
             waiver = _answering(waivers, threshold, measurement, on)
@@ -103,6 +104,16 @@ def refusal(measurement: Measurement, threshold: Threshold) -> str:
     return (
         f"{measurement.measure} ({where}) = {numbers}, n = {measurement.n}: "
         f"{measurement.outcome.value}, {measurement.reason.rstrip('.')}{waivable}."
+    )
+
+
+def _missing(threshold: Threshold, found: int) -> str:
+    if not found:
+        return f"{threshold.measure} {NOT_MEASURED}"
+    where = describe_scope(threshold.scope)
+    return (
+        f"{threshold.measure} ({where}) was measured {found} times; "
+        f"{threshold.minimum_count} are needed."
     )
 
 

@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 from governance import canonical
 from governance.appetite import RiskAppetite
 from governance.contract import Purpose
-from governance.errors import ContractError
 from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.outcome import Outcome
@@ -27,13 +26,14 @@ from limits import scoring
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
 from limits.scoring import DEFAULT_PROBABILITY
-from monitoring import publication
+from monitoring import maturity, publication
 from monitoring.bins import Bins, fit_bins
 from monitoring.calibration import measure_calibration
 from monitoring.counts import reduce
 from monitoring.decisions import OUTCOME, confusion, measure_fairness, outcomes
 from monitoring.discrimination import measure_discrimination
 from monitoring.drift import measure_drift
+from monitoring.maturity import LabelRule, Maturity
 from monitoring.misjudgment import BAD, measure_misjudgment
 from monitoring.record import Comparison, Record, compare, judge
 from monitoring.soundness import measure_feedback, measure_monotonicity
@@ -82,6 +82,12 @@ class _Subject:
     rows: pa.Table
     opened: pa.Table
     decided: pa.Table
+    maturity: Maturity
+
+    @property
+    def matured(self) -> pa.Table:
+        """The decisions whose window has ended; of a running one only the defaults are known."""
+        return self.decided.filter(pa.array(~self.maturity.is_running))
 
 
 def validate(
@@ -103,7 +109,7 @@ def validate(
     IntegrityError
         If the model or the table is not what was signed or sealed.
     ContractError
-        If the table has no label, or the model needs a column that it lacks.
+        If the table has no label, or the model or its label rule needs a column that it lacks.
     """
     keyring = Keyring.open(settings.keyring)
     path = gate.latest(settings.features, contract_id=contract, purpose=Purpose.TRAINING)
@@ -119,13 +125,19 @@ def validate(
         purpose=sealed.purpose,
         mandate=_MANDATE,
     )
-    misjudgment = measure_misjudgment(confusion(subject.decided))
+    misjudgment = measure_misjudgment(confusion(subject.matured))
     evidence = Evidence(
         kind="validation",
         subject={**subject.verified.subject, "data": sealed.digest, "bins": bins.digest},
-        measurements=(*_model(subject), *drift, *misjudgment, *fairness),
+        measurements=(
+            *subject.maturity.measure(),
+            *_model(subject),
+            *drift,
+            *misjudgment,
+            *fairness,
+        ),
         measured_on=on,
-        not_evidenced=_NOT_EVIDENCED,
+        not_evidenced=(*subject.maturity.not_evidenced, *_NOT_EVIDENCED),
     )
     record = _record(subject, evidence, appetite, comparisons)
     return _attested(settings, evidence, record, bins, version=subject.verified.version)
@@ -167,8 +179,12 @@ def _record(
         subject={**evidence.subject, "evidence": evidence.digest},
         measurements=judge(evidence.measurements, appetite, on),
         comparisons=comparisons,
-        decisions=confusion(subject.decided),
-        notes=(customers, *(f"Not evidenced: {item}" for item in _NOT_EVIDENCED)),
+        decisions=confusion(subject.matured),
+        notes=(
+            customers,
+            subject.maturity.describe(),
+            *(f"Not evidenced: {item}" for item in _NOT_EVIDENCED),
+        ),
     )
 
 
@@ -176,19 +192,20 @@ def _read(
     verified: VerifiedModel, opened: FeatureTable, sealed: FeatureTable, on: date
 ) -> _Subject:
     """Score both parts and decide the sealed one with the model's own policy."""
-    if sealed.label is None:
-        raise ContractError(f"The table {sealed.path.name} has no label; nothing can be validated.")
+    rule = LabelRule.of(verified.lineage, label=sealed.label, on=on)
     spec = FeatureSpec.parse(verified.features_text)
     policy = LimitPolicy.parse(verified.policy_text)
     rows = sealed.read()
-    scored = scoring.score(verified.estimator, spec, rows, [PSEUDONYM, sealed.label])
+    matured = maturity.find(rows, rule)
+    scored = scoring.score(verified.estimator, spec, rows, [PSEUDONYM])
     decided = scoring.decide(policy, scored, as_of=on)
     return _Subject(
         verified=verified,
         spec=spec,
         rows=rows,
         opened=scoring.score(verified.estimator, spec, opened.reader()),
-        decided=decided.append_column(OUTCOME, outcomes(decided[sealed.label])),
+        decided=decided.append_column(OUTCOME, outcomes(matured.label)),
+        maturity=matured,
     )
 
 

@@ -54,6 +54,9 @@ def protect(
     output: Annotated[
         Path | None, typer.Option(help="Folder of feature tables; default: the home's.")
     ] = None,
+    acquired_on: Annotated[
+        str, typer.Option(metavar="YYYY-MM-DD", help="When you got the data; default: file time.")
+    ] = "",
     as_json: command.AsJson = False,
 ) -> None:
     """Release a raw table as an encrypted feature table; refuse it if anything is wrong."""
@@ -71,6 +74,7 @@ def protect(
         out=(output or home.features).absolute(),
         purpose=purpose,
         vault=home.vault,
+        acquired_on=command.parse_day(acquired_on) if acquired_on else None,
     )
     whole = FeatureTable.open(released.path, keyring=keyring, part=Part.ALL)
     document = _describe(whole) | {
@@ -173,6 +177,7 @@ def _describe(table: Any) -> dict[str, Any]:
         "key_version": table.key_version,
         "label": table.label,
         "feature_columns": list(table.feature_columns),
+        "about": dict(table.about),
     }
 
 

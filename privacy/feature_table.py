@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,16 @@ class TableFacts:
         Keyed digest of the raw input.
     vault : str
         The vaults that know the table's customers.
+    about : mapping of str to str
+        What is told about the data and changes nothing of them: title, source, times. It is
+        authenticated with the manifest and no part of the table's identity.
     """
 
     contract: ColumnContract
     purpose: Purpose
     source: str
     vault: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def schema(self) -> pa.Schema:
@@ -110,6 +114,8 @@ class FeatureTable:
         the same input again gives the same digest.
     num_rows : int
         Rows of the opened part.
+    about : mapping of str to str
+        What `privacy.gate.protect` recorded about the data; empty for a table from before that.
     """
 
     path: Path
@@ -123,6 +129,7 @@ class FeatureTable:
     key_version: int
     label: str | None
     feature_columns: tuple[str, ...]
+    about: Mapping[str, str]
     _readers: tuple[sealed_parquet.Reader, ...]
 
     def __repr__(self) -> str:
@@ -167,6 +174,7 @@ class FeatureTable:
             key_version=identity["key_version"],
             label=label,
             feature_columns=tuple(n for n in names if n not in (PSEUDONYM, ASSIGNMENT, label)),
+            about=manifest.get("about", {}),
             _readers=tuple(readers[piece] for piece in part.files),
         )
 
@@ -202,7 +210,7 @@ class Writer:
 
     def __init__(self, folder: Path, facts: TableFacts, keyring: Keyring) -> None:
         self._folder, self._keyring = folder, keyring
-        self._identity = facts.identity(keyring)
+        self._identity, self._about = facts.identity(keyring), dict(facts.about)
         self._files = {
             part: sealed_parquet.Writer(
                 folder / f"{part}.parquet", facts.schema, _seal(keyring, self._identity, part)
@@ -219,7 +227,7 @@ class Writer:
     def finish(self) -> None:
         """Close both files and write the manifest that binds them."""
         parts = {part.value: file.finish().as_document() for part, file in self._files.items()}
-        body = {"identity": self._identity, "parts": parts}
+        body = {"identity": self._identity, "parts": parts, "about": self._about}
         text = canonical.dumps(body)
         sealed = {
             "body": body,

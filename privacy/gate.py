@@ -9,6 +9,8 @@ again succeeds: customers who were enrolled already keep their subject ids.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +26,13 @@ from privacy.keyring import Keyring
 from privacy.pseudonym import purpose_pseudonym
 from privacy.subject_vault import SubjectVault
 
+DECLARED = "declared when the data were protected"
+FILE_TIME = "the time of the raw file, which nobody confirmed"
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
 
 def protect(
     source: Path,
@@ -33,6 +42,8 @@ def protect(
     out: Path,
     purpose: Purpose,
     vault: Path,
+    acquired_on: date | None = None,
+    clock: Callable[[], datetime] = _utc_now,
 ) -> FeatureTable:
     """Release the raw table `source` as an encrypted feature table of one purpose.
 
@@ -43,6 +54,10 @@ def protect(
         so that the same input gives the same table again.
     vault : Path
         The folder of the subject vault and the audit vault.
+    acquired_on : datetime.date or None
+        When the lender got the data. None records the time of the raw file, and that it is that.
+    clock : callable
+        Says when the table was released. Neither day is part of what the table is.
 
     Returns
     -------
@@ -69,6 +84,7 @@ def protect(
             purpose=purpose,
             source=keyring.mac(before, use="source-digest").hex(),
             vault=f"{subjects.file.vault_id}-{audit.file.vault_id}",
+            about=provenance(source, contract, acquired_on=acquired_on, released_at=clock()),
         )
         path = out / facts.folder_name(keyring)
         if not path.exists():
@@ -76,6 +92,26 @@ def protect(
         table = FeatureTable.open(path, keyring=keyring)
         publish(path, contract_id=contract.id, purpose=purpose)
     return table
+
+
+def provenance(
+    source: Path, contract: ColumnContract, *, acquired_on: date | None, released_at: datetime
+) -> dict[str, str]:
+    """Return what a table tells about its data: title, source, legal basis and times.
+
+    References
+    ----------
+    JR/T 0221-2021, traceability: acquisition time and source of the data.
+    """
+    file_at = datetime.fromtimestamp(source.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    return {
+        "title": contract.title,
+        "source": contract.source,
+        "legal_basis": contract.legal_basis,
+        "acquired_at": acquired_on.isoformat() if acquired_on else file_at,
+        "acquired_at_is": DECLARED if acquired_on else FILE_TIME,
+        "released_at": released_at.astimezone(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def inspect(source: Path, contract: ColumnContract, *, keyring: Keyring) -> int:

@@ -233,14 +233,12 @@ def verify(
     if pack is not None:
         found = evidence.verify(pack, people_file=people, witness_file=checkpoint)
         document: dict[str, Any] = {
-            name: found[name] for name in ("entries", "promotions", "root", "keys")
+            name: found[name] for name in ("entries", "promotions", "waivers", "root", "keys")
         }
     else:
         document = verification.verify_home(command.load_home(), witness_file=checkpoint)
-    text = f"Verified: {document['entries']} entries, {document['promotions']} promotions, "
-    text += f"root {document['root'][:16]}."
     document = {"schema": "registry-verify/1", **document}
-    command.emit(document, as_json=as_json, people=_lines([text]))
+    command.emit(document, as_json=as_json, people=lambda out: verification.render(document, out))
 
 
 @app.command()

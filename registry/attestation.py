@@ -70,5 +70,5 @@ def check_subject(evidence: Evidence, manifest: Entry, *, needed: str = "model")
 
 def document(model: Any) -> Mapping[str, Any]:
     """Return a declaration or an evidence as plain canonical values, under its public names."""
-    plain: Mapping[str, Any] = canonical.plain(model.model_dump(mode="json", by_alias=True))
+    plain: Mapping[str, Any] = canonical.plain(model)
     return plain

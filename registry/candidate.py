@@ -36,12 +36,20 @@ class CandidateFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What a run shows in the catalogue; nothing of it decides anything."""
+    """What a run shows in the catalogue; nothing of it decides anything.
+
+    Parameters
+    ----------
+    observed : mapping of str to str
+        Times, machine and the like: signed with the version, and no part of what makes two
+        candidates the same.
+    """
 
     run_name: str
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    observed: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Path] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from governance import durable
 from governance.settings import Settings
-from registry import card, offline
+from registry import card, offline, traceability
 from registry.ledger import Ledger
 from registry.record import Record
 from registry.signing import FOLDER, NOTICE, PEOPLE_FILE, People, Role, Signer, checked
@@ -50,6 +50,7 @@ signed manifest.
 | `checkpoint.txt` | the signed head of that tree (C2SP signed note) |
 | `people.json` | the public keys, with role and name |
 | `statements/` | each entry alone, decoded, with its inclusion proof |
+| `traceability/` | the list of JR/T 0221-2021, item by item: where each answer stands |
 | `cards/`, `status.json` | for reading: derived from the ledger on {on}, not signed themselves |
 | `NOT-MACHINE-CHECKABLE.md` | what none of this shows |
 
@@ -117,6 +118,9 @@ def _files(settings: Settings, ledger: Ledger, on: date) -> dict[str, bytes]:
         files[f"statements/{seq:05d}-{entry['kind']}.json"] = _pretty(receipt)
     for version in record.versions():
         files[f"cards/version-{version}.md"] = card.describe(record, version).encode()
+        files[f"traceability/version-{version}.md"] = traceability.as_markdown(
+            record, version
+        ).encode()
     return files
 
 

@@ -45,6 +45,8 @@ class VerifiedModel:
         What ``limitline.json`` in the folder says.
     lineage : mapping
         What the developer signed about data, code, environment and seed.
+    observed : mapping
+        What was seen in the run that made it: times, machine, storage medium; signed as well.
     subject : mapping of str to str
         Role to digest, ready for `governance.evidence.Evidence.subject`.
     folder : Path
@@ -58,6 +60,7 @@ class VerifiedModel:
     policy_text: str
     metadata: Mapping[str, Any]
     lineage: Mapping[str, Any]
+    observed: Mapping[str, str]
     subject: Mapping[str, str]
     folder: Path
     _copy: PrivateFolder
@@ -95,6 +98,7 @@ def load_verified(settings: Settings, which: str | int) -> VerifiedModel:
         policy_text=_text(folder, POLICY_FILE),
         metadata=metadata,
         lineage=entry.statement.predicate["lineage"],
+        observed=entry.statement.predicate.get("observed", {}),
         subject={
             "model": entry.statement.sha256,
             "features": file_digest(entry, FEATURES_FILE),

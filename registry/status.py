@@ -107,7 +107,7 @@ def render_decision(
         said = ", ".join(f"{number} {name}" for name, number in sorted(others.items()))
         console.print(f"Not required for promotion: {said}; --all lists them.", markup=False)
     for line in unmeasured(version, decision):
-        console.print(f"missing: {line}", markup=False)
+        console.print(f"missing: {line}", markup=False, soft_wrap=True)
     word = "open" if decision.is_open else "closed"
     said = f"The gate is {word} for version {version}: {len(decision.refusals)} refusals, "
     said += f"{len(decision.waived)} answered by waivers. Decision {decision.digest[:12]}."

@@ -54,7 +54,7 @@ def submit(
 
     Two candidates are the same when code, declarations, estimator (by canonical digest),
     requirements and lineage are the same. So `lineage` must not hold a duration or a time of day;
-    those belong to `facts`, which show and decide nothing.
+    those belong to `facts`: what it shows decides nothing, and of it `RunFacts.observed` is signed.
 
     Raises
     ------
@@ -71,7 +71,8 @@ def submit(
     logged = catalogue.log_model(candidate, facts=facts)
     _refuse_reused_number(settings, logged.version)
     predicate = _manifest(logged, candidate, settings)
-    predicate |= {"submission": identity, "lineage": dict(lineage)}
+    observed = {**facts.observed, "operator_key_id": signer.key_id}
+    predicate |= {"submission": identity, "lineage": dict(lineage), "observed": observed}
     digest = offline.manifest_digest(predicate["files"])
     subject = (subject_of(logged.version), digest)
     append(settings, Kind.MANIFEST, subject=subject, predicate=predicate, signer=signer)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from governance.errors import IntegrityError
 from governance.settings import Settings
-from registry import offline
+from registry import offline, traceability
 from registry.ledger import Ledger
 from registry.load import verify_version
 from registry.record import Record
@@ -46,4 +49,21 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
         "root": head.root.hex(),
         "keys": {person.role: person.key_id for person in people.by_key.values()},
         "versions": versions,
+        "traceability": {
+            str(version): [answer.as_document() for answer in traceability.of(record, version)]
+            for version in record.versions()
+        },
+        "champion": record.champion(),
     }
+
+
+def render(document: Mapping[str, Any], console: Console) -> None:
+    """Print what was verified and, for a home, where the champion's model comes from."""
+    text = f"Verified: {document['entries']} entries, {document['promotions']} promotions, "
+    text += f"{document['waivers']} used waivers, root {document['root'][:16]}."
+    traces = document.get("traceability", {})
+    if traces:
+        shown = str(document["champion"] or max(int(version) for version in traces))
+        traceability.render(shown, traces[shown], console)
+    console.print(text, markup=False)
+    console.print(offline.NOT_JUDGED, markup=False)

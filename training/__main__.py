@@ -284,6 +284,7 @@ def document(
         spec=FeatureSpec.parse(verified.features_text),
         policy=LimitPolicy.parse(verified.policy_text),
         metadata=verified.metadata,
+        observed=verified.observed,
     )
     place = output or settings.reports / documents.FOLDER / f"version-{verified.version}"
     folder = documents.write(place, told)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from governance import canonical
 from governance.settings import Settings
@@ -75,7 +76,7 @@ def train(
     Parameters
     ----------
     clock : callable
-        Tells start and end; both are shown with the run and are no part of the candidate.
+        Tells start and end; both are signed with the candidate and are no part of what it is.
     done : callable
         Called with a step's name after each of the `STEPS` steps.
 
@@ -98,9 +99,13 @@ def train(
         drawn = _draw(Path(staging), spec, rows, fitted, seed=job.seed)
         done("figures")
         files = _assemble(Path(staging), job, rows, fitted, facts)
-        drawn = {**drawn, **_write_documents(Path(staging), files, spec, policy)}
         times = {"started_at": started, "finished_at": clock()}
-        shown = _run_facts(job, fitted, facts, times, drawn)
+        seen = _observed(rows, fitted, times, signer)
+        told = document.Facts(spec=spec, policy=policy, metadata=_metadata(files), observed=seen)
+        # A folder is logged as a folder, so the documents lie together beside the figures.
+        written = document.write(Path(staging) / document.FOLDER / "candidate", told)
+        drawn = {**drawn, document.FOLDER: written}
+        shown = _run_facts(job, fitted, facts, seen, drawn)
         version = submission.submit(files, shown, facts, settings=settings, signer=signer)
     done("hand-over")
     return Candidate(
@@ -118,7 +123,7 @@ def describe(job: Job, spec: FeatureSpec, policy: LimitPolicy, rows: Sample) -> 
     References
     ----------
     JR/T 0221-2021, traceability: data source, volume, digest and sampling; script, environment,
-    operator and parameters. Start and end time are tags of the run.
+    operator and parameters. Times, machine and storage medium are observed, signed beside this.
     """
     return {
         "data_contract": rows.table.contract_id,
@@ -184,21 +189,29 @@ def _assemble(
     return model.assemble(place / "model", parts)
 
 
-def _write_documents(
-    place: Path, files: CandidateFiles, spec: FeatureSpec, policy: LimitPolicy
-) -> Mapping[str, Path]:
-    """Write the documents from the very file that is signed: they cannot say another thing."""
-    metadata = json.loads(files.artifacts["limitline"].read_bytes())
-    told = document.Facts(spec=spec, policy=policy, metadata=metadata)
-    # A folder is logged as a folder, so the documents lie together beside the figures.
-    return {document.FOLDER: document.write(place / document.FOLDER / "candidate", told)}
+def _metadata(files: CandidateFiles) -> Mapping[str, Any]:
+    """Read the very file that is signed: the documents cannot say another thing."""
+    found: Mapping[str, Any] = json.loads(files.artifacts["limitline"].read_bytes())
+    return found
+
+
+def _observed(
+    rows: Sample, fitted: Fitted, times: Mapping[str, datetime], signer: Signer
+) -> dict[str, str]:
+    """Return what is signed with the candidate and is no part of what it is."""
+    return {
+        **lineage.observed(rows.table),
+        **{name: moment.isoformat(timespec="seconds") for name, moment in times.items()},
+        "iterations": fitted.iterations,
+        "operator_key_id": signer.key_id,
+    }
 
 
 def _run_facts(
     job: Job,
     fitted: Fitted,
     facts: Mapping[str, str],
-    times: Mapping[str, datetime],
+    seen: Mapping[str, str],
     drawn: Mapping[str, Path],
 ) -> RunFacts:
     metrics = {}
@@ -208,17 +221,11 @@ def _run_facts(
             if value is not None:
                 metrics[f"out_of_fold.{measurement.measure}{suffix}"] = value
     parameters = {name: str(value) for name, value in job.recipe.parameters.items()}
-    stamps = {name: moment.isoformat(timespec="seconds") for name, moment in times.items()}
-    stamps |= {"data_released_at": lineage.released_at(job.table), **lineage.hardware()}
     return RunFacts(
         run_name=f"train {job.recipe.name} ({facts['features_id']})",
         params={**parameters, "recipe": job.recipe.name, "seed": str(job.seed)},
         metrics={**metrics, "out_of_fold.n": float(len(fitted.out_of_fold.labels))},
-        tags={
-            **facts,
-            **stamps,
-            "calibration": fitted.calibration,
-            "iterations": fitted.iterations,
-        },
+        tags={**facts, **seen, "calibration": fitted.calibration},
+        observed=seen,
         figures=drawn,
     )

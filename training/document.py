@@ -8,14 +8,14 @@ English and Chinese; every number in them stands in the signed model folder. Wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from governance import durable
 from limits.features import FeatureSpec
 from limits.policy import BASIS_POINTS, LimitPolicy
-from training.traceability import ITEMS
+from registry import traceability
 from training.wording import (
     ANNEX,
     ELSEWHERE,
@@ -39,11 +39,15 @@ class Facts:
     ----------
     metadata : mapping
         What ``limitline.json`` in the model folder says: lineage, evaluation, calibration.
+    observed : mapping
+        What was seen in the run and is signed in the manifest, outside the folder; empty for a
+        version from before that was kept.
     """
 
     spec: FeatureSpec
     policy: LimitPolicy
     metadata: Mapping[str, Any]
+    observed: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
         """Return one fact as text."""
@@ -186,10 +190,17 @@ def _digests(facts: Facts, language: Language) -> Lines:
     yield from _listed(facts, names)
 
 
-def _traces(facts: Facts, language: Language) -> Iterator[tuple[str, str]]:
-    for item in ITEMS:
-        asked = item.asked if language is Language.EN else item.asked_zh
-        yield asked, item.answer({name: str(value) for name, value in facts.metadata.items()})
+def _traces(facts: Facts, language: Language) -> Iterator[Sequence[str]]:
+    sources = {"limitline.json": facts.metadata, traceability.OBSERVED: facts.observed}
+    is_english = language is Language.EN
+    absent = traceability.NOT_RECORDED if is_english else traceability.NOT_RECORDED_ZH
+    before = ""
+    for answer in traceability.trace(traceability.MODELING, sources):
+        asked = answer.item.asked if is_english else answer.item.asked_zh
+        value = absent if answer.value is None else answer.value
+        place = "" if answer.value is None else answer.where
+        yield "" if asked == before else asked, answer.name, place, value
+        before = asked
 
 
 def _measured(found: Sequence[Mapping[str, Any]], language: Language) -> Lines:

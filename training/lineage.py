@@ -17,15 +17,21 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
+
+from privacy.feature_table import FeatureTable
 
 UNKNOWN = "unknown"
 
 _ROOT = Path(__file__).resolve().parent.parent
 _GIT_SECONDS = 20
+
+_MOUNTS = Path("/proc/self/mountinfo")
+
+TOLD = ("title", "source", "acquired_at", "acquired_at_is", "released_at")
+"""What a feature table's manifest tells about its data."""
 
 LOCK = _ROOT / "requirements.lock"
 """The lock beside the code; an installed wheel has none."""
@@ -69,15 +75,32 @@ def hardware() -> dict[str, str]:
     }
 
 
-def released_at(table: Path) -> str:
-    """Return when the gate wrote the feature table in the folder `table`, as its files say.
+def observed(table: FeatureTable) -> dict[str, str]:
+    """Return what is seen in a run and signed with it, but makes no other candidate of it.
 
-    A file's time is not authenticated and a copy has another one; it is shown and decides nothing.
+    Title, source and times as the table's authenticated manifest tells them, the medium that holds
+    the table, and the machine. What nobody recorded is left out: a table that was protected before
+    this was kept tells nothing, and nothing is made up for it.
     """
-    newest = max((file.stat().st_mtime for file in table.iterdir()), default=None)
-    if newest is None:
-        return UNKNOWN
-    return datetime.fromtimestamp(newest, UTC).isoformat(timespec="seconds")
+    told = {f"data_{name}": table.about[name] for name in TOLD if name in table.about}
+    return {**told, "data_storage_medium": storage_medium(table.path), **hardware()}
+
+
+def storage_medium(place: Path, mounts: Path = _MOUNTS) -> str:
+    """Identify the medium that holds `place`: type and name of its file system, and its number.
+
+    The number is what the system calls the file system (``f_fsid``); it follows a disk to another
+    machine and not a copy to another disk.
+    """
+    device = place.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    identity = f"file system id {os.statvfs(place).f_fsid:016x}"
+    for line in mounts.read_text(encoding="utf-8").splitlines() if mounts.is_file() else ():
+        before, _, after = line.partition(" - ")
+        if before.split()[2:3] == [number]:
+            kind, name = after.split()[:2]
+            return f"{kind} on {name}, device {number}, {identity}"
+    return f"device {number}, {identity}"
 
 
 def script(package: Path = _ROOT / "training") -> str:

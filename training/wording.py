@@ -49,7 +49,7 @@ WORDS: Mapping[str, Both] = {
         "| measure | scope | value | 95 % interval | n | outcome |",
         "| 指标 | 范围 | 数值 | 95 % 区间 | n | 结果 |",
     ),
-    "trace_head": _both("| asked | answer |", "| 要求 | 记录 |"),
+    "trace_head": _both("| asked | fact | where | answer |", "| 要求 | 事实 | 出处 | 记录 |"),
     "raises": _both("may only raise the risk", "只能提高风险"),
     "lowers": _both("may only lower the risk", "只能降低风险"),
     "free": _both("free", "不限"),

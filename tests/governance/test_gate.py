@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from governance.appetite import RiskAppetite
+from governance import canonical
+from governance.appetite import RiskAppetite, Threshold
 from governance.errors import ContractError
 from governance.evidence import Evidence, Waiver
 from governance.gate import judge
@@ -256,3 +257,43 @@ def test_an_undefined_value_can_neither_pass_nor_breach() -> None:
 def test_the_worst_outcome_wins_and_nothing_is_not_a_pass() -> None:
     assert worst([Outcome.PASS, Outcome.BREACH, Outcome.INCONCLUSIVE]) is Outcome.BREACH
     assert worst([]) is Outcome.INCONCLUSIVE
+
+
+def test_one_lucky_seed_is_not_three() -> None:
+    appetite = RiskAppetite(
+        schema="risk-appetite/1",
+        id="seeds",
+        version="1",
+        thresholds=(
+            Threshold(
+                measure="backtest.profit",
+                scope={"seed": "*"},
+                at_least=0,
+                basis="point",
+                minimum_count=3,
+                kind="house",
+                owner="tests",
+                source="tests",
+                effective_from=date(2020, 1, 1),
+            ),
+        ),
+    )
+
+    def seeds(*numbers: str) -> Evidence:
+        found = [
+            Measurement(measure="backtest.profit", scope={"seed": number}, value=0.1, n=100)
+            for number in numbers
+        ]
+        return evidence(tuple(found))
+
+    few = judge(seeds("101", "102", "102"), appetite, [], ON)
+    assert few.outcome is Outcome.INCONCLUSIVE
+    assert few.refusals == ("backtest.profit (seed=*) was measured 2 times; 3 are needed.",)
+    assert judge(seeds("101", "102", "103"), appetite, [], ON).is_open
+
+
+def test_a_field_that_came_later_leaves_old_digests_alone() -> None:
+    (first, *_) = APPETITE.thresholds
+    plain = canonical.plain(first)
+    assert "minimum_count" not in plain
+    assert canonical.plain(first.model_copy(update={"minimum_count": 3}))["minimum_count"] == 3

@@ -5,17 +5,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from governance import canonical
 from governance.contract import Purpose
 from governance.errors import ContractError, IntegrityError, KeyringError, UsageError
-from privacy import assignment, feature_table, keyring, sealed_parquet
+from privacy import assignment, feature_table, gate, keyring, sealed_parquet
 from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.sealed_parquet import Seal
 
@@ -216,3 +220,54 @@ def test_the_unchecked_writer_writes_what_the_gate_would_refuse(
 
 def test_a_table_does_not_print_its_keys(table: FeatureTable) -> None:
     assert repr(table) == f"FeatureTable({table.path.name!r}, part='open', rows={table.num_rows})"
+
+
+def test_title_source_and_times_are_told_and_make_no_other_table(
+    world: Any, raw: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    source = tmp_path / "raw.parquet"
+    pq.write_table(raw(300), source)
+    os.utime(source, (0, 86_400))
+    common = {"keyring": world.ring, "purpose": Purpose.TRAINING, "vault": tmp_path / "vault"}
+
+    def protected(out: str, **told: Any) -> FeatureTable:
+        return gate.protect(source, world.contract, out=tmp_path / out, **common, **told)
+
+    noon = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    first = protected("one", clock=lambda: noon)
+    later = protected("two", clock=lambda: noon + timedelta(days=1), acquired_on=date(2005, 9, 30))
+    assert first.digest == later.digest
+    assert first.about == {
+        "title": world.contract.title,
+        "source": world.contract.source,
+        "legal_basis": world.contract.legal_basis,
+        "acquired_at": "1970-01-02T00:00:00+00:00",
+        "acquired_at_is": gate.FILE_TIME,
+        "released_at": "2026-01-05T12:00:00+00:00",
+    }
+    assert (later.about["acquired_at"], later.about["acquired_at_is"]) == (
+        "2005-09-30",
+        gate.DECLARED,
+    )
+
+
+def test_what_is_told_about_the_data_is_authenticated(table: FeatureTable, world: Any) -> None:
+    path = table.path / feature_table.MANIFEST
+    sealed = json.loads(path.read_bytes())
+    sealed["body"]["about"]["acquired_at"] = "1999-01-01"
+    sealed["sha256"] = hashlib.sha256(canonical.dumps(sealed["body"])).hexdigest()
+    path.write_bytes(canonical.dumps(sealed) + b"\n")
+    with pytest.raises(IntegrityError, match="was altered"):
+        FeatureTable.open(table.path, keyring=world.ring)
+
+
+def test_a_table_from_before_this_was_told_still_opens(table: FeatureTable, world: Any) -> None:
+    path = table.path / feature_table.MANIFEST
+    body = json.loads(path.read_bytes())["body"]
+    del body["about"]
+    text = canonical.dumps(body)
+    mac = world.ring.mac(text, use="feature-table-manifest").hex()
+    sealed = {"body": body, "sha256": hashlib.sha256(text).hexdigest(), "mac": mac}
+    path.write_bytes(canonical.dumps(sealed) + b"\n")
+    opened = FeatureTable.open(table.path, keyring=world.ring)
+    assert (opened.digest, opened.about) == (table.digest, {})

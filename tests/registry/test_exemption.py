@@ -9,11 +9,13 @@ from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, UsageError
 from governance.evidence import Evidence
 from governance.settings import Settings
+from registry import offline
 from registry.attestation import attest
 from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
+from registry.ledger import Ledger
 from registry.record import Record
-from registry.signing import Signer
+from registry.signing import People, Signer
 
 DAY, LAST = date(2026, 1, 5), date(2026, 6, 30)
 RATIOS = {"female": 0.60, "male": 0.70, "unknown": 1.0}
@@ -153,3 +155,23 @@ def test_what_is_waived_already_is_not_waived_again_in_other_words(
 
     assert again == first
     assert Record.load(home).waivers(1) == first
+
+
+def test_the_offline_verifier_asks_for_a_signature_behind_each_waiver_that_was_used(
+    home: Settings, judged: Callable[..., None], appetite: RiskAppetite
+) -> None:
+    judged()
+    waive(home, 1, _request())
+    gate(home, 1, appetite=appetite, on=DAY)
+    people = People.load(home.keyring)
+    ledger = Ledger.open(home.ledger, people=people)
+    entries = offline.verify_entries(ledger.bodies(), ledger.verify(), people.by_key)
+    assert offline.verify_waivers(entries) == 2
+
+    unsigned = [entry for entry in entries if entry["kind"] != "waiver"]
+    with pytest.raises(offline.VerificationError, match="used a waiver that nobody signed"):
+        offline.verify_waivers(unsigned)
+    signed = next(entry for entry in entries if entry["kind"] == "waiver")
+    signed["statement"]["predicate"]["waiver"]["owner"] = "Somebody else"
+    with pytest.raises(offline.VerificationError, match="used a waiver that nobody signed"):
+        offline.verify_waivers(entries)

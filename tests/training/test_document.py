@@ -11,10 +11,12 @@ from typer.testing import CliRunner
 from governance.settings import HOME_VARIABLE
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
-from training import document, lineage, traceability
+from privacy.gate import FILE_TIME
+from registry import traceability
+from registry.record import Record
+from training import document, lineage
 from training.__main__ import app
 from training.document import Facts
-from training.traceability import Standing
 from training.wording import NOT_EVIDENCED, WORDS, Language
 
 FILES = {
@@ -92,26 +94,42 @@ def test_features_are_told_with_direction_and_reason(written: dict[str, str]) ->
     assert "| turnover | 只能降低风险 | income | turnover |" in written["model_card.zh.md"]
 
 
-def test_every_item_of_the_list_has_an_answer_or_a_reason(facts: Facts) -> None:
-    for item in traceability.ITEMS:
-        if item.standing is Standing.SIGNED:
-            assert item.names
-            for name in item.names:
-                assert name in facts.metadata, name
-        else:
-            assert item.remark
-            assert item.answer({}).startswith(item.standing)
+def test_every_item_of_the_modeling_list_is_answered_from_what_is_signed(world: Any) -> None:
+    record = Record.load(world.home)
+    answers = traceability.of(record, world.made.version.version)
+    modeling = [answer for answer in answers if answer.item in traceability.MODELING]
+    said = record.manifest(world.made.version.version).statement.predicate
+
+    assert {answer.name: answer.where for answer in modeling if answer.value is None} == {}
+    for answer in modeling:
+        place = "lineage" if answer.where == traceability.LINEAGE else "observed"
+        assert str(said[place][answer.name]) == answer.value
+    software = next(item for item in traceability.MODELING if item.asked == "Modeling: software")
+    assert set(lineage.SOFTWARE) <= set(software.names)
 
 
-def test_what_is_shown_and_not_signed_is_a_tag_of_the_run(world: Any) -> None:
+def test_what_varies_by_run_is_signed_and_is_no_part_of_the_candidate(world: Any) -> None:
     from registry.catalogue import Catalogue
 
-    tags = Catalogue.open(world.home)._client.get_run(world.made.version.run_id).data.tags
-    shown = [item for item in traceability.ITEMS if item.standing is Standing.SHOWN]
-    for name in (name for item in shown for name in item.names):
-        assert tags[name], name
-        assert name not in world.made.lineage
-    assert set(lineage.hardware()) <= set(tags)
+    version = world.made.version
+    observed = Record.load(world.home).manifest(version.version).statement.predicate["observed"]
+    tags = Catalogue.open(world.home)._client.get_run(version.run_id).data.tags
+    assert observed.items() <= tags.items()
+    assert not set(observed) & set(world.made.lineage)
+    assert set(lineage.hardware()) <= set(observed)
+    assert observed["data_acquired_at_is"] == FILE_TIME
+    assert observed["started_at"] < observed["finished_at"]
+
+
+def test_what_nobody_recorded_is_told_as_such_in_both_languages(
+    facts: Facts, tmp_path: Path
+) -> None:
+    bare = Facts(spec=facts.spec, policy=facts.policy, metadata=facts.metadata)
+    folder = document.write(tmp_path, bare)
+    english = (folder / "technical_file.en.md").read_text(encoding="utf-8")
+    chinese = (folder / "technical_file.zh.md").read_text(encoding="utf-8")
+    assert "| Data: storage medium | data_storage_medium |  | not recorded |" in english
+    assert "| 数据:存储介质标识 | data_storage_medium |  | 未记录 |" in chinese
 
 
 def test_a_declared_text_cannot_break_the_form(facts: Facts, tmp_path: Path) -> None:

@@ -87,8 +87,16 @@ def test_the_machine_is_told_and_the_script_is_known_by_its_bytes(tmp_path: Path
     assert lineage.script(tmp_path) != before
 
 
-def test_a_table_was_released_when_its_files_were_written(tmp_path: Path) -> None:
-    assert lineage.released_at(tmp_path) == "unknown"
-    (tmp_path / "manifest.json").write_text("{}")
-    os.utime(tmp_path / "manifest.json", (0, 86_400))
-    assert lineage.released_at(tmp_path) == "1970-01-02T00:00:00+00:00"
+def test_a_medium_is_named_by_its_file_system_and_number(tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "21 1 99:99 / /elsewhere rw - ext4 /dev/other rw\n"
+        f"22 1 {number} / /here rw,noatime shared:1 - xfs /dev/disk7 rw\n"
+    )
+    told = lineage.storage_medium(tmp_path, mounts)
+    assert told.startswith(f"xfs on /dev/disk7, device {number}, file system id ")
+    unnamed = lineage.storage_medium(tmp_path, tmp_path / "no such list")
+    assert unnamed.startswith(f"device {number}, file system id ")
+    assert unnamed in told

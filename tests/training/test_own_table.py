@@ -17,12 +17,16 @@ import pyarrow.csv as pa_csv
 import pytest
 from typer.testing import CliRunner, Result
 
+from governance import settings
 from limits import policy as policies
+from monitoring.validate import validate
+from monitoring.watch import read_appetite
 from privacy.__main__ import app as privacy
 from registry.__main__ import app as registry
 from training.__main__ import app as training
 
 ROWS = 3_000
+LATER = date(2026, 1, 5)
 MONTHS = np.array(["2025-01", "2025-02", "2025-03", "2025-04"], dtype="datetime64[M]")
 
 CONTRACT = """
@@ -208,6 +212,36 @@ def test_a_table_of_ones_own_goes_from_csv_to_a_candidate(desk: Desk) -> None:
     assert {"segment": "north"} in scopes
     assert {"split": "out-of-time", "from": "2025-03"} in scopes
     assert "uci" not in ran.stdout.lower().replace("uci-demo", "")
+
+
+def test_the_validator_judges_by_the_outcomes_that_the_lineage_lets_count(desk: Desk) -> None:
+    # The newest month's outcomes are planted the wrong way round: nobody could have known them yet.
+    table = houses()
+    is_newest = pc.equal(table["month"], pa.scalar(date(2025, 4, 1)))
+    planted = pc.if_else(is_newest, pc.subtract(1, table["failed"]), table["failed"])
+    desk.write(table.set_column(table.column_names.index("failed"), "failed", planted))
+    assert desk.protect().exit_code == 0
+    rule = ("--observed-at", "known_on", "--cutoff", "2025-06-30", "--vintage", "month")
+    assert desk.train(*rule).exit_code == 0
+
+    found = validate(
+        settings.load(), "latest", contract="tea-houses", appetite=read_appetite(), on=LATER
+    )
+    measured = {(m.measure, m.scope.get("reason", "")): m for m in found.evidence.measurements}
+    sealed = measured["labels.unknown", ""].n
+    unknown = {
+        reason: round((m.value or 0) * m.n)
+        for (name, reason), m in measured.items()
+        if name == "labels.unknown"
+    }
+    auc = measured["discrimination.auc", ""]
+    assert unknown["known only after the cutoff"] > 80
+    assert unknown["without an outcome"] > 5
+    assert unknown.pop("") == sum(unknown.values()) == sealed - auc.n
+    # With the planted quarter it would be about half of what it is above chance.
+    assert (auc.value or 0) > 0.68
+    assert any("no known outcome under" in line for line in found.evidence.not_evidenced)
+    assert measured["misjudgment.good_cut", ""].n < auc.n
 
 
 def test_the_command_works_in_a_process_of_its_own(desk: Desk) -> None:

@@ -1,0 +1,194 @@
+"""Maturity: which sealed outcomes a version's own label rule lets a validator judge by.
+
+Training learned from outcomes that were known on a day, and said so in the lineage. Judging by
+others would hold the model against another question: in a window that is still running only the
+defaults are known, and an outcome that came later belongs to a later validation. The rule is read
+from the signed lineage and applied here anew; the rooms share no code, so that a fault in one is
+seen by the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from governance.errors import ContractError
+from governance.measurement import Measurement
+
+UNKNOWN = "labels.unknown"
+
+_NONE = "none"
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRule:
+    """When an outcome counts as known, as the lineage of a version says it.
+
+    Parameters
+    ----------
+    observed_at, vintage : str or None
+        Day columns: when the outcome became known, and which day the row describes.
+    cutoff : date or None
+        The last day whose outcomes count.
+    """
+
+    target: str
+    horizon_months: int
+    observed_at: str | None = None
+    vintage: str | None = None
+    cutoff: date | None = None
+
+    @classmethod
+    def of(cls, lineage: Mapping[str, str], *, label: str | None, on: date) -> LabelRule:
+        """Read the rule from a lineage; the cutoff is never after the day of the validation.
+
+        Parameters
+        ----------
+        label : str or None
+            The outcome that the table's contract names, for a lineage that names none.
+
+        Raises
+        ------
+        ContractError
+            If neither names an outcome.
+        """
+
+        def optional(name: str) -> str | None:
+            value = lineage.get(name, _NONE)
+            return None if value == _NONE else value
+
+        target, cutoff = optional("target") or label, optional("label_cutoff")
+        if target is None:
+            raise ContractError("The table has no label; nothing can be validated.")
+        return cls(
+            target=target,
+            horizon_months=int(lineage.get("horizon_months", "1")),
+            observed_at=optional("label_observed_at"),
+            vintage=optional("vintage"),
+            cutoff=min(date.fromisoformat(cutoff), on) if cutoff else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maturity:
+    """The outcomes that count, and why the others do not.
+
+    Parameters
+    ----------
+    label : pyarrow.ChunkedArray
+        ``(n_rows,)``: the outcome, null where it is unknown.
+    is_running : numpy.ndarray
+        ``(n_rows,)``: whether the row's window was still running on the cutoff.
+    unknown : mapping of str to int
+        Reason to number of rows, by the first reason that applies.
+    """
+
+    label: pa.ChunkedArray
+    is_running: Mask
+    unknown: Mapping[str, int]
+
+    def measure(self) -> tuple[Measurement, ...]:
+        """Return the share of rows without a known outcome, all and by reason."""
+        n = len(self.label)
+        counted = {"": sum(self.unknown.values()), **self.unknown}
+        return tuple(
+            Measurement(
+                measure=UNKNOWN,
+                scope={"reason": reason} if reason else {},
+                value=count / n if n else None,
+                n=n,
+            )
+            for reason, count in counted.items()
+        )
+
+    @property
+    def not_evidenced(self) -> tuple[str, ...]:
+        """What the evidence must say that it does not show: nothing if every outcome is known."""
+        return (self.describe(),) if any(self.unknown.values()) else ()
+
+    def describe(self) -> str:
+        """Say it in one sentence."""
+        told = ", ".join(f"{count:,} {reason}" for reason, count in self.unknown.items() if count)
+        total = sum(self.unknown.values())
+        why = f": {told}" if told else ""
+        return (
+            f"{total:,} of {len(self.label):,} sealed rows have no known outcome under the "
+            f"version's label rule{why}"
+        )
+
+
+def find(rows: pa.Table, rule: LabelRule) -> Maturity:
+    """Apply `rule` to the sealed rows.
+
+    Raises
+    ------
+    ContractError
+        If the table lacks a column of the rule, or one of its days is not a day or is missing.
+    """
+    wanted = [name for name in (rule.target, rule.observed_at, rule.vintage) if name is not None]
+    missing = [name for name in wanted if name not in rows.schema.names]
+    if missing:
+        raise ContractError(
+            f"The version's label rule reads {', '.join(missing)}, which the sealed table lacks. "
+            "Validate on the table that the version was trained on."
+        )
+    label, cutoff = rows[rule.target], rule.cutoff
+    is_known: Mask = label.is_valid().to_numpy(zero_copy_only=False)
+    unknown = {"without an outcome": int((~is_known).sum())}
+    is_running = np.zeros(rows.num_rows, dtype=np.bool_)
+
+    def narrow(reason: str, condition: Mask) -> None:
+        nonlocal is_known
+        left = is_known & condition
+        unknown[reason] = int(is_known.sum() - left.sum())
+        is_known = left
+
+    if cutoff is not None and rule.observed_at is not None:
+        observed = _days(rows, rule.observed_at)
+        narrow("with an outcome but without its day", ~np.isnat(observed))
+        narrow("known only after the cutoff", observed <= np.datetime64(cutoff, "D"))
+    if cutoff is not None and rule.vintage is not None:
+        is_running = _is_running(rows, rule, cutoff)
+        narrow("whose window was still running", ~is_running)
+    masked = pc.if_else(pa.chunked_array([pa.array(is_known)]), label, pa.scalar(None, label.type))
+    return Maturity(label=masked, is_running=is_running, unknown=unknown)
+
+
+def _is_running(rows: pa.Table, rule: LabelRule, cutoff: date) -> Mask:
+    """Tell which windows had not ended on the cutoff, ``(n_rows,)``."""
+    vintage = _days(rows, str(rule.vintage))
+    empty = int(np.isnat(vintage).sum())
+    if empty:
+        raise ContractError(
+            f"The column {rule.vintage} is empty in {empty} sealed rows; every row needs its day."
+        )
+    month = vintage.astype("datetime64[M]")
+    first, following = (
+        (month + rule.horizon_months + more).astype("datetime64[D]") for more in (0, 1)
+    )
+    day = vintage - month.astype("datetime64[D]")
+    # The 31st of a month that has none ends with it.
+    end = np.minimum(first + day, following - np.timedelta64(1, "D"))
+    running: Mask = end > np.datetime64(cutoff, "D")
+    return running
+
+
+def _days(rows: pa.Table, name: str) -> NDArray[np.datetime64]:
+    column = rows[name]
+    if not pa.types.is_date32(column.type):
+        raise ContractError(
+            f"The column {name} is {column.type}; it must be of days. Declare it date32 in the "
+            "contract and protect again."
+        )
+    numbers = pc.fill_null(column.cast(pa.int32()), 0).to_numpy()
+    found: NDArray[np.datetime64] = numbers.astype("datetime64[D]")
+    found[~column.is_valid().to_numpy(zero_copy_only=False)] = np.datetime64("NaT")
+    return found
