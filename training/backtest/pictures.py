@@ -130,7 +130,7 @@ def frontier(report: Report) -> Figure:
         [spot.cut for spot in spots],
         [spot.profit for spot in spots],
         c=losses,
-        cmap="coolwarm",
+        cmap="Blues_r",
         s=[110 if spot.is_filed else 45 for spot in spots],
         marker="o",
         edgecolors=[_CHOSEN if spot.is_filed else _INK for spot in spots],
@@ -138,7 +138,7 @@ def frontier(report: Report) -> Figure:
         zorder=3,
     )
     bar = figure.colorbar(drawn, ax=axes, format=lambda value, _: f"{value:+.1%}")
-    bar.set_label("losses over static")
+    bar.set_label("losses over static (darker: fewer)")
     for cut, profit, names in _labels(spots):
         axes.annotate(names, (cut, profit), (8, -3), textcoords="offset points", fontsize=9)
     axes.axhline(0, color=_SOFT, linewidth=0.8)
