@@ -42,7 +42,8 @@ section{background:#fff;margin:1rem 2rem;padding:1.2rem 1.4rem;border:1px solid 
 border-radius:6px;max-width:70rem;overflow-x:auto}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;
 border-bottom:1px solid #e6eaee;vertical-align:top}.n{text-align:right;white-space:nowrap}
-small{color:#5c6b7a}.n small{display:block}.s{min-width:13rem}img{max-width:100%;height:auto}
+small{color:#5c6b7a}
+th.n{white-space:normal}.n small{display:block}.s{min-width:13rem}img{max-width:100%;height:auto}
 .PASS{color:#2f7d5b}.BREACH{color:#b3413b}.INCONCLUSIVE{color:#a36a00}
 code{font-size:.8rem;word-break:break-all}tr.filed td{font-weight:600}
 """

@@ -51,10 +51,12 @@ def _judged(measurement: Measurement) -> Measurement:
         most = _AT_MOST[measurement.measure]
         outcome = Outcome.PASS if value <= most else Outcome.BREACH
         return measurement.judged(outcome, f"At most {most:+.0%} over static is meant.")
-    if value <= 0:
+    low, high = measurement.low, measurement.high
+    if value <= 0 and high is not None and high <= 0:
         return measurement.judged(Outcome.BREACH, "It is meant to be above 0.")
-    if measurement.low is None or measurement.low <= 0:
+    if value <= 0 or low is None or low <= 0:
+        side = "is above 0, as meant" if value > 0 else "is not above 0, as meant"
         return measurement.judged(
-            Outcome.INCONCLUSIVE, "It is above 0, as meant, but not beyond what chance would do."
+            Outcome.INCONCLUSIVE, f"It {side}, but not beyond what chance would do."
         )
     return measurement.judged(Outcome.PASS, "It is above 0, as meant, beyond chance.")

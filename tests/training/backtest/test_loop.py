@@ -142,11 +142,20 @@ def test_a_seasonal_uplift_is_drawn_on_and_gone_on_its_day(
         "uplift": 0.5,
         "bands": ["A", "B", "C", "D", "E"],
     }
-    plain, festive = make_files(still), make_files({**still, "seasons": [season]})
-    without, with_ = (loop.run(begun, trial, Strategy.RULE, each) for each in (plain, festive))
+    shorter = {**season, "expires_on": trial.day(7)}
+    plain, festive, brief = (
+        make_files({**still, "seasons": seasons}) for seasons in ([], [season], [shorter])
+    )
+    without, with_, until = (
+        loop.run(begun, trial, Strategy.RULE, each) for each in (plain, festive, brief)
+    )
     more = with_.by_month["balances"] - without.by_month["balances"]
     assert (more[:6] == 0).all()
     assert (more[6:9] > 0).all()
+    # A month less of it, and only that month and what comes after it are lived otherwise.
+    less = with_.by_month["balances"] - until.by_month["balances"]
+    assert (less[:8] == 0).all()
+    assert less[8] > 0
     # The permanent limit never moved, and an uplift is no raise that a cool-down would count.
     assert (with_.limit == without.limit)[with_.end.is_active & without.end.is_active].all()
     assert not with_.ledger.raises.any()

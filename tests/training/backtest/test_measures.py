@@ -83,18 +83,22 @@ def test_a_small_group_has_no_ratio() -> None:
     assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
 
 
-def over(measure: str, value: float | None, low: float | None = None) -> Measurement:
+def over(
+    measure: str, value: float | None, low: float | None = None, high: float | None = None
+) -> Measurement:
     scope = {"strategy": "optimized", "seed": "101"}
     name = f"backtest.{measure}"
-    return Measurement(measure=name, scope=scope, value=value, low=low, high=value, n=9)
+    return Measurement(measure=name, scope=scope, value=value, low=low, high=high, n=9)
 
 
 @pytest.mark.parametrize(
     ("found", "outcome"),
     [
-        (over("profit_over_rule", 0.02, 0.01), Outcome.PASS),
-        (over("profit_over_rule", 0.02, -0.01), Outcome.INCONCLUSIVE),
-        (over("profit_over_rule", -0.001, -0.01), Outcome.BREACH),
+        (over("profit_over_rule", 0.02, 0.01, 0.03), Outcome.PASS),
+        (over("profit_over_rule", 0.02, -0.01, 0.05), Outcome.INCONCLUSIVE),
+        (over("profit_over_rule", -0.001, -0.01, 0.008), Outcome.INCONCLUSIVE),
+        (over("profit_over_rule", -0.02, -0.03, -0.01), Outcome.BREACH),
+        (over("profit_over_rule", 0.0, 0.0, 0.0), Outcome.BREACH),
         (over("losses_over_static", 0.01), Outcome.PASS),
         (over("losses_over_static", 0.011), Outcome.BREACH),
         (over("limits_over_static", 0.031), Outcome.BREACH),
