@@ -86,16 +86,17 @@ class DecisionLog:
             manifest, mac = sealed["manifest"], bytes.fromhex(sealed["mac"])
             Facts.read(manifest["file"])
             version = int(manifest.get("key_version", 1))
-            if manifest["schema"] not in _COLUMNS:
-                raise ContractError(
-                    f"The decisions in {path.name} have the form {manifest['schema']}, which this "
-                    "release does not know. Use the release that wrote them."
-                )
         except (ValueError, KeyError, TypeError):
             raise _altered(path) from None
         expected = keyring.mac(canonical.dumps(manifest), use=_USE, version=version)
         if not hmac.compare_digest(expected, mac):
             raise _altered(path)
+        # Only a manifest that is authentic may say that another release wrote it.
+        if manifest.get("schema") not in _COLUMNS:
+            raise ContractError(
+                f"The decisions in {path.name} have the form {manifest.get('schema')}, which this "
+                "release does not know. Use the release that wrote them."
+            )
         return cls(path=path, manifest=manifest, keyring=keyring)
 
     @property

@@ -25,6 +25,7 @@ from limits.policy import LimitPolicy, packaged
 from limits.reasons import Reason
 from privacy import sealed_parquet
 from privacy.feature_table import PSEUDONYM
+from registry import approval, finding
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -33,7 +34,15 @@ FIRST, SECOND = date(2005, 10, 1), date(2005, 11, 1)
 POLICY = LimitPolicy.parse(packaged("consumer_sme"))
 
 
+def attend(world: World, on: date) -> None:
+    """Let monitoring look and both approvers approve anew, so that nothing else stops raises."""
+    finding.record_heartbeat(world.settings, "watch", on=on, facts={})
+    for role in ("risk_approver", "business_approver"):
+        approval.approve(world.settings, world.champion, role=role, on=on)
+
+
 def decide(world: World, as_of: date) -> DecisionLog:
+    attend(world, as_of)
     table = book.open_table(world.settings, "uci-credit", keyring=world.keyring)
     ring = world.keyring
     free = Freeze.NOTHING
@@ -116,6 +125,7 @@ def take_the_manifest_away(folder: Path) -> None:
 def test_a_tampered_history_is_refused_with_15(own_world: World, tamper: Any) -> None:
     decide(own_world, FIRST)
     decide(own_world, SECOND)
+    attend(own_world, date(2005, 12, 1))
     tamper(own_world.settings.decisions / "2005-10")
     for verb in (
         ["replay", "--vintage", "2005-11"],

@@ -30,7 +30,7 @@ from limits.explaining import decision, vintage
 from limits.explaining.adverse import REFINED, Explainer, refined
 from limits.explaining.levers import packaged
 from limits.explanation import principal_reasons
-from limits.notifying import notices, notification
+from limits.notifying import notices, notification, routes
 from limits.notifying.notices import Channel, Kind, Lender
 from limits.reasons import Reason, Text
 from privacy.feature_table import PSEUDONYM
@@ -325,5 +325,11 @@ def test_the_notices_of_a_vintage_say_why_and_nothing_that_is_nobodys_business(
         assert set(re.findall(r"\d[\d,.]*", bare)) <= money
         assert line["text"].count(";") <= 1 or line["channel"] == "app"
     announcement = notification.Announcement(lender=LENDER, language="zh", on=AS_OF)
-    again = notification.queue(world.settings, VINTAGE, announcement, keyring=world.keyring)
+    again = notification.queue(
+        world.settings,
+        VINTAGE,
+        announcement,
+        keyring=world.keyring,
+        routes=[routes.File(path=path)],
+    )
     assert (again.new, again.explained, again.outcome) == (0, len(cuts), Outcome.PASS)
