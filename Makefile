@@ -32,7 +32,7 @@ demo: $(READY) ## The main job on the real data: protect, train, validate, appro
 .PHONY: test
 test: $(READY) ## The test suite; needs nothing but the locked environment
 	@$(PY) -m pytest -q -n 2 --dist loadgroup -m "not system"
-	@echo "Left out: tests that need a real service (Chromium). They run with: make system"
+	@echo "Left out: tests that need a real service (Chromium, Java for Spark). They run with: make system"
 
 ##@ Monthly work (each is also a verb; see python -m ROOM --help)
 
