@@ -1,4 +1,4 @@
-"""Verbs of the training room beside fitting: tables from a world, reports on a table."""
+"""Commands on tables: one is cut from a simulated world, reports are made on a protected one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KnownOn = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add these verbs to the room's commands."""
+    """Add these commands to the room's commands."""
     app.command()(snapshot)
     app.command()(selection)
     app.command()(vintages)
