@@ -108,9 +108,11 @@ def refusal(measurement: Measurement, threshold: Threshold) -> str:
 
 
 def _missing(threshold: Threshold, found: int) -> str:
-    if not found:
-        return f"{threshold.measure} {NOT_MEASURED}"
+    # Without the scope, an attribute that nobody measured would read like a measure nobody took.
     where = describe_scope(threshold.scope)
+    if not found:
+        told = f" ({where})" if threshold.scope else ""
+        return f"{threshold.measure}{told} {NOT_MEASURED}"
     return (
         f"{threshold.measure} ({where}) was measured {found} times; "
         f"{threshold.minimum_count} are needed."

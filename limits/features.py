@@ -168,10 +168,13 @@ def compute(spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()) -> 
     result = sql.run(spec.select(keep), source=source)
     for feature in spec.features:
         column = result[feature.name]
-        if column.null_count or not pc.all(pc.is_finite(column), min_count=0).as_py():
+        usable = pc.sum(pc.is_finite(column), min_count=0).as_py()
+        if usable != len(column):
             raise ContractError(
-                f"The feature {feature.name} is missing or not finite in some rows; the model was "
-                "fitted without such values. Mend the column or declare how it is filled."
+                f"The feature {feature.name} is missing or not finite in "
+                f"{len(column) - usable} of {len(column)} rows; it needs a number in every row. "
+                "Mend the column, or say in the spec what stands for it: coalesce(...), or a CASE "
+                "that names every value."
             )
     known = {**INPUT_TYPES, **OPTIONAL_TYPES}
     for name, kind in [(name, known[name]) for name in spec.inputs if name not in keep]:

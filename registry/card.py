@@ -27,6 +27,21 @@ _STATES_ZH = {
     "champion": "现役模型",
     "retired": "已退役",
 }
+_OUTCOMES_ZH = {
+    Outcome.BREACH: "违反(BREACH)",
+    Outcome.INCONCLUSIVE: "无法判断(INCONCLUSIVE)",
+    Outcome.PASS: "通过(PASS)",
+    Outcome.INFO: "仅供参考(INFO)",
+}
+_LINEAGE_ZH = {
+    "data_contract": "数据合同",
+    "data_rows": "训练行数",
+    "data_events": "违约数",
+    "horizon_months": "预测期限(月)",
+    "features_id": "特征声明",
+    "policy_id": "额度策略",
+    "recipe": "模型",
+}
 
 
 def project(settings: Settings, version: int) -> None:
@@ -87,9 +102,52 @@ def _summary(record: Record, version: int) -> Iterator[str]:
     yield "probability and a limit policy, governed as one model. **Not for** new applications, "
     yield "pricing or collections."
     yield ""
-    yield f"**中文摘要。** 额度模型第 {version} 版:违约概率加额度策略,用于存量客户的额度调整。"
-    yield f"当前状态:{_STATES_ZH[stands]}。结论以签名台账为准,本页只是其投影。"
+    yield from _summary_zh(record, version)
     yield ""
+    yield "**Documents 文档。** Model card and technical file, in English and Chinese, as "
+    run = record.manifest(version).statement.predicate["run_id"]
+    yield f"written from the facts at the hand-over: [source run](#/runs/{run}) `{run}`, "
+    yield "Artifacts, `documents` (模型卡与技术文件,中英文,见来源运行的 Artifacts)。Or: "
+    yield f"`python -m training document --version {version}`."
+    yield ""
+
+
+def _summary_zh(record: Record, version: int) -> Iterator[str]:
+    """Say in Chinese what the page says: state, verdicts, people and data."""
+    lineage = record.manifest(version).statement.predicate["lineage"]
+    entry, evidence = record.decision(version), record.evidence(version)
+    still_open = [finding for finding in record.findings(version) if finding.closed_on is None]
+    yield f"**中文摘要。** 额度模型第 {version} 版:违约概率加额度策略,用于存量客户的额度调整;"
+    yield "不用于首次申请、定价或催收。"
+    yield f"当前状态:{_STATES_ZH[state(record, version)]}。结论以签名台账为准,本页只是其投影。"
+    yield ""
+    if entry is not None:
+        decision, appetite = read_decision(entry)
+        yield f"- 闸门({decision.decided_on}):{_OUTCOMES_ZH[decision.outcome]}"
+        yield f"- 准入所需指标:{_counted_zh(decision, appetite)}"
+        if decision.refusals:
+            yield f"- 拒绝理由 {len(decision.refusals)} 条,见 Verdicts"
+    else:
+        yield "- 闸门:尚未判定" if evidence is not None else "- 尚未验证"
+    if evidence is not None:
+        yield f"- 未经证明的事项 {len(read_evidence(evidence).not_evidenced)} 条,见 Not evidenced"
+    yield f"- 批准 {len(record.approvals(version))} 份,豁免 {len(record.waivers(version))} 项"
+    yield f"- 未关闭的发现 {len(still_open)} 项,开发方研究 {len(record.studies(version))} 项"
+    told = (f"{title} {lineage[name]}" for name, title in _LINEAGE_ZH.items() if name in lineage)
+    yield f"- 开发方签名的事实:{_cell(';'.join(told)) or '无'}"
+
+
+def _counted_zh(decision: Decision, appetite: RiskAppetite) -> str:
+    required = [item for item in decision.judged if appetite.requires(item, decision.decided_on)]
+    waived = {waiver_key(waiver) for waiver in decision.waived}
+    told = []
+    for outcome in ORDER:
+        found = [item for item in required if item.outcome is outcome]
+        excused = sum(item.key in waived for item in found)
+        if found:
+            said = f"(其中豁免 {excused} 项)" if excused else ""
+            told.append(f"{_OUTCOMES_ZH[outcome]} {len(found)} 项{said}")
+    return ",".join(told) or "无"
 
 
 def _verdicts(record: Record, version: int) -> Iterator[str]:

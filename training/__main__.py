@@ -14,7 +14,7 @@ from governance import command, durable
 from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.settings import Settings
-from training import verbs, version_commands
+from training import table_commands, version_commands
 from training.backtest.commands import backtest
 from training.terminal import progress, read_text
 
@@ -272,7 +272,7 @@ def reproduce(
 
 
 version_commands.register(app)
-verbs.register(app)
+table_commands.register(app)
 
 
 def _now() -> datetime:

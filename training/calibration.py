@@ -229,8 +229,11 @@ def judge_calibration(slope: Measurement, error: Measurement, floor: Measurement
     the 95th percentile of its noise floor.
     """
     low, high = SLOPE_RANGE
-    if slope.value is None or not low <= slope.value <= high:
-        found = "undefined" if slope.value is None else f"{slope.value:.3f}"
+    if slope.value is None:
+        why = slope.reason or "The calibration line has no maximum."
+        return Verdict(is_sigmoid_needed=True, reason=f"The slope is undefined: {why}")
+    if not low <= slope.value <= high:
+        found = f"{slope.value:.3f}"
         return Verdict(
             is_sigmoid_needed=True, reason=f"The slope is {found}, outside [{low}, {high}]."
         )

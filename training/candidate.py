@@ -114,7 +114,11 @@ def train(
         fitted=fitted,
         lineage=facts,
         times=times,
-        caveats=(*caveats(rows, fitted), *reasons.caveats(signed)),
+        caveats=(
+            *(lifted.describe() for lifted in job.allowances),
+            *caveats(rows, fitted),
+            *reasons.caveats(signed),
+        ),
     )
 
 

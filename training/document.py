@@ -17,6 +17,7 @@ from governance.outcome import Outcome
 from limits.features import FeatureSpec
 from limits.policy import BASIS_POINTS, LimitPolicy
 from registry import traceability
+from training import terms
 from training.wording import (
     ANNEX,
     ELSEWHERE,
@@ -88,7 +89,7 @@ def technical_file(facts: Facts, language: Language) -> Lines:
     """Yield the technical file, point by point of Annex IV, with the traceability list."""
     parts: Mapping[str, tuple[Callable[[Facts, Language], Lines], ...]] = {
         "use": (_use, _digests),
-        "development": (_data, _features, _recipe),
+        "development": (_data, _features, _formulas, _recipe),
         "control": (_limits, _policy, _reasons, _reference, _missing),
         "metrics": (_evaluation, _breakdown),
     }
@@ -112,14 +113,18 @@ _DOCUMENTS: Mapping[str, Callable[[Facts, Language], Lines]] = {
 
 
 def _title(name: str, facts: Facts, language: Language) -> Lines:
-    yield f"# {WORDS[name][language]}: {_cell(facts.spec.title)}, {facts.text('recipe_title')}"
+    recipe = facts.text("recipe_title")
+    if language is Language.ZH:
+        recipe = terms.RECIPES.get(facts.text("recipe"), recipe)
+    yield f"# {WORDS[name][language]}: {_cell(facts.spec.title)}, {recipe}"
     yield from ("", WORDS["origin"][language])
 
 
 def _use(facts: Facts, language: Language) -> Lines:
     yield WORDS["purpose"][language]
     yield ""
-    yield from _listed(facts, ("horizon_months", "target", "features_id", "policy_id", "recipe"))
+    names = ("horizon_months", "target", "features_id", "policy_id", "recipe")
+    yield from _listed(facts, names, language)
 
 
 def _limits(facts: Facts, language: Language) -> Lines:
@@ -129,9 +134,8 @@ def _limits(facts: Facts, language: Language) -> Lines:
 
 
 def _data(facts: Facts, language: Language) -> Lines:
-    del language
     names = sorted(n for n in facts.metadata if n.startswith(("data_", "labels_", "label_")))
-    yield from _listed(facts, (*names, "vintage", "segment", "allowances"))
+    yield from _listed(facts, (*names, "vintage", "segment", "allowances"), language)
 
 
 def _features(facts: Facts, language: Language) -> Lines:
@@ -141,34 +145,56 @@ def _features(facts: Facts, language: Language) -> Lines:
         for f in facts.spec.features
     )
     yield from _table(WORDS["feature_head"][language], rows)
+    yield from ("", WORDS["no_protected"][language])
+
+
+def _formulas(facts: Facts, language: Language) -> Lines:
+    yield WORDS["formulas"][language]
+    yield ""
+    for feature in facts.spec.features:
+        # A backtick would end the span in which the formula stands as it was declared.
+        sql = " ".join(feature.sql.split()).replace("`", "'")
+        yield f"- {_cell(feature.name)}: `{sql}`"
 
 
 def _policy(facts: Facts, language: Language) -> Lines:
-    del language
     policy = facts.policy
-    edges = ", ".join(f"{edge:g}" for edge in policy.bands.upper)
     yield f"- {_cell(policy.title)} (`{policy.stamp}`)"
-    yield f"- bands {', '.join(policy.bands.names)}; upper edges {edges}"
-    yield (
-        f"- step: max_raise {policy.step.max_raise / BASIS_POINTS:g}, max_cut "
-        f"{policy.step.max_cut / BASIS_POINTS:g}"
+    yield "- " + WORDS["bands"][language].format(
+        names=", ".join(policy.bands.names),
+        edges=", ".join(f"{edge:g}" for edge in policy.bands.upper),
+    )
+    yield "- " + WORDS["step"][language].format(
+        most=policy.step.max_raise / BASIS_POINTS, least=policy.step.max_cut / BASIS_POINTS
     )
     for cap in policy.caps:
-        yield (
-            f"- cap of {cap.segment}: {cap.cap_minor} minor units of {policy.currency} from "
-            f"{cap.effective_from} ({cap.kind}: {_cell(cap.source)})"
+        yield "- " + WORDS["cap"][language].format(
+            segment=cap.segment,
+            minor=cap.cap_minor,
+            currency=policy.currency,
+            day=cap.effective_from,
+            source=f"{cap.kind}: {_cell(cap.source)}",
         )
 
 
 def _recipe(facts: Facts, language: Language) -> Lines:
-    del language
-    yield from _listed(facts, ("recipe_title", "recipe_parameters", "seed", "iterations"))
-    yield f"- {_cell(facts.text('calibration'))}"
+    names = ("recipe_title", "recipe_parameters", "seed", "iterations")
+    yield from _listed(facts, names, language)
+    yield f"- {_calibration(facts, language)}"
 
 
 def _evaluation(facts: Facts, language: Language) -> Lines:
     yield from _measured(facts.metadata["evaluation"], language)
-    yield from ("", _cell(facts.text("calibration")))
+    yield from ("", _calibration(facts, language))
+
+
+def _calibration(facts: Facts, language: Language) -> str:
+    said = _cell(facts.text("calibration"))
+    if language is Language.EN:
+        return said
+    is_fitted = facts.metadata.get("is_sigmoid_fitted")
+    told = "sigmoid_fitted" if is_fitted else "sigmoid_none"
+    return f"{WORDS[told][language]}`{said}`"
 
 
 def _breakdown(facts: Facts, language: Language) -> Lines:
@@ -216,9 +242,8 @@ def _missing(facts: Facts, language: Language) -> Lines:
 
 
 def _digests(facts: Facts, language: Language) -> Lines:
-    del language
     names = sorted(name for name in facts.metadata if name.endswith("_digest"))
-    yield from _listed(facts, names)
+    yield from _listed(facts, names, language)
 
 
 def _traces(facts: Facts, language: Language) -> Iterator[Sequence[str]]:
@@ -230,7 +255,8 @@ def _traces(facts: Facts, language: Language) -> Iterator[Sequence[str]]:
         asked = answer.item.asked if is_english else answer.item.asked_zh
         value = absent if answer.value is None else answer.value
         place = "" if answer.value is None else answer.where
-        yield "" if asked == before else asked, answer.name, place, value
+        name = answer.name if is_english else terms.fact(answer.name)
+        yield "" if asked == before else asked, name, place, value
         before = asked
 
 
@@ -243,7 +269,8 @@ def _measured(found: Sequence[Mapping[str, Any]], language: Language) -> Lines:
         )
         interval = f"{low} – {high}"
         scope = _scope(item, language)
-        rows.append((item["measure"], scope, value, interval, str(item["n"]), item["outcome"]))
+        name = item["measure"] if language is Language.EN else terms.measure(item["measure"])
+        rows.append((name, scope, value, interval, str(item["n"]), item["outcome"]))
     yield from _table(WORDS["measure_head"][language], rows)
 
 
@@ -252,8 +279,10 @@ def _scope(item: Mapping[str, Any], language: Language) -> str:
     return told or WORDS["whole"][language]
 
 
-def _listed(facts: Facts, names: Sequence[str]) -> Lines:
-    yield from (f"- {name}: `{facts.text(name)}`" for name in names)
+def _listed(facts: Facts, names: Sequence[str], language: Language) -> Lines:
+    for name in names:
+        told = name if language is Language.EN else terms.fact(name)
+        yield f"- {told}: `{facts.text(name)}`"
 
 
 def _table(head: str, rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> Lines:

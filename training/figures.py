@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from governance.measurement import Measurement
+from training.discrimination import measure_auc
 from training.evaluation import Matrix, OutOfFold, predict
 from training.necessity import Necessity
 
@@ -59,7 +60,7 @@ def draw(folder: Path, result: OutOfFold, effects: Sequence[Effect]) -> Mapping[
     drawn = {
         "reliability": _reliability(result),
         "separation": _separation(result),
-        "directions": _directions(effects),
+        "directions": _directions(effects, min(SAMPLE_ROWS, len(result.labels))),
     }
     return {name: _saved(figure, folder / f"{name}.png") for name, figure in drawn.items()}
 
@@ -160,19 +161,30 @@ def _separation(result: OutOfFold) -> Figure:
     share = np.concatenate([[0.0], np.cumsum(events + others) / len(result.labels)])
     roc.plot([0, 1], [0, 1], color=_SOFT, linewidth=1)
     roc.plot(alarm, hit, color=_INK)
-    roc.set(
-        xlabel="share of non-defaulters", ylabel="share of defaulters", title="ROC, out-of-fold"
-    )
+    roc.set(xlabel="share of non-defaulters", ylabel="share of defaulters")
+    area = measure_auc(result.labels, result.probability)
+    roc.set_title(f"ROC, {_told('AUC', area)}", fontsize=10)
     ks.plot(share, hit, color=_BAD, label="defaulters")
     ks.plot(share, alarm, color=_GOOD, label="non-defaulters")
     widest = int(np.argmax(hit - alarm))
     ks.vlines(share[widest], alarm[widest], hit[widest], color=_SOFT, linestyle="--")
-    ks.set(xlabel="riskiest share of customers", ylabel="share found", title="Kolmogorov-Smirnov")
+    ks.set(xlabel="riskiest share of customers", ylabel="share found")
+    ks.set_title("Kolmogorov-Smirnov, the widest gap", fontsize=10)
     ks.legend(frameon=False)
+    figure.suptitle(
+        f"Separation, out-of-fold, n = {len(result.labels):,}, {events.sum():,} defaulted",
+        fontsize=11,
+    )
     return figure
 
 
-def _directions(effects: Sequence[Effect]) -> Figure:
+def _told(name: str, found: Measurement) -> str:
+    if found.value is None or found.low is None or found.high is None:
+        return f"{name} undefined"
+    return f"{name} {found.value:.3f} (95 % interval {found.low:.3f} to {found.high:.3f})"
+
+
+def _directions(effects: Sequence[Effect], n: int) -> Figure:
     figure = Figure(figsize=(7.0, 1.2 + 0.2 * len(effects)), layout="constrained")
     axes = figure.subplots()
     ordered = sorted(effects, key=lambda effect: abs(effect.change))
@@ -185,7 +197,9 @@ def _directions(effects: Sequence[Effect]) -> Figure:
     axes.set_xlabel(
         "change of the mean default probability, feature moved from 5th to 95th percentile"
     )
-    axes.set_title("Directions: red may only raise, green may only lower, gray is free", fontsize=9)
+    axes.set_title(
+        f"Directions, n = {n:,}: red may only raise, green may only lower, gray is free", fontsize=9
+    )
     return figure
 
 

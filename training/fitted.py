@@ -67,7 +67,8 @@ class Fitted:
         if not self.verdict.is_sigmoid_needed:
             return self.verdict.reason
         after = evaluation.verdict(self.evaluation)
-        return f"{self.verdict.reason} Behind a sigmoid, fitted for that: {after.reason}"
+        still = "Still not calibrated. " if after.is_sigmoid_needed else ""
+        return f"{self.verdict.reason} Behind a sigmoid, fitted for that: {still}{after.reason}"
 
 
 def make(

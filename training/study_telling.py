@@ -30,7 +30,10 @@ def print_study(console: Console, made: Study, recorded: Recorded) -> None:
 
 def _measured(document: Any, found: Sequence[Measurement]) -> Table:
     title = f"{document['study']} of version {document['version']}, out-of-fold, open customers"
-    table = Table("measure", "scope", "value", "95 % interval", "n", title=title)
+    table = Table(title=title)
+    for heading in ("measure", "scope", "value", "95 % interval", "n"):
+        # What a row is about is folded and never cut off.
+        table.add_column(heading, overflow="fold")
     for item in found:
         value, interval = _numbers(item)
         scope = Text(describe_scope(item.scope))

@@ -82,6 +82,10 @@ class Allowance:
             )
         return cls(kind=Kind(kind.strip()), name=name.strip(), reason=reason.strip())
 
+    def describe(self) -> str:
+        """Say what was lifted and why; it is signed with the candidate."""
+        return f"Suspicion lifted ({self.kind}): {self.name}. {self.reason}"
+
 
 Allowances = Sequence[Allowance]
 

@@ -1,4 +1,4 @@
-"""Verbs on a version that is already signed: documents, alternatives, necessity, stability."""
+"""Commands on a signed version: documents, alternatives, necessity, stability."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Table = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add these verbs to the room's commands."""
+    """Add these commands to the room's commands."""
     for verb in (document, challenge, necessity, stability):
         app.command()(verb)
 

@@ -171,8 +171,11 @@ def measure_seasoning(
     return tuple(found)
 
 
-def draw(path: Path, measured: Iterable[Measurement]) -> Path:
-    """Draw area and default rate by vintage, each with its interval, to `path`, a PNG file."""
+def draw(path: Path, measured: Iterable[Measurement], *, name: str = "Vintages") -> Path:
+    """Draw area and default rate by vintage, each with its interval, to `path`, a PNG file.
+
+    `name` says of which table, and so whether it is simulated.
+    """
     told = [one for one in measured if one.value is not None]
     figure = Figure(figsize=(8.0, 5.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
@@ -190,10 +193,13 @@ def draw(path: Path, measured: Iterable[Measurement]) -> Path:
             place, values, [values - low, high - values], fmt="o-", color=color, capsize=2
         )
         axes.set(ylabel=title)
-    lower.set_xticks(range(len(order)), order, rotation=45, ha="right")
+    # A vintage's rate rests on the same customers as its area, so one number stands for both.
+    counts = {one.scope["vintage"]: one.n for one in told if one.measure == RATE}
+    ticks = [f"{name}\nn = {counts[name]:,}" if name in counts else name for name in order]
+    lower.set_xticks(range(len(order)), ticks, rotation=45, ha="right", fontsize=8)
     lower.set_xlabel("vintage")
     lower.set_ylim(bottom=0)
-    upper.set_title("By vintage (95 % intervals)")
+    upper.set_title(f"{name}, n = {sum(counts.values()):,} (95 % intervals)")
     return _saved(figure, path)
 
 

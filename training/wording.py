@@ -27,7 +27,7 @@ WORDS: Mapping[str, Both] = {
         "Written by a program from recorded facts. It judges nothing: whether the model may be "
         "used is decided by the gate and by people, and no statement about any law is made here.",
         "本文件由程序根据已记录的事实生成,不作任何判断:模型能否使用由闸门和人员决定,本文件不对任何"
-        "法律作出结论。",
+        "法律作出结论。括号与反引号内为记录的名称与原值;特征、策略及其来源保留声明时的语言。",
     ),
     "use": _both("Use", "用途"),
     "limits_of_use": _both("Limits of use", "使用限制"),
@@ -84,6 +84,27 @@ WORDS: Mapping[str, Both] = {
         "| measure | scope | value | 95 % interval | n | outcome |",
         "| 指标 | 范围 | 数值 | 95 % 区间 | n | 结果 |",
     ),
+    "formulas": _both("Formulas, in SQL, as declared:", "公式(SQL,按声明原文):"),
+    "no_protected": _both(
+        "Columns that the data contract declares protected are kept out of the feature table, so "
+        "no feature can read one. A feature that is only named like one is refused unless "
+        "`allowances` above says why it is something else.",
+        "数据合同声明的受保护属性不进入特征表,任何特征都无法读取。仅名称相似的特征会被拒绝,除非上文"
+        "`allowances`写明理由。",
+    ),
+    "bands": _both("bands {names}; upper edges {edges}", "风险档 {names};各档上界 {edges}"),
+    "step": _both(
+        "step: max_raise {most:g}, max_cut {least:g}",
+        "单次调整:上调比例至多 {most:g},下调比例至多 {least:g}",
+    ),
+    "cap": _both(
+        "cap of {segment}: {minor} minor units of {currency} from {day} ({source})",
+        "{segment} 的额度上限:{minor}({currency}最小货币单位),自{day}起({source})",
+    ),
+    "sigmoid_fitted": _both(
+        "A sigmoid was fitted. As recorded: ", "未达校准要求,已加sigmoid校准。记录原文:"
+    ),
+    "sigmoid_none": _both("No sigmoid was needed. As recorded: ", "无需sigmoid校准。记录原文:"),
     "trace_head": _both("| asked | fact | where | answer |", "| 要求 | 事实 | 出处 | 记录 |"),
     "raises": _both("may only raise the risk", "只能提高风险"),
     "lowers": _both("may only lower the risk", "只能降低风险"),

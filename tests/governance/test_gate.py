@@ -241,6 +241,28 @@ effective_from = 2025-01-01
     assert decision.refusals == ("m was not measured.",)
 
 
+def test_a_refusal_names_the_attribute_that_nobody_measured() -> None:
+    scoped = """schema = "risk-appetite/1"
+id = "scoped"
+version = "1"
+""" + "".join(
+        f"""[[thresholds]]
+measure = "m"
+scope = {{ attribute = "{attribute}", group = "*" }}
+at_least = 0.5
+basis = "point"
+kind = "house"
+owner = "o"
+source = "s"
+effective_from = 2025-01-01
+"""
+        for attribute in ("sex", "age_band")
+    )
+    found = Measurement(measure="m", scope={"attribute": "sex", "group": "a"}, value=0.7, n=9)
+    decision = judge(evidence((found,)), RiskAppetite.parse(scoped), [], ON)
+    assert decision.refusals == ("m (attribute=age_band, group=*) was not measured.",)
+
+
 def test_an_unusable_appetite_is_named_without_its_values() -> None:
     with pytest.raises(ContractError, match=r"thresholds\.0"):
         RiskAppetite.parse(

@@ -35,7 +35,11 @@ DOORS: dict[str, set[str]] = {
         for place in ("checking", "notifying", "optimizing", "reviewing")
     }
     | {"governance/command.py", "limits/replay_commands.py", "registry/finding_commands.py"}
-    | {"training/backtest/commands.py", "training/verbs.py", "training/version_commands.py"},
+    | {
+        "training/backtest/commands.py",
+        "training/table_commands.py",
+        "training/version_commands.py",
+    },
 }
 
 

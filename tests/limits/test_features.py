@@ -95,7 +95,7 @@ def test_a_missing_column_is_named() -> None:
 
 @pytest.mark.parametrize("limit", [None, 0])
 def test_a_feature_that_is_not_finite_is_refused(limit: int | None) -> None:
-    with pytest.raises(ContractError, match="util_now is missing or not finite"):
+    with pytest.raises(ContractError, match="util_now is missing or not finite in 1 of 2 rows"):
         compute(
             SPEC,
             pa.concat_tables([table(), table(reference_limit=limit)], promote_options="permissive"),

@@ -129,7 +129,7 @@ def test_without_policy_evidence_the_gate_names_what_is_missing_and_the_command(
 
     assert decision.refusals == (
         "policy.violations was not measured.",
-        "backtest.profit_over_static was not measured.",
+        "backtest.profit_over_static (seed=*, strategy=rule) was not measured.",
     )
     assert missing[0].endswith("Run `python -m limits policy check --version 1`.")
     assert missing[1].endswith("Run `python -m training backtest --version 1`.")

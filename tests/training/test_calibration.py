@@ -156,6 +156,9 @@ def test_a_sigmoid_is_fitted_only_where_it_is_needed(
 ) -> None:
     verdict = judge_calibration(number(slope), number(error), number(floor))
     assert verdict.is_sigmoid_needed is is_needed
+    assert ("undefined" in verdict.reason) is (slope is None or error is None)
+    # Nothing that is undefined lies outside a range.
+    assert slope is not None or "outside" not in verdict.reason
 
 
 def test_a_too_confident_world_is_found_and_a_clean_one_is_not() -> None:

@@ -14,7 +14,7 @@ from limits.policy import LimitPolicy
 from privacy.gate import FILE_TIME
 from registry import traceability
 from registry.record import Record
-from training import document, lineage
+from training import document, lineage, terms
 from training.__main__ import app
 from training.document import Facts
 from training.wording import NOT_EVIDENCED, WORDS, Language
@@ -92,6 +92,33 @@ def test_features_are_told_with_direction_and_reason(written: dict[str, str]) ->
     card = written["model_card.en.md"]
     assert "| arrears | may only raise the risk | delinquency | late | Months late. |" in card
     assert "| turnover | 只能降低风险 | income | turnover |" in written["model_card.zh.md"]
+
+
+def test_the_chinese_documents_name_facts_measures_and_policy_in_chinese(
+    written: dict[str, str], facts: Facts
+) -> None:
+    for name in ("model_card.zh.md", "technical_file.zh.md"):
+        text = written[name]
+        assert f"训练行数(data_rows): `{facts.text('data_rows')}`" in text
+        assert "| 区分度AUC(discrimination.auc) | 全部 |" in text
+        assert "风险档" in text
+        # A recorded sentence stays as it was signed, as a quotation.
+        for line in text.splitlines():
+            assert not re.match(r"(- )?(The slope|Calibrated|bands|step|cap of)", line), line
+    bare = [name for name in facts.metadata if name not in terms.FACTS]
+    listed = [
+        n for n in bare if n.startswith(("data_", "label", "recipe")) or n.endswith("_digest")
+    ]
+    assert listed == []
+
+
+def test_the_technical_file_gives_each_formula_as_it_was_declared(
+    written: dict[str, str], facts: Facts
+) -> None:
+    for language in Language:
+        for feature in facts.spec.features:
+            sql = " ".join(feature.sql.split())
+            assert f"- {feature.name}: `{sql}`" in written[f"technical_file.{language}.md"]
 
 
 def test_every_item_of_the_modeling_list_is_answered_from_what_is_signed(world: Any) -> None:

@@ -49,6 +49,15 @@ def test_the_same_candidate_gives_the_same_pictures(tmp_path: Path) -> None:
     assert set(drawn[0]) == {"reliability", "separation", "directions"}
 
 
+def test_the_pictures_of_separation_and_direction_say_how_many_and_how_sure() -> None:
+    told = result(np.random.default_rng(1).beta(2, 6, 500))
+    separation = figures._separation(told)
+    assert "n = 500" in separation.get_suptitle()
+    assert "95 % interval" in separation.axes[0].get_title()
+    (axes,) = figures._directions((Effect(name="arrears", sign=1, change=0.2),), 500).axes
+    assert "n = 500" in axes.get_title()
+
+
 def test_lift_and_learning_are_pictures_and_the_same_bytes_again(tmp_path: Path) -> None:
     told = result(np.random.default_rng(1).beta(2, 6, 500))
     table = measure_lift(told.labels, told.probability)

@@ -410,6 +410,7 @@ def test_an_allowed_suspicion_is_in_the_lineage_with_its_reason(desk: Desk) -> N
         ("special-code", "late"),
     ]
     assert kept[0]["reason"] == "known before the decision"
+    assert "Suspicion lifted (leak): sales. known before the decision" in ran.stdout
 
 
 def test_special_codes_that_the_spec_maps_and_filled_gaps_are_learned_from(desk: Desk) -> None:

@@ -53,6 +53,7 @@ def seeds(report: Report) -> Figure:
         "limits_over_static": ("Limits at the end over static", 0.03),
     }
     moving = [each for each in report.question.strategies if each is not Strategy.STATIC]
+    counts = ["" for _ in report.question.seeds]
     for axes, (name, (title, most)) in zip(panels, names.items(), strict=True):
         for place, strategy in enumerate(moving):
             found = [
@@ -60,10 +61,12 @@ def seeds(report: Report) -> Figure:
                 for seed in report.question.seeds
             ]
             _points(axes, [each for each in found if each], strategy, place, len(moving))
+            counts = [f"\nn = {each.n:,}" if each else "" for each in found]
         axes.axhline(0, color=_SOFT, linewidth=0.8)
         if most is not None:
             axes.axhline(most, color=_CHOSEN, linewidth=0.8, linestyle=":")
-        axes.set_xticks(range(len(report.question.seeds)), map(str, report.question.seeds))
+        named = [f"{seed}{n}" for seed, n in zip(report.question.seeds, counts, strict=True)]
+        axes.set_xticks(range(len(report.question.seeds)), named)
         axes.set(title=title, xlabel="seed")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
     panels[0].legend(frameon=False, fontsize=8)
@@ -109,7 +112,9 @@ def course(report: Report) -> Figure:
     earned.legend(frameon=False, fontsize=8, loc="upper left")
     granted.legend(frameon=False, fontsize=8, loc="upper left")
     figure.suptitle(
-        "Simulated months; shaded: downturn, dotted: the lender knows of it", fontsize=10
+        f"Simulated months of {report.accounts:,} accounts in {len(report.question.seeds)} worlds; "
+        "shaded: downturn, dotted: the lender knows of it",
+        fontsize=10,
     )
     return figure
 
@@ -145,7 +150,7 @@ def frontier(report: Report) -> Figure:
     axes.set(
         xlabel="good customers cut at least once",
         ylabel="profit over static",
-        title="Simulated: what cutting good customers buys",
+        title=f"Simulated, {report.accounts:,} accounts: what cutting good customers buys",
     )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")

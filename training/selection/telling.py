@@ -43,7 +43,7 @@ def show(console: Console, found: Study) -> None:
     said = ", ".join(f"{count:,} {name}" for name, count in found.counts.items())
     table = Table(title=f"Selection: {said}")
     for heading in ("measure", "method", "value", "95 % interval or bounds", "n", "outcome"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for measured in found.measurements:
         table.add_row(
             measured.measure.removeprefix("selection."),

@@ -83,14 +83,15 @@ def calendar(chunk: Chunk, settings: WorldSettings) -> Figure:
     months = weather.months[: settings.months]
     spent, late = _by_month(chunk)
     figure = Figure(figsize=(9.6, 5.4), layout="constrained")
+    figure.suptitle(f"Simulated, {len(chunk.accounts):,} accounts", fontsize=11)
     money, risk = figure.subplots(2, 1, sharex=True)
     for place, category in enumerate(CATEGORIES):
         money.plot(spent[:, place], color=_CATEGORY_COLORS[place], label=category)
-    money.set(ylabel="mean per account, by category", title="Simulated purchases of consumers")
+    money.set(ylabel="mean per account, by category", title="Purchases of consumers")
     money.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
     money.set_ylim(0, float(np.nanmax(spent)) * 1.35)
     risk.plot(late, color=_BAD)
-    risk.set(ylabel="share of accounts late", title="Simulated lateness and the planted regimes")
+    risk.set(ylabel="share of accounts late", title="Lateness and the planted regimes")
     ruled = np.array(weather.regimes[: len(months)])
     for name, color in (("downturn", _BAD), ("boom", _GOOD)):
         for month in np.flatnonzero(ruled == name):
@@ -122,7 +123,7 @@ def truth(chunk: Chunk) -> Figure:
     axes.set(
         xlabel=f"true probability of 90 days late in {longest} months",
         ylabel="share that was",
-        title="Simulated: the truth under seal holds",
+        title=f"Simulated, n = {len(chance):,}: the truth under seal holds",
     )
     return figure
 
@@ -144,7 +145,7 @@ def response(settings: WorldSettings) -> Figure:
     axes.set(
         xlabel="months after the raise",
         ylabel="more debt per unit of more limit",
-        title="Simulated: what a limit causes",
+        title=f"Simulated, {settings.accounts:,} accounts: what a limit causes",
     )
     axes.set_ylim(0, float(shares.max()) * 1.3)
     axes.legend(frameon=False)

@@ -1,4 +1,4 @@
-"""Verbs of the training room beside fitting: tables from a world, reports on a table."""
+"""Commands on tables: one is cut from a simulated world, reports are made on a protected one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KnownOn = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add these verbs to the room's commands."""
+    """Add these commands to the room's commands."""
     app.command()(snapshot)
     app.command()(selection)
     app.command()(vintages)
@@ -186,7 +186,7 @@ def vintages(
 ) -> None:
     """Report discrimination, calibration and defaults of each vintage, and how defaults season."""
     from governance.appetite import RiskAppetite
-    from training import stability_over_time as report
+    from training import vintage_report as report
     from training.evaluation import FOLDS
 
     home = command.load_home()
@@ -202,7 +202,11 @@ def vintages(
     table = _table(home, features, contract)
     with progress("vintages", FOLDS) as done:
         found = report.measure(table, asked, seed=seed, done=done)
-    drawn = report.draw(found, pictures, name=table.contract_id) if pictures else {}
+    drawn = (
+        report.draw(found, pictures, name=table.about.get("data_title", table.contract_id))
+        if pictures
+        else {}
+    )
     document = report.as_document(found, table, drawn)
     command.emit(document, as_json=as_json, people=lambda console: report.show(console, found))
 

@@ -16,6 +16,7 @@ from governance import durable
 from governance.appetite import Threshold
 from governance.errors import ContractError
 from governance.measurement import Measurement, describe_scope
+from governance.outcome import Outcome
 from limits.features import FeatureSpec
 from privacy.feature_table import FeatureTable
 from training import evaluation, label, sample, vintages
@@ -108,6 +109,20 @@ def _seasoning(
     day = label.days(rows, asked.vintage, may_be_null=False)
     # The last defaults of a window are known after it, by the delay of the records.
     ages = (events.astype("datetime64[M]") - day.astype("datetime64[M]"))[defaulted]
+    if ages.size and ages.min().astype(np.int64) >= months:
+        # Days of record would draw a book in which nobody ever defaults within the window.
+        reason = (
+            f"All {ages.size} defaults have their day in {asked.event_on} at the end of the window "
+            "or later: the day on which outcomes were recorded, not that of the default."
+        )
+        return (
+            Measurement(
+                measure=vintages.SEASONED,
+                n=len(rows),
+                outcome=Outcome.INCONCLUSIVE,
+                reason=reason,
+            ),
+        )
     longest = max([months, *ages.astype(np.int64).tolist()])
     until = np.datetime64(asked.watched_until, "D")
     return vintages.measure_seasoning(day, events, watched_until=until, months=longest)
@@ -118,11 +133,11 @@ def draw(found: Sequence[Measurement], folder: Path, *, name: str) -> Mapping[st
     durable.make_folder(folder)
     drawn = {
         "vintages": vintages.draw(
-            folder / "vintages.png", _of(found, vintages.SEASONED, is_in=False)
+            folder / "vintages.png", _of(found, vintages.SEASONED, is_in=False), name=name
         )
     }
     seasoned = _of(found, vintages.SEASONED, is_in=True)
-    if seasoned:
+    if any(one.value is not None for one in seasoned):
         title = f"{name}: share defaulted by vintage"
         path = folder / "seasoning.png"
         drawn["seasoning"] = vintages.draw_seasoning(path, seasoned, title=title)
@@ -147,13 +162,23 @@ def as_document(
 
 
 def show(console: Console, found: Sequence[Measurement]) -> None:
-    """Print one row per measurement."""
+    """Print one row per measurement, of a seasoning its last month, then what cannot be told."""
     table = Table(title="By vintage, out-of-fold, open customers")
     for heading in ("measure", "scope", "value", "95 % interval", "n", "outcome"):
-        table.add_column(heading)
+        # The vintage is what a row is about: it is folded and never cut off.
+        table.add_column(heading, overflow="fold")
+    last = {(one.measure, one.scope.get("vintage")): one for one in found if "months" in one.scope}
     for one in found:
+        if "months" in one.scope and last[one.measure, one.scope.get("vintage")] is not one:
+            continue
         numbers = ["undefined" if v is None else f"{v:.4f}" for v in (one.value, one.low, one.high)]
         scope = describe_scope(one.scope)
         edges = f"{numbers[1]} – {numbers[2]}"
         table.add_row(one.measure, scope, numbers[0], edges, f"{one.n:,}", one.outcome.value)
     console.print(table)
+    for one in found:
+        if one.outcome is Outcome.INCONCLUSIVE:
+            told = f"- {one.measure}, {describe_scope(one.scope)}: {one.outcome}. {one.reason}"
+            console.print(told, markup=False)
+    if last:
+        console.print("The months of each seasoning are in --json and in the picture.")
