@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
@@ -10,7 +12,20 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
 from governance.measurement import Measurement
-from training import calibration, comparison, customers, discrimination, evaluation, stability
+from limits.features import FeatureSpec
+from training import (
+    alternatives,
+    calibration,
+    comparison,
+    customers,
+    discrimination,
+    evaluation,
+    necessity,
+    recipes,
+    stability,
+)
+from training.alternatives import Alternative
+from training.fitted import Lesson
 
 PEOPLE, DAYS = 400, 3
 
@@ -145,3 +160,26 @@ def test_a_customer_for_each_row_gives_the_intervals_of_rows() -> None:
     ]
     assert ks[0].value == ks[1].value
     assert ks[0].low == pytest.approx(ks[1].low, abs=0.03)
+
+
+def test_alternatives_and_features_taken_out_are_judged_on_the_same_kept_together_folds(
+    shop_spec: str,
+) -> None:
+    spec = FeatureSpec.parse(shop_spec)
+    name, labels, whose = panel()
+    rng = np.random.default_rng(1)
+    features = np.column_stack([name, rng.normal(size=(len(labels), 2))])
+    quick = dataclasses.replace(recipes.CHAMPION, parameters={"max_iter": 5})
+    (first,) = alternatives.evaluate_family(
+        [Alternative(name="own", title="Own", recipe=quick, features_text=shop_spec)],
+        spec,
+        Lesson(features, labels, whose),
+        seed=0,
+    )
+    asked = necessity.Asked(
+        recipe=quick, spec=spec, features=features, labels=labels, seed=0, customers=whose
+    )
+    for result in (first.fitted.out_of_fold, asked.without(spec.names[:1])):
+        assert result.customers is not None
+        kept = {(int(one), int(fold)) for one, fold in zip(whose, result.fold, strict=True)}
+        assert len(kept) == PEOPLE

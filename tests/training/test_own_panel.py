@@ -18,6 +18,7 @@ from monitoring.validate import validate
 from monitoring.watch import read_appetite
 from privacy.__main__ import app as privacy
 from registry.__main__ import app as registry
+from training import study
 from training.__main__ import app as training
 
 PEOPLE = 700
@@ -161,6 +162,8 @@ def test_three_vintages_of_each_customer_go_from_a_file_to_a_validated_candidate
     assert any(f"are of {opened // 3} customers" in said for said in caveats)
     assert any("learned from on an older day" in said for said in caveats)
 
+    subject = study.take_up(settings.load(), "latest")
+    assert subject.header("any")["customers"] == opened // 3
     again = ok(CliRunner().invoke(training, ["reproduce", "latest", "--json"]))
     assert not again["differences"]
 
@@ -177,17 +180,3 @@ def test_three_vintages_of_each_customer_go_from_a_file_to_a_validated_candidate
     assert measured["labels.unknown", ""].value == 0
     assert measured["discrimination.auc", ""].n == sealed // 3
     assert any(f"other {sealed * 2 // 3:,} sealed rows" in said for said in found.not_evidenced)
-
-
-@pytest.mark.parametrize("study", ["challenge", "stability"])
-def test_a_study_of_such_a_version_keeps_customers_together(desk: Path, study: str) -> None:
-    given = ["--contract", f"{desk}/contract.toml", "--input", f"{desk}/stalls.parquet"]
-    ok(CliRunner().invoke(privacy, ["protect", *given, "--json"]))
-    declared = ["--spec", f"{desk}/features.toml", "--policy", f"{desk}/policy.toml"]
-    rule = ["--vintage", "as_of", "--cutoff", "2025-06-01", "--recipe", "floor"]
-    trained = ["train", "--contract", "stalls", *declared, *rule, "--json"]
-    made = ok(CliRunner().invoke(training, trained))
-    told = ok(CliRunner().invoke(training, [study, "--version", "1", "--json"]))
-    lineage = made["lineage"]
-    assert isinstance(lineage, dict)
-    assert str(told["customers"]) == lineage["data_customers"]
