@@ -52,6 +52,7 @@ from training import (
     stability,
 )
 from training.evaluation import OutOfFold
+from training.fitted import Lesson
 from training.recipes import Recipe
 
 SEED = 0
@@ -289,7 +290,7 @@ def of_alternatives(here: World) -> Iterator[Proof]:
     strongest = proxies(here)
     family = alternatives.family(features.packaged("uci_features"), proxies=strongest)
     for found in alternatives.evaluate_family(
-        family, here.spec, here.matrix, here.labels, seed=SEED
+        family, here.spec, Lesson(here.matrix, here.labels), seed=SEED
     ):
         auc, difference = found.measurements[0], found.measurements[-1]
         yield Proof(f"{found.alternative.name}: AUC", auc)

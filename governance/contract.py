@@ -133,9 +133,17 @@ class Column(BaseModel):
 
 
 class ColumnContract(Declaration):
-    """What a raw table must look like, column by column; a feature table carries its digest."""
+    """What a raw table must look like, column by column; a feature table carries its digest.
+
+    Parameters
+    ----------
+    row : tuple of str
+        What makes a row one of its kind: empty for one row per customer; the subject column and a
+        column of days, ``["customer_id", "as_of"]``, for one row per customer and day.
+    """
 
     called: ClassVar[str] = "column contract"
+    later_fields: ClassVar[frozenset[str]] = frozenset({"row"})
 
     schema_: Literal["column-contract/1"] = Field(alias="schema")
     id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
@@ -144,6 +152,7 @@ class ColumnContract(Declaration):
     source: str
     legal_basis: str = "not stated"
     minimum_rows: int = Field(default=1, ge=1)
+    row: tuple[str, ...] = ()
     columns: tuple[Column, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -153,12 +162,39 @@ class ColumnContract(Declaration):
             raise ValueError("a column is declared twice")
         if len([c for c in self.columns if c.role is Role.SUBJECT_ID]) != 1:
             raise ValueError("exactly one column must have the role subject_id")
+        if self.row:
+            self._refuse_strange_rows()
         return self
+
+    def _refuse_strange_rows(self) -> None:
+        subject = self.subject_column.name
+        day = next((c for c in self.columns if c.name == self.row[-1]), None)
+        if len(self.row) != 2 or self.row[0] != subject or day is None or day.name == subject:
+            raise ValueError(
+                f'row must be ["{subject}", "..."], the subject column and a declared column of '
+                "days; leave it out if every customer has one row"
+            )
+        if day.type != "date32" or day.may_be_null or day.role is not Role.TIME:
+            raise ValueError(
+                f"the day of a row, {day.name}, must be a date32 without nulls in the role time"
+            )
+        # Whoever reads the table must be able to tell a customer's rows apart.
+        used = frozenset().union(*(c.purposes for c in self.with_action(Action.KEEP)))
+        if day.action is not Action.KEEP or day.purposes < used:
+            raise ValueError(
+                f"the day of a row, {day.name}, must be kept for every purpose that another "
+                "column is kept for"
+            )
 
     @property
     def subject_column(self) -> Column:
         """The column that says whose row it is."""
         return next(c for c in self.columns if c.role is Role.SUBJECT_ID)
+
+    @property
+    def day_column(self) -> Column | None:
+        """The column of days, if a customer has one row a day and not one row in all."""
+        return next((c for c in self.columns if self.row and c.name == self.row[1]), None)
 
     @property
     def label_column(self) -> Column | None:

@@ -24,6 +24,8 @@ from governance.measurement import Measurement
 UNKNOWN = "labels.unknown"
 
 _NONE = "none"
+_COMPLETE = 0.95
+_SMALLEST = 20
 
 Mask = NDArray[np.bool_]
 
@@ -155,11 +157,62 @@ def find(rows: pa.Table, rule: LabelRule) -> Maturity:
         observed = _days(rows, rule.observed_at)
         narrow("with an outcome but without its day", ~np.isnat(observed))
         narrow("known only after the cutoff", observed <= np.datetime64(cutoff, "D"))
+    is_later = np.zeros(rows.num_rows, dtype=np.bool_)
+    if cutoff is not None and rule.observed_at is not None:
+        is_later = label.is_valid().to_numpy(zero_copy_only=False) & (
+            _days(rows, rule.observed_at) > np.datetime64(cutoff, "D")
+        )
     if cutoff is not None and rule.vintage is not None:
         is_running = _is_running(rows, rule, cutoff)
         narrow("whose window was still running", ~is_running)
+        is_awaited = _is_awaited(rows, rule, (is_known, is_later, ~is_running))
+        if (is_awaited & is_known).any():
+            narrow("of a vintage month whose other outcomes are awaited", ~is_awaited)
     masked = pc.if_else(pa.chunked_array([pa.array(is_known)]), label, pa.scalar(None, label.type))
     return Maturity(label=masked, is_running=is_running, unknown=unknown)
+
+
+def _is_awaited(rows: pa.Table, rule: LabelRule, masks: tuple[Mask, Mask, Mask]) -> Mask:
+    """Tell which rows are of a month whose known outcomes are a selection, ``(n_rows,)``.
+
+    Of a month whose windows have ended, fewer than 95 % of the outcomes that are known or have a
+    later day are known; or at least 95 % of the known ones are defaults, and the share of rows with
+    an outcome is below 95 % of that of the months that are neither. Fewer than 20 tell nothing.
+
+    Parameters
+    ----------
+    masks : tuple of numpy.ndarray
+        Rows with a known outcome, with one of a later day, and with a window that has ended.
+    """
+    is_known, is_later, has_ended = masks
+    month = _days(rows, str(rule.vintage)).astype("datetime64[M]")
+    is_bad = is_known & _is_default(rows[rule.target])
+    dated, lopsided, usual = set(), {}, []
+    for one in np.unique(month[has_ended]):
+        inside = has_ended & (month == one)
+        n, seen, later, bad = (
+            int((inside & part).sum()) for part in (has_ended, is_known, is_later, is_bad)
+        )
+        if seen + later >= _SMALLEST and seen < _COMPLETE * (seen + later):
+            dated.add(one)
+        elif seen >= _SMALLEST and bad >= _COMPLETE * seen:
+            lopsided[one] = (seen, n)
+        elif seen >= _SMALLEST:
+            usual.append((seen, n))
+    share = sum(seen for seen, _ in usual) / sum(n for _, n in usual) if usual else 0.0
+    short = {one for one, (seen, n) in lopsided.items() if seen < _COMPLETE * share * n}
+    found: Mask = np.isin(month, np.array(sorted(dated | short), dtype="datetime64[M]"))
+    return found
+
+
+def _is_default(label: pa.ChunkedArray) -> Mask:
+    """Tell which outcomes are 1; one that is no number is refused where it is judged by."""
+    try:
+        number = label.cast(pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return np.zeros(len(label), dtype=np.bool_)
+    found: Mask = number.fill_null(0.0).to_numpy() == 1.0
+    return found
 
 
 def _is_running(rows: pa.Table, rule: LabelRule, cutoff: date) -> Mask:

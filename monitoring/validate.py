@@ -26,7 +26,7 @@ from limits import scoring
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
 from limits.scoring import DEFAULT_PROBABILITY
-from monitoring import maturity, publication
+from monitoring import maturity, newest, publication
 from monitoring.bins import Bins, fit_bins
 from monitoring.calibration import measure_calibration
 from monitoring.counts import reduce
@@ -75,7 +75,13 @@ class Validation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Subject:
-    """A verified model with both parts of the table as it sees them."""
+    """A verified model with both parts of the table as it sees them.
+
+    Parameters
+    ----------
+    left_out : tuple of str
+        Which rows were not measured, where customers have several.
+    """
 
     verified: VerifiedModel
     spec: FeatureSpec
@@ -83,6 +89,12 @@ class _Subject:
     opened: pa.Table
     decided: pa.Table
     maturity: Maturity
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def not_evidenced(self) -> tuple[str, ...]:
+        """What the evidence must say that it does not show."""
+        return (*self.maturity.not_evidenced, *self.left_out, *_NOT_EVIDENCED)
 
     @property
     def matured(self) -> pa.Table:
@@ -137,7 +149,7 @@ def validate(
             *fairness,
         ),
         measured_on=on,
-        not_evidenced=(*subject.maturity.not_evidenced, *_NOT_EVIDENCED),
+        not_evidenced=subject.not_evidenced,
     )
     record = _record(subject, evidence, appetite, comparisons)
     return _attested(settings, evidence, record, bins, version=subject.verified.version)
@@ -183,7 +195,7 @@ def _record(
         notes=(
             customers,
             subject.maturity.describe(),
-            *(f"Not evidenced: {item}" for item in _NOT_EVIDENCED),
+            *(f"Not evidenced: {item}" for item in (*subject.left_out, *_NOT_EVIDENCED)),
         ),
     )
 
@@ -195,7 +207,13 @@ def _read(
     rule = LabelRule.of(verified.lineage, label=sealed.label, on=on)
     spec = FeatureSpec.parse(verified.features_text)
     policy = LimitPolicy.parse(verified.policy_text)
-    rows = sealed.read()
+    rows, seen = sealed.read(), opened.reader()
+    left_out: tuple[str, ...] = ()
+    if sealed.day is not None:
+        everything = rows.num_rows
+        rows = newest.one_of_each(rows, sealed.day, rule)
+        seen = newest.one_of_each(opened.read(), sealed.day, rule)
+        left_out = (newest.describe(rows.num_rows, everything),)
     matured = maturity.find(rows, rule)
     scored = scoring.score(verified.estimator, spec, rows, [PSEUDONYM])
     decided = scoring.decide(policy, scored, as_of=on)
@@ -203,9 +221,10 @@ def _read(
         verified=verified,
         spec=spec,
         rows=rows,
-        opened=scoring.score(verified.estimator, spec, opened.reader()),
+        opened=scoring.score(verified.estimator, spec, seen),
         decided=decided.append_column(OUTCOME, outcomes(matured.label)),
         maturity=matured,
+        left_out=left_out,
     )
 
 

@@ -80,15 +80,23 @@ class Sources:
         ------
         UsageError
             If nothing was protected for decisions yet.
+        ContractError
+            If the table holds several days of a customer: a decision would be joined to each.
         """
         keyring = Keyring.open(settings.keyring)
         path = gate.latest(settings.features, contract_id=plan.contract, purpose=Purpose.DECISION)
+        table = FeatureTable.open(path, keyring=keyring, part=Part.ALL)
+        if table.day is not None:
+            raise ContractError(
+                f"The table {path.name} holds several days of a customer; the watch joins one row "
+                "to each decision. Release the newest day of each under a contract without row."
+            )
         return cls(
             settings=settings,
             plan=plan,
             appetite=read_appetite(plan.appetite),
             keyring=keyring,
-            table=FeatureTable.open(path, keyring=keyring, part=Part.ALL),
+            table=table,
         )
 
     def view(self, window: Window) -> pa.Table:

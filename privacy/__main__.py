@@ -84,7 +84,7 @@ def protect(
 
     def people(console: Console) -> None:
         console.print(
-            f"Protected {whole.num_rows} customers for {purpose} under contract {declared.id} "
+            f"Protected {_counted(whole)} for {purpose} under contract {declared.id} "
             f"{declared.version}: {released.num_rows} open, {document['sealed_rows']} sealed for "
             f"validation, {len(whole.feature_columns)} features.",
             soft_wrap=True,
@@ -164,6 +164,14 @@ def _planted(file: Path | None) -> list[str]:
     if not file.is_file():
         raise UsageError(f"There is no file of canaries at {file}.")
     return [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _counted(table: Any) -> str:
+    if table.day is None:
+        return f"{table.num_rows} customers"
+    differing = table.about.get("differing_rows", "none")
+    said = "" if differing == "none" else f" (rows differ in {differing})"
+    return f"{table.num_rows} rows of {table.about.get('customers', '?')} customers{said}"
 
 
 def _describe(table: Any) -> dict[str, Any]:

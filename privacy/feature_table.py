@@ -84,7 +84,11 @@ class TableFacts:
         """Return what makes two tables the same table."""
         label = self.contract.label_column
         columns = [{"name": f.name, "type": str(f.type)} for f in self.schema]
+        day = self.contract.day_column
+        # A table of one row per customer has the identity that it had before there were others.
+        several = {} if day is None else {"day": day.name}
         return {
+            **several,
             "schema": _SCHEMA_NAME,
             "contract_id": self.contract.id,
             "contract_digest": self.contract.digest,
@@ -116,6 +120,8 @@ class FeatureTable:
         Rows of the opened part.
     about : mapping of str to str
         What `privacy.gate.protect` recorded about the data; empty for a table from before that.
+    day : str or None
+        The column that tells the rows of one customer apart; None if every customer has one row.
     """
 
     path: Path
@@ -130,6 +136,7 @@ class FeatureTable:
     label: str | None
     feature_columns: tuple[str, ...]
     about: Mapping[str, str]
+    day: str | None
     _readers: tuple[sealed_parquet.Reader, ...]
 
     def __repr__(self) -> str:
@@ -175,6 +182,7 @@ class FeatureTable:
             label=label,
             feature_columns=tuple(n for n in names if n not in (PSEUDONYM, ASSIGNMENT, label)),
             about=manifest.get("about", {}),
+            day=identity.get("day"),
             _readers=tuple(readers[piece] for piece in part.files),
         )
 

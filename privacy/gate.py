@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from governance.errors import ContractError, IntegrityError, UsageError
 from privacy import assignment, feature_table, raw_table
 from privacy.audit_vault import AuditVault
 from privacy.feature_table import PSEUDONYM, FeatureTable, TableFacts
-from privacy.inspection import Inspection
+from privacy.inspection import Inspected, Inspection
 from privacy.keyring import Keyring
 from privacy.pseudonym import purpose_pseudonym
 from privacy.subject_vault import SubjectVault
@@ -73,7 +74,7 @@ def protect(
     """
     check_purpose(contract, purpose)
     before = raw_table.digest(source)
-    inspect(source, contract, keyring=keyring)
+    inspected = inspect(source, contract, keyring=keyring)
     with (
         durable.locked(vault / ".lock", what="The vault"),
         SubjectVault.opened(vault, keyring=keyring) as subjects,
@@ -84,11 +85,15 @@ def protect(
             purpose=purpose,
             source=keyring.mac(before, use="source-digest").hex(),
             vault=f"{subjects.file.vault_id}-{audit.file.vault_id}",
-            about=provenance(source, contract, acquired_on=acquired_on, released_at=clock()),
+            about={
+                **provenance(source, contract, acquired_on=acquired_on, released_at=clock()),
+                **_told(inspected),
+            },
         )
         path = out / facts.folder_name(keyring)
         if not path.exists():
-            _release(source, facts, subjects=subjects, audit=audit, out=out)
+            vaults = _Vaults(subjects=subjects, audit=audit)
+            _release(source, facts, vaults, inspected, out=out)
         table = FeatureTable.open(path, keyring=keyring)
         publish(path, contract_id=contract.id, purpose=purpose)
     return table
@@ -114,8 +119,8 @@ def provenance(
     }
 
 
-def inspect(source: Path, contract: ColumnContract, *, keyring: Keyring) -> int:
-    """Check the whole raw table against the contract and return its number of rows.
+def inspect(source: Path, contract: ColumnContract, *, keyring: Keyring) -> Inspected:
+    """Check the whole raw table against the contract and return what was found.
 
     Raises
     ------
@@ -177,27 +182,60 @@ def latest(features: Path, *, contract_id: str, purpose: Purpose) -> Path:
     return features / name
 
 
+def _told(inspected: Inspected) -> dict[str, str]:
+    """Return what a table of several rows a customer tells about them; nothing for any other."""
+    if inspected.is_newest is None:
+        return {}
+    differing = ", ".join(f"{name} of {n} customers" for name, n in inspected.differs.items())
+    return {
+        "customers": str(inspected.customers),
+        "differing_rows": f"{differing}: the newest row is held" if differing else "none",
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vaults:
+    subjects: SubjectVault
+    audit: AuditVault
+
+
 def _release(
-    source: Path, facts: TableFacts, *, subjects: SubjectVault, audit: AuditVault, out: Path
+    source: Path, facts: TableFacts, vaults: _Vaults, inspected: Inspected, *, out: Path
 ) -> None:
     """Enrol and write every row.
 
     The blocks end in reverse order: subjects are on disk before their attributes, which nobody
     could find otherwise, and both before the table gets its name.
     """
+    subjects, audit = vaults.subjects, vaults.audit
+    start = 0
     with (
         feature_table.releasing(facts, keyring=subjects.keyring, out=out) as writer,
         audit.file.transaction(),
         subjects.file.transaction(),
     ):
         for batch in raw_table.batches(source, facts.contract):
-            ids = subjects.enrol(batch, facts.contract)
-            audit.enrol(batch, facts.contract, subject_ids=ids)
+            newest = inspected.is_newest
+            if newest is None:
+                ids = subjects.enrol(batch, facts.contract)
+                audit.enrol(batch, facts.contract, subject_ids=ids)
+            else:
+                own = newest[start : start + batch.num_rows]
+                if len(own) < batch.num_rows:
+                    raise _changed(source)
+                ids = subjects.enrol(batch, facts.contract, is_newest=own)
+                kept = pa.array(own)
+                audit.enrol(batch.filter(kept), facts.contract, subject_ids=ids.filter(kept))
+            start += batch.num_rows
             writer.write(_released(batch, ids, facts=facts, keyring=subjects.keyring))
         now = subjects.keyring.mac(raw_table.digest(source), use="source-digest").hex()
         if now != facts.source:
-            raise ContractError(f"{source.name} changed while it was read. Run this again.")
+            raise _changed(source)
         writer.finish()
+
+
+def _changed(source: Path) -> ContractError:
+    return ContractError(f"{source.name} changed while it was read. Run this again.")
 
 
 def _released(
@@ -211,7 +249,9 @@ def _released(
     ]
     rows = pa.RecordBatch.from_arrays(columns, schema=facts.schema)
     # The order of the raw rows would join the tables of two purposes row by row.
-    return rows.sort_by(PSEUDONYM)
+    day = facts.contract.day_column
+    by = [PSEUDONYM] if day is None else [PSEUDONYM, day.name]
+    return rows.sort_by([(name, "ascending") for name in by])
 
 
 def _pointer(features: Path, contract_id: str, purpose: Purpose) -> Path:

@@ -8,10 +8,13 @@ null throughout, a customer who comes twice, weak signs of personal data) is sai
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from governance.contract import Action, Column, ColumnContract, Role
 from governance.errors import ContractError
@@ -19,7 +22,7 @@ from privacy import detectors
 from privacy.audit_vault import group_names
 from privacy.detectors import Kind
 from privacy.keyring import Keyring
-from privacy.pseudonym import Words, as_words
+from privacy.pseudonym import as_words, pseudonymize
 from privacy.subject_vault import blind_index
 
 LARGE_NUMBERS_FROM = 10**10
@@ -27,6 +30,32 @@ LARGE_NUMBERS_FROM = 10**10
 
 WEAK_SHARE = 0.20
 """In such a column, weak signs are accepted below this share of its values."""
+
+RowKeys = NDArray[np.uint64]
+"""Blind index of a row's customer in two words; in a third the day, if a customer has several."""
+
+Prints = NDArray[np.uint32]
+
+_FIRST_DAY = -(2**31)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """What the first pass found in a table that the contract allows.
+
+    Parameters
+    ----------
+    is_newest : ndarray of bool, shape (n_rows,), or None
+        Whether a row is the newest of its customer; None if every customer has one row.
+    differs : mapping of str to int
+        Identity and protected columns that say different things about one customer in different
+        rows, with the number of such customers.
+    """
+
+    rows: int
+    customers: int
+    is_newest: NDArray[np.bool_] | None = None
+    differs: Mapping[str, int] = field(default_factory=dict)
 
 
 class Inspection:
@@ -47,7 +76,8 @@ class Inspection:
         self._rows = 0
         self._filled: Counter[str] = Counter()
         self._found: dict[str, Counter[Kind]] = {}
-        self._subjects: list[Words] = []
+        self._rows_of: list[RowKeys] = []
+        self._prints: list[Prints] = []
 
     def look_at(self, batch: pa.RecordBatch) -> None:
         """Check one batch.
@@ -75,10 +105,10 @@ class Inspection:
                 found = detectors.find(values)
                 self._found.setdefault(column.name, Counter()).update(found)
                 self._refuse_personal_data(column, at_the_end=False)
-        self._look_at_subjects(batch[self._contract.subject_column.name])
+        self._look_at_subjects(batch)
 
-    def close(self) -> int:
-        """Check what only the whole table can show, and return its number of rows.
+    def close(self) -> Inspected:
+        """Check what only the whole table can show, and return what the second pass needs.
 
         Raises
         ------
@@ -100,11 +130,22 @@ class Inspection:
                 )
             if column.action is Action.KEEP:
                 self._refuse_personal_data(column, at_the_end=True)
-        self._refuse_duplicates()
-        return self._rows
+        keys = np.concatenate(self._rows_of)
+        order = np.lexsort(keys.T[::-1])
+        self._refuse_duplicates(keys[order])
+        if self._contract.day_column is None:
+            return Inspected(rows=self._rows, customers=self._rows)
+        return _panel(keys[order], order, np.concatenate(self._prints), self._names_compared)
 
-    def _look_at_subjects(self, values: pa.Array) -> None:
+    @property
+    def _names_compared(self) -> tuple[str, ...]:
+        """Columns of which the vaults hold one value a customer, whatever its rows say."""
+        held = (Action.VAULT, Action.AUDIT)
+        return tuple(c.name for c in self._contract.columns if c.action in held)
+
+    def _look_at_subjects(self, batch: pa.RecordBatch) -> None:
         name = self._contract.subject_column.name
+        values = batch[name]
         stray = pc.or_(pc.equal(values, ""), pc.not_equal(values, pc.utf8_trim_whitespace(values)))
         if pc.any(stray).as_py():
             raise ContractError(
@@ -112,18 +153,39 @@ class Inspection:
                 "would become two. Correct the export."
             )
         index = blind_index(values, self._contract, self._keyring)
-        self._subjects.append(as_words(index).copy())
+        keys, day = as_words(index).copy(), self._contract.day_column
+        if day is not None:
+            # A day before 1970 is negative; as an unsigned number it would come after today.
+            days = batch[day.name].cast(pa.int32()).to_numpy().astype(np.int64) - _FIRST_DAY
+            keys = np.column_stack([keys, days.astype(np.uint64)])
+            self._prints.append(self._fingerprints(batch))
+        self._rows_of.append(keys)
 
-    def _refuse_duplicates(self) -> None:
-        words = np.concatenate(self._subjects)
-        order = np.lexsort((words[:, 1], words[:, 0]))
-        ordered = words[order]
+    def _fingerprints(self, batch: pa.RecordBatch) -> Prints:
+        """Return keyed 32-bit fingerprints of what the vaults take, so that no value is held."""
+        key = self._keyring.derive("blind-index", "compared-within-a-customer")
+        found = np.zeros((batch.num_rows, len(self._names_compared)), dtype=np.uint32)
+        for place, name in enumerate(self._names_compared):
+            text = pc.fill_null(batch[name].cast(pa.string()), "")
+            words = as_words(pseudonymize(text, key))
+            found[:, place] = words[:, 0] & np.uint64(0xFFFF_FFFF)
+        return found
+
+    def _refuse_duplicates(self, ordered: RowKeys) -> None:
         repeated = int((ordered[1:] == ordered[:-1]).all(axis=1).sum())
-        if repeated:
+        if not repeated:
+            return
+        subject, day = self._contract.subject_column.name, self._contract.day_column
+        if day is not None:
             raise ContractError(
-                f"{repeated} rows repeat a {self._contract.subject_column.name} that came before; "
-                "every customer may come once. Correct the export."
+                f"{repeated} rows repeat a {subject} and {day.name} that came before; every "
+                "customer may come once a day. Correct the export."
             )
+        raise ContractError(
+            f"{repeated} rows repeat a {subject} that came before; every customer may come once. "
+            "Correct the export, or declare a row as one customer on one day: "
+            f'row = ["{subject}", "a column of days"].'
+        )
 
     def _refuse_personal_data(self, column: Column, *, at_the_end: bool) -> None:
         """Refuse strong signs at once; weak ones in a column of large numbers by their share."""
@@ -141,6 +203,27 @@ class Inspection:
                 f"{kind} in at least {hits} of its values. Remove it from the export, or declare "
                 "the column as what it is (role identity, action vault or drop)."
             )
+
+
+def _panel(
+    ordered: RowKeys, order: NDArray[np.intp], prints: Prints, names: tuple[str, ...]
+) -> Inspected:
+    """Tell customers apart in rows that are ordered by customer and day."""
+    is_next = (ordered[1:, :2] == ordered[:-1, :2]).all(axis=1)
+    is_newest = np.empty(len(order), dtype=np.bool_)
+    is_newest[order] = np.append(~is_next, True)
+    customer = np.append(0, np.cumsum(~is_next))
+    prints = prints[order]
+    differs = {}
+    for place, name in enumerate(names):
+        changes = is_next & (prints[1:, place] != prints[:-1, place])
+        differs[name] = len(np.unique(customer[1:][changes]))
+    return Inspected(
+        rows=len(order),
+        customers=int(customer[-1]) + 1,
+        is_newest=is_newest,
+        differs={name: count for name, count in differs.items() if count},
+    )
 
 
 def check_contract(contract: ColumnContract) -> None:

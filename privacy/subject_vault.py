@@ -16,9 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from numpy.typing import NDArray
 
 from governance.contract import Action, ColumnContract
 from governance.errors import IntegrityError, UsageError
@@ -63,26 +65,48 @@ class SubjectVault:
         with vault_file.opened(path, keyring=keyring, tables=_TABLES) as file:
             yield cls(file=file, keyring=keyring)
 
-    def enrol(self, batch: pa.RecordBatch, contract: ColumnContract) -> pa.Array:
+    def enrol(
+        self,
+        batch: pa.RecordBatch,
+        contract: ColumnContract,
+        *,
+        is_newest: NDArray[np.bool_] | None = None,
+    ) -> pa.Array:
         """Return the subject id of each row as ``binary(16)``; unknown customers get a new one.
 
         It must run inside ``file.transaction()``. A known customer keeps the subject id and
         gets the newer identity record.
+
+        Parameters
+        ----------
+        is_newest : ndarray of bool, shape (n_rows,), or None
+            Which rows are the newest of their customers, whose identity is held; None if every
+            customer has one row in the table.
         """
         subject = contract.subject_column.name
         blind = blind_index(batch[subject], contract, self.keyring).to_pylist()
         known = self._known(blind)
         fresh = os.urandom(BLOCK * len(blind))
-        ids = [known.get(i) or fresh[i * BLOCK : (i + 1) * BLOCK] for i in range(len(blind))]
+        ids: list[bytes] = []
+        held: dict[bytes, int] = {}
+        for row, index in enumerate(blind):
+            first = ids[held[index]] if index in held else None
+            ids.append(known.get(row) or first or fresh[row * BLOCK : (row + 1) * BLOCK])
+            # An older row stands in until the newest one comes, maybe in another batch.
+            is_new = row not in known and index not in held
+            if is_newest is None or is_newest[row] or is_new:
+                held[index] = row
         names = [subject, *(column.name for column in contract.with_action(Action.VAULT))]
         records = batch.select(names).to_pylist()
         cipher, version = self._cipher(self.keyring.key_version), self.keyring.key_version
         sealed = []
-        for record, subject_id in zip(records, ids, strict=True):
-            nonce = os.urandom(12)
-            text = json.dumps(record, ensure_ascii=False, default=str).encode()
-            sealed.append(nonce + cipher.encrypt(nonce, text, subject_id))
-        rows = zip(blind, ids, [version] * len(ids), sealed, strict=True)
+        for row in held.values():
+            nonce, subject_id = os.urandom(12), ids[row]
+            text = json.dumps(records[row], ensure_ascii=False, default=str).encode()
+            sealed.append((version, nonce + cipher.encrypt(nonce, text, subject_id)))
+        rows = (
+            (index, ids[row], *own) for (index, row), own in zip(held.items(), sealed, strict=True)
+        )
         self.file.connection.executemany(_ENROL, rows)
         return pa.array(ids, type=PSEUDONYM_TYPE)
 

@@ -16,9 +16,8 @@ from governance.errors import ContractError
 from governance.measurement import Measurement
 from limits.features import FeatureSpec
 from training import comparison, fitted, recipes
-from training.discrimination import Labels
-from training.evaluation import Matrix, OutOfFold
-from training.fitted import Fitted, say_nothing
+from training.evaluation import OutOfFold
+from training.fitted import Fitted, Lesson, say_nothing
 from training.recipes import Recipe
 
 REFERENCE_LIMIT = "reference_limit"
@@ -140,8 +139,7 @@ def without(features_text: str, dropped: Sequence[str], *, suffix: str) -> str:
 def evaluate_family(
     alternatives: Sequence[Alternative],
     spec: FeatureSpec,
-    features: Matrix,
-    labels: Labels,
+    lesson: Lesson,
     *,
     seed: int,
     done: Callable[[str], None] = say_nothing,
@@ -153,7 +151,7 @@ def evaluate_family(
     alternatives : sequence of Alternative
         The first one is what the others are compared with.
     spec : FeatureSpec
-        The full spec, whose columns `features` has; alternatives use some of them.
+        The full spec, whose columns the features have; alternatives use some of them.
 
     Raises
     ------
@@ -163,12 +161,17 @@ def evaluate_family(
     base: OutOfFold | None = None
     for alternative in alternatives:
         columns, signs = _columns(alternative, spec)
-        rows = features[:, columns], labels
+        rows = lesson._replace(features=lesson.features[:, columns])
         made = fitted.make(alternative.recipe, signs, rows, seed=seed, done=done)
         result = made.out_of_fold
         base = base or result
         difference = comparison.measure_auc_difference(
-            labels, result.probability, base.probability, seed=seed, against=alternatives[0].name
+            lesson.labels,
+            result.probability,
+            base.probability,
+            seed=seed,
+            against=alternatives[0].name,
+            customers=lesson.customers,
         )
         yield Evaluated(
             alternative=alternative, fitted=made, measurements=(*made.evaluation, difference)

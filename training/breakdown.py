@@ -34,11 +34,7 @@ def by_segment(
     found: list[Measurement] = []
     for value in np.unique(segment).tolist():
         inside = segment == value
-        part = OutOfFold(
-            labels=result.labels[inside],
-            probability=result.probability[inside],
-            fold=result.fold[inside],
-        )
+        part = result.where(inside)
         scope = {"segment": value}
         found += _measured(part, scope, seed=seed)
     return tuple(found)
@@ -49,7 +45,8 @@ def out_of_time(make: Callable[[], Any], rows: Sample, *, seed: int) -> tuple[Me
 
     The newest months are taken until 200 customers with 20 of either outcome are held out.
     Outcomes of the older vintages count as known, even if their windows reach into the newer ones:
-    this measures change over time, not the delay of labels.
+    this measures change over time, not the delay of labels. A customer with several rows can be on
+    both sides, as a lender's customers are: the newer row is asked about, the older one was known.
 
     Parameters
     ----------
@@ -76,11 +73,14 @@ def out_of_time(make: Callable[[], Any], rows: Sample, *, seed: int) -> tuple[Me
     scope = {"split": _OUT_OF_TIME, "from": str(start)}
     if not _is_enough(rows.labels[~newer]):
         return (_cannot_tell(len(rows.labels), scope, _too_few(len(months))),)
-    fitted = evaluation.fit(make(), rows.features[~newer], rows.labels[~newer])
+    of = rows.customers
+    older = None if of is None else of[~newer]
+    fitted = evaluation.fit(make(), rows.features[~newer], rows.labels[~newer], customers=older)
     part = OutOfFold(
         labels=rows.labels[newer],
         probability=evaluation.predict(fitted, rows.features[newer]),
         fold=np.zeros(int(newer.sum()), dtype=np.int64),
+        customers=None if of is None else of[newer],
     )
     return tuple(_measured(part, scope, seed=seed))
 

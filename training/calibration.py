@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from governance.measurement import Measurement
 from limits.explaining.contributions import log_odds as log_odds
+from training import customers as clusters
+from training.customers import Customers
 from training.discrimination import (
     BOOTSTRAP_DRAWS,
     ONE_CLASS,
@@ -37,7 +39,9 @@ _TINY = 1e-15
 _FLOOR_RANKS = (183, 196)
 
 
-def measure_brier(labels: Labels, probability: Scores) -> Measurement:
+def measure_brier(
+    labels: Labels, probability: Scores, *, customers: Customers | None = None
+) -> Measurement:
     """Return the mean squared error of the default probability with a normal 95 % interval.
 
     Formula: mean of (p - y) squared.
@@ -51,10 +55,12 @@ def measure_brier(labels: Labels, probability: Scores) -> Measurement:
     >>> measure_brier(np.array([0, 1]), np.array([0.5, 0.5])).value
     0.25
     """
-    return _mean("calibration.brier", (probability - labels) ** 2)
+    return _mean("calibration.brier", (probability - labels) ** 2, customers)
 
 
-def measure_log_loss(labels: Labels, probability: Scores) -> Measurement:
+def measure_log_loss(
+    labels: Labels, probability: Scores, *, customers: Customers | None = None
+) -> Measurement:
     """Return the mean negative log-likelihood with a normal 95 % interval.
 
     Formula: mean of -log(p) for defaulters and -log(1 - p) for the others; probabilities are kept
@@ -69,7 +75,7 @@ def measure_log_loss(labels: Labels, probability: Scores) -> Measurement:
     >>> round(measure_log_loss(np.array([0, 1]), np.array([0.5, 0.5])).value, 6)
     0.693147
     """
-    return _mean("accuracy.log_loss", losses(labels, probability))
+    return _mean("accuracy.log_loss", losses(labels, probability), customers)
 
 
 def losses(labels: Labels, probability: Scores) -> Scores:
@@ -79,7 +85,9 @@ def losses(labels: Labels, probability: Scores) -> Scores:
     return found
 
 
-def measure_calibration_error(labels: Labels, probability: Scores, *, seed: int) -> Measurement:
+def measure_calibration_error(
+    labels: Labels, probability: Scores, *, seed: int, customers: Customers | None = None
+) -> Measurement:
     """Return the expected calibration error with a basic bootstrap 95 % interval.
 
     Formula: over at most 15 bins of equally many customers, the sum of
@@ -101,8 +109,13 @@ def measure_calibration_error(labels: Labels, probability: Scores, *, seed: int)
     bins, gap = _bins(probability), probability - labels
     value = _error(bins, gap)
     rng = np.random.default_rng([seed, 4])
-    drawn = (rng.integers(0, n, n) for _ in range(BOOTSTRAP_DRAWS))
-    low, high = basic_interval(value, [_error(bins[rows], gap[rows]) for rows in drawn])
+    if customers is None:
+        drawn = (rng.integers(0, n, n) for _ in range(BOOTSTRAP_DRAWS))
+        errors = [_error(bins[rows], gap[rows]) for rows in drawn]
+    else:
+        weights = clusters.draws(customers, BOOTSTRAP_DRAWS, rng)
+        errors = [_error(bins, gap * weight) * n / float(weight.sum()) for weight in weights]
+    low, high = basic_interval(value, errors)
     return Measurement(measure=_ECE, value=value, low=low, high=high, n=n)
 
 
@@ -142,7 +155,7 @@ def measure_noise_floor(probability: Scores, *, seed: int) -> Measurement:
 
 
 def measure_calibration_line(
-    labels: Labels, probability: Scores
+    labels: Labels, probability: Scores, *, customers: Customers | None = None
 ) -> tuple[Measurement, Measurement]:
     """Return slope and intercept of the outcome on the log-odds, with Wald 95 % intervals.
 
@@ -161,7 +174,7 @@ def measure_calibration_line(
     >>> round(slope.value, 6), round(abs(intercept.value), 6)
     (1.0, 0.0)
     """
-    line, n = fit_line(labels, log_odds(probability)), len(labels)
+    line, n = fit_line(labels, log_odds(probability), customers=customers), len(labels)
     if line is None:
         reason = ONE_CLASS if len(np.unique(labels)) < 2 else "The calibration line has no maximum."
         slope, intercept = (
@@ -189,8 +202,11 @@ class Line:
         return calibrated
 
 
-def fit_line(labels: Labels, odds: Scores) -> Line | None:
-    """Fit the calibration line by Newton's method; ``None`` if the likelihood has no maximum."""
+def fit_line(labels: Labels, odds: Scores, *, customers: Customers | None = None) -> Line | None:
+    """Fit the calibration line by Newton's method; ``None`` if the likelihood has no maximum.
+
+    With several rows a customer, the errors are those of drawn customers.
+    """
     if len(np.unique(labels)) < 2 or np.ptp(odds) == 0:
         return None
     design = np.column_stack([np.ones(len(odds)), odds])
@@ -203,7 +219,12 @@ def fit_line(labels: Labels, odds: Scores) -> Line | None:
         step = np.linalg.solve(information, design.T @ (labels - fitted))
         weights = weights + step
         if np.abs(step).max() < 1e-10:
-            errors = np.sqrt(np.diag(np.linalg.inv(information)))
+            covariance = np.linalg.inv(information)
+            if customers is not None:
+                scores = design * (labels - fitted)[:, None]
+                meat = clusters.covariance_of_sum(scores, customers)
+                covariance = covariance @ meat @ covariance
+            errors = np.sqrt(np.diag(covariance))
             intercept, slope = (float(weight) for weight in weights)
             return Line(
                 slope=slope,
@@ -248,15 +269,23 @@ def judge_calibration(slope: Measurement, error: Measurement, floor: Measurement
     )
 
 
-def _mean(measure: str, losses: Scores) -> Measurement:
+def _mean(measure: str, losses: Scores, customers: Customers | None) -> Measurement:
     n = len(losses)
     if n == 0:
         return undefined(measure, 0, "There are no rows.")
     value = float(losses.mean())
-    margin = Z95 * float(losses.std(ddof=1)) / n**0.5 if n > 1 else float("nan")
+    margin = margin_of_mean(losses, customers)
     return Measurement(
         measure=measure, value=value, low=value - margin, high=value + margin, n=n, unit="number"
     )
+
+
+def margin_of_mean(values: Scores, customers: Customers | None) -> float:
+    """Return half the normal 95 % interval of the mean of `values`; not a number of one."""
+    n = len(values)
+    if customers is not None:
+        return Z95 * clusters.error_of_sum((values - values.mean()) / n, customers)
+    return Z95 * float(values.std(ddof=1)) / n**0.5 if n > 1 else float("nan")
 
 
 def _with_error(measure: str, value: float, error: float, n: int) -> Measurement:

@@ -21,7 +21,7 @@ from training import alternatives
 from training.alternatives import Alternative, Evaluated
 from training.candidate import as_metrics
 from training.evaluation import FOLDS
-from training.fitted import say_nothing
+from training.fitted import Lesson, say_nothing
 from training.study import Subject, tags
 
 NAME = "alternatives"
@@ -79,8 +79,9 @@ def challenge(
     headlines: list[Measurement] = []
     runs: list[RunFacts] = []
     rows = subject.rows
+    lesson = Lesson(rows.features, rows.labels, rows.customers)
     for made in alternatives.evaluate_family(
-        members, subject.spec, rows.features, rows.labels, seed=subject.job.seed, done=done
+        members, subject.spec, lesson, seed=subject.job.seed, done=done
     ):
         name = made.alternative.name
         scope = {"alternative": name}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from governance.errors import UsageError
 from governance.measurement import Measurement
+from training.customers import Customers
 from training.discrimination import ONE_CLASS, Labels, Scores, undefined
 
 AUC_DIFFERENCE = "comparison.auc_difference"
@@ -22,7 +23,13 @@ _WEIGHTS_AT_ONCE = 1_000_000
 
 
 def measure_auc_difference(
-    labels: Labels, scores: Scores, other: Scores, *, seed: int, against: str = "other"
+    labels: Labels,
+    scores: Scores,
+    other: Scores,
+    *,
+    seed: int,
+    against: str = "other",
+    customers: Customers | None = None,
 ) -> Measurement:
     """Return AUC of `scores` minus AUC of `other` with a paired bootstrap 95 % interval.
 
@@ -36,6 +43,8 @@ def measure_auc_difference(
         Higher means riskier.
     against : str
         Name of the other model; the measurement's scope.
+    customers : ndarray of int64, shape (n_rows,), or None
+        Whose row it is, if customers have several: a draw then holds all of them or none.
 
     Raises
     ------
@@ -69,7 +78,9 @@ def measure_auc_difference(
         return found.model_copy(update={"scope": {"against": against}})
     weights = np.ones((1, n))
     value = float((areas(labels, scores, weights) - areas(labels, other, weights))[0])
-    draws = _drawn_differences(labels, scores, other, np.random.default_rng([seed, 7]))
+    # Without customers of several rows, every row is a customer of its own.
+    drawn = np.arange(n) if customers is None else np.unique(customers, return_inverse=True)[1]
+    draws = _drawn_differences(labels, (scores, other), drawn, np.random.default_rng([seed, 7]))
     low, high = (float(edge) for edge in np.nanquantile(draws, [0.025, 0.975]))
     return Measurement(
         measure=AUC_DIFFERENCE, scope={"against": against}, value=value, low=low, high=high, n=n
@@ -106,14 +117,15 @@ def areas(labels: Labels, scores: Scores, weights: NDArray[np.float64]) -> NDArr
 
 
 def _drawn_differences(
-    labels: Labels, scores: Scores, other: Scores, rng: np.random.Generator
+    labels: Labels, pair: tuple[Scores, Scores], customers: Customers, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    n = len(labels)
+    n = int(customers.max()) + 1
     at_once = max(1, min(DRAWS, _WEIGHTS_AT_ONCE // n))
     found = []
     for start in range(0, DRAWS, at_once):
         size = min(at_once, DRAWS - start)
         drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
         weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
-        found.append(areas(labels, scores, weights) - areas(labels, other, weights))
+        weights = weights[:, customers]
+        found.append(areas(labels, pair[0], weights) - areas(labels, pair[1], weights))
     return np.concatenate(found)

@@ -10,6 +10,8 @@ from scipy.stats import rankdata
 
 from governance.measurement import Measurement
 from governance.outcome import Outcome
+from training import customers as clusters
+from training.customers import Customers
 
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -19,7 +21,9 @@ BOOTSTRAP_DRAWS = 200
 ONE_CLASS = "Only one class is present, so nothing can be told apart."
 
 
-def measure_auc(labels: Labels, scores: Scores) -> Measurement:
+def measure_auc(
+    labels: Labels, scores: Scores, *, customers: Customers | None = None
+) -> Measurement:
     """Return the area under the ROC curve with DeLong's 95 % interval.
 
     Formula: the share of (defaulter, non-defaulter) pairs in which the defaulter has the higher
@@ -30,6 +34,8 @@ def measure_auc(labels: Labels, scores: Scores) -> Measurement:
     labels : ndarray of {0, 1}, shape (n_rows,)
     scores : ndarray of float64, shape (n_rows,)
         Higher means riskier.
+    customers : ndarray of int64, shape (n_rows,), or None
+        Whose row it is, if customers have several: the interval then draws customers.
 
     Notes
     -----
@@ -38,18 +44,21 @@ def measure_auc(labels: Labels, scores: Scores) -> Measurement:
 
     References
     ----------
-    DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3), 837-845.
+    DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44(3), 837-845; for several rows a
+    customer, Obuchowski (1997), Biometrics 53(2), 567-578.
 
     Examples
     --------
     >>> measure_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])).value
     0.75
     """
-    area, error = _auc_and_error(labels, scores)
+    area, error = _auc_and_error(labels, scores, customers)
     return _measured("discrimination.auc", len(labels), area, Z95 * error, within=(0.0, 1.0))
 
 
-def measure_gini(labels: Labels, scores: Scores) -> Measurement:
+def measure_gini(
+    labels: Labels, scores: Scores, *, customers: Customers | None = None
+) -> Measurement:
     """Return Gini = 2 AUC - 1, with the interval of the area.
 
     Notes
@@ -61,12 +70,14 @@ def measure_gini(labels: Labels, scores: Scores) -> Measurement:
     >>> measure_gini(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])).value
     0.5
     """
-    area, error = _auc_and_error(labels, scores)
+    area, error = _auc_and_error(labels, scores, customers)
     gini = 2 * area - 1
     return _measured("discrimination.gini", len(labels), gini, 2 * Z95 * error, within=(-1.0, 1.0))
 
 
-def measure_ks(labels: Labels, scores: Scores, *, seed: int) -> Measurement:
+def measure_ks(
+    labels: Labels, scores: Scores, *, seed: int, customers: Customers | None = None
+) -> Measurement:
     """Return the Kolmogorov-Smirnov distance with a basic bootstrap 95 % interval.
 
     Formula: the largest distance between the score distributions of defaulters and of
@@ -76,6 +87,8 @@ def measure_ks(labels: Labels, scores: Scores, *, seed: int) -> Measurement:
     ----------
     seed : int
         Seed of the 200 bootstrap draws.
+    customers : ndarray of int64, shape (n_rows,), or None
+        As `measure_auc`.
 
     Notes
     -----
@@ -96,7 +109,9 @@ def measure_ks(labels: Labels, scores: Scores, *, seed: int) -> Measurement:
     n = len(labels)
     value = _distance(is_event, np.ones(n), steps)
     rng = np.random.default_rng([seed, 3])
-    weights = (np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(BOOTSTRAP_DRAWS))
+    # Without customers of several rows, every row is a customer of its own.
+    drawn = np.arange(n) if customers is None else customers[order]
+    weights = clusters.draws(drawn, BOOTSTRAP_DRAWS, rng)
     draws = [_distance(is_event, weight, steps) for weight in weights]
     low, high = basic_interval(value, draws)
     high = None if high is None else min(high, 1.0)
@@ -130,7 +145,9 @@ def _measured(
     return Measurement(measure=measure, value=value, low=low, high=high, n=n)
 
 
-def _auc_and_error(labels: Labels, scores: Scores) -> tuple[float, float]:
+def _auc_and_error(
+    labels: Labels, scores: Scores, customers: Customers | None
+) -> tuple[float, float]:
     """Return the area and its standard error; not a number where one class is missing."""
     events, others = scores[labels == 1], scores[labels == 0]
     if not len(events) or not len(others):
@@ -138,6 +155,11 @@ def _auc_and_error(labels: Labels, scores: Scores) -> tuple[float, float]:
     rank = rankdata(np.concatenate([events, others]))
     above = (rank[: len(events)] - rankdata(events)) / len(others)
     below = 1 - (rank[len(events) :] - rankdata(others)) / len(events)
+    if customers is not None:
+        parts = np.empty(len(labels))
+        parts[labels == 1] = (above - above.mean()) / len(events)
+        parts[labels != 1] = (below - below.mean()) / len(others)
+        return float(above.mean()), clusters.error_of_sum(parts, customers)
     # A class of one customer has no variance of its own; its interval is left undefined.
     spread = [part.var(ddof=1) / len(part) if len(part) > 1 else np.nan for part in (above, below)]
     return float(above.mean()), float(np.sqrt(sum(spread)))

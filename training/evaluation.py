@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from governance.measurement import Measurement
 from training import calibration, discrimination
+from training import customers as clusters
+from training.customers import Customers
 from training.discrimination import Labels, Scores
 
 FOLDS = 5
@@ -25,11 +29,27 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfFold:
-    """Out-of-fold default probabilities, ``(n_rows,)``, and the fold that each row was left to."""
+    """Out-of-fold default probabilities, ``(n_rows,)``, and the fold that each row was left to.
+
+    Parameters
+    ----------
+    customers : ndarray of int64, shape (n_rows,), or None
+        Whose row it is, if customers have several.
+    """
 
     labels: Labels
     probability: Scores
     fold: NDArray[np.int64]
+    customers: Customers | None = None
+
+    def where(self, inside: NDArray[np.bool_]) -> OutOfFold:
+        """Return the part of the rows that `inside`, ``(n_rows,)``, names."""
+        return OutOfFold(
+            labels=self.labels[inside],
+            probability=self.probability[inside],
+            fold=self.fold[inside],
+            customers=None if self.customers is None else self.customers[inside],
+        )
 
     def with_sigmoid(self) -> OutOfFold:
         """Return the probabilities behind a sigmoid that is fitted on the other folds only.
@@ -42,7 +62,7 @@ class OutOfFold:
             line = calibration.fit_line(self.labels[~held_out], odds[~held_out])
             if line is not None:
                 calibrated[held_out] = line.apply(odds[held_out])
-        return OutOfFold(labels=self.labels, probability=calibrated, fold=self.fold)
+        return dataclasses.replace(self, probability=calibrated)
 
 
 def folds(seed: int) -> StratifiedKFold:
@@ -57,8 +77,11 @@ def out_of_fold(
     *,
     seed: int,
     done: Callable[[], None] = lambda: None,
+    customers: Customers | None = None,
 ) -> OutOfFold:
     """Score every row by a model that was fitted on the other four folds.
+
+    All rows of a customer are in one fold.
 
     Parameters
     ----------
@@ -68,25 +91,39 @@ def out_of_fold(
     labels : ndarray of {0, 1}, shape (n_rows,)
     done : callable
         Called after each fold.
+    customers : ndarray of int64, shape (n_rows,), or None
+        Whose row it is; None if every customer has one row.
     """
-    splits = list(folds(seed).split(features, labels))
+    splits = list(clusters.split(folds(seed), labels, customers))
     probability = np.empty(len(labels))
     fold = np.empty(len(labels), dtype=np.int64)
 
     def score(split: tuple[Rows, Rows]) -> Scores:
         seen, held_out = split
-        return predict(fit(make(), features[seen], labels[seen]), features[held_out])
+        own = None if customers is None else customers[seen]
+        fitted = fit(make(), features[seen], labels[seen], customers=own)
+        return predict(fitted, features[held_out])
 
     for number, (split, scores) in enumerate(
         zip(splits, _side_by_side(score, splits), strict=True)
     ):
         probability[split[1]], fold[split[1]] = scores, number
         done()
-    return OutOfFold(labels=labels, probability=probability, fold=fold)
+    return OutOfFold(labels=labels, probability=probability, fold=fold, customers=customers)
 
 
-def fit(estimator: Any, features: Matrix, labels: Labels) -> Any:
-    """Fit on one thread: many short parallel regions cost more than they save on few cores."""
+def fit(
+    estimator: Any, features: Matrix, labels: Labels, *, customers: Customers | None = None
+) -> Any:
+    """Fit on one thread: many short parallel regions cost more than they save on few cores.
+
+    A sigmoid is fitted on folds of its own, which keep the rows of a customer together as well.
+    """
+    if customers is not None and isinstance(estimator, CalibratedClassifierCV):
+        # Splits are row numbers of this one fit; what is kept of the estimator is their number.
+        estimator.set_params(cv=list(clusters.split(StratifiedKFold(FOLDS), labels, customers)))
+        fitted = fit(estimator, features, labels)
+        return fitted.set_params(cv=FOLDS)
     # The limit belongs to the calling thread, so concurrent fits do not disturb each other.
     with threadpool_limits(limits=1, user_api="openmp"):
         return estimator.fit(features, labels)
@@ -100,16 +137,16 @@ def predict(estimator: Any, features: Matrix) -> Scores:
 
 def evaluate(result: OutOfFold, *, seed: int) -> tuple[Measurement, ...]:
     """Return every measure of the out-of-fold probabilities, each with n and interval."""
-    labels, probability = result.labels, result.probability
+    labels, probability, of = result.labels, result.probability, result.customers
     return (
-        discrimination.measure_auc(labels, probability),
-        discrimination.measure_gini(labels, probability),
-        discrimination.measure_ks(labels, probability, seed=seed),
-        calibration.measure_brier(labels, probability),
-        calibration.measure_log_loss(labels, probability),
-        calibration.measure_calibration_error(labels, probability, seed=seed),
+        discrimination.measure_auc(labels, probability, customers=of),
+        discrimination.measure_gini(labels, probability, customers=of),
+        discrimination.measure_ks(labels, probability, seed=seed, customers=of),
+        calibration.measure_brier(labels, probability, customers=of),
+        calibration.measure_log_loss(labels, probability, customers=of),
+        calibration.measure_calibration_error(labels, probability, seed=seed, customers=of),
         calibration.measure_noise_floor(probability, seed=seed),
-        *calibration.measure_calibration_line(labels, probability),
+        *calibration.measure_calibration_line(labels, probability, customers=of),
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 
@@ -15,6 +16,7 @@ from governance.outcome import Outcome
 from limits.features import FeatureSpec
 from training import breakdown, evaluation, lift, lineage, vintages
 from training.calibration import Verdict
+from training.customers import Customers
 from training.discrimination import Labels
 from training.evaluation import FOLDS, Matrix, OutOfFold
 from training.job import Job
@@ -71,10 +73,21 @@ class Fitted:
         return f"{self.verdict.reason} Behind a sigmoid, fitted for that: {still}{after.reason}"
 
 
+class Lesson(NamedTuple):
+    """What is learned from: ``(n_rows, n_features)``, and ``(n_rows,)`` twice.
+
+    `customers` says whose row it is; None if every customer has one row.
+    """
+
+    features: Matrix
+    labels: Labels
+    customers: Customers | None = None
+
+
 def make(
     recipe: Recipe,
     signs: Sequence[int],
-    rows: tuple[Matrix, Labels],
+    rows: Lesson,
     *,
     seed: int,
     done: Callable[[str], None] = say_nothing,
@@ -83,12 +96,17 @@ def make(
 
     Parameters
     ----------
-    rows : tuple of ndarray
-        Features, ``(n_rows, n_features)``, and labels, ``(n_rows,)``.
+    rows : Lesson
+        What is learned from; all rows of a customer are in one fold.
     """
     estimator = recipe.estimator(signs, seed=seed)
     result = evaluation.out_of_fold(
-        lambda: recipe.estimator(signs, seed=seed), *rows, seed=seed, done=lambda: done("fold")
+        lambda: recipe.estimator(signs, seed=seed),
+        rows.features,
+        rows.labels,
+        seed=seed,
+        done=lambda: done("fold"),
+        customers=rows.customers,
     )
     measured = evaluation.evaluate(result, seed=seed)
     verdict = evaluation.verdict(measured)
@@ -96,7 +114,7 @@ def make(
         result = result.with_sigmoid()
         measured = evaluation.evaluate(result, seed=seed)
         estimator = CalibratedClassifierCV(estimator, method="sigmoid", cv=FOLDS, ensemble=False)
-    fitted = evaluation.fit(estimator, *rows)
+    fitted = evaluation.fit(estimator, rows.features, rows.labels, customers=rows.customers)
     done("fit")
     return Fitted(estimator=fitted, out_of_fold=result, evaluation=measured, verdict=verdict)
 
@@ -105,7 +123,7 @@ def fit(
     job: Job, spec: FeatureSpec, rows: Sample, *, done: Callable[[str], None] = say_nothing
 ) -> Fitted:
     """Make what a job asks for, and break its evaluation down by segment and by time."""
-    told = rows.features, rows.labels
+    told = Lesson(rows.features, rows.labels, rows.customers)
     made = make(job.recipe, spec.signs, told, seed=job.seed, done=done)
     broken_down = breakdown.out_of_time(lambda: clone(made.estimator), rows, seed=job.seed)
     if rows.vintage is not None and rows.vintage_of_all is not None:
@@ -121,9 +139,12 @@ def caveats(rows: Sample, fitted: Fitted) -> tuple[str, ...]:
     said = [rows.unknown.describe()] if rows.unknown.total else []
     if rows.superseded:
         said.append(f"{rows.superseded} older rows of customers who came again were left out.")
+    if rows.customers is not None:
+        said += _of_several_rows(rows, rows.customers)
     if rows.identical:
+        whose = "another customer's" if rows.customers is None else "an earlier one"
         said.append(
-            f"{rows.identical} rows equal another customer's in every feature and in the outcome; "
+            f"{rows.identical} rows equal {whose} in every feature and in the outcome; "
             "they were kept."
         )
     for found in fitted.breakdown:
@@ -131,3 +152,23 @@ def caveats(rows: Sample, fitted: Fitted) -> tuple[str, ...]:
             scope = describe_scope(found.scope)
             said.append(f"{found.measure}, {scope}: {found.outcome}. {found.reason}")
     return tuple(said)
+
+
+def _of_several_rows(rows: Sample, customers: Customers) -> list[str]:
+    """Say what several rows of a customer do to the evaluation."""
+    n = len(np.unique(customers))
+    said = [
+        (
+            f"{len(customers)} rows are of {n} customers. All rows of a customer are in one fold, "
+            "and intervals draw customers. Not so for lift and for default rates by vintage, whose "
+            "intervals count rows, and for the noise floor of the calibration error, which draws "
+            "each row's outcome by itself: they are too narrow, and the floor too low, as far as "
+            "the outcomes of one customer go together."
+        )
+    ]
+    if rows.vintage is not None:
+        said.append(
+            "Out of time, customers of the newest months may have been learned from on an older "
+            "day, as a lender's customers are; the folds tell how well a new customer is scored."
+        )
+    return said

@@ -21,6 +21,12 @@ from training.discrimination import Labels
 Mask = NDArray[np.bool_]
 Days = NDArray[np.datetime64]
 
+COMPLETE = 0.95
+"""A vintage month of which fewer of the awaited outcomes are known is a selection."""
+
+SMALLEST_MONTH = 20
+"""Shares of fewer rows tell nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelRule:
@@ -81,17 +87,21 @@ class Unknown:
         The outcome became known after the cutoff.
     immature : int
         The performance window was still running on the cutoff.
+    awaited : int
+        The outcome was known, but too many others of the same vintage month were not: defaults are
+        known first, and such a month would be learned from its defaults alone.
     """
 
     missing: int = 0
     undated: int = 0
     later: int = 0
     immature: int = 0
+    awaited: int = 0
 
     @property
     def total(self) -> int:
         """All rows without a known outcome."""
-        return self.missing + self.undated + self.later + self.immature
+        return self.missing + self.undated + self.later + self.immature + self.awaited
 
     def as_lineage(self) -> dict[str, str]:
         """Return the counts under the names that the lineage has for them."""
@@ -100,6 +110,8 @@ class Unknown:
             "labels_undated": str(self.undated),
             "labels_after_cutoff": str(self.later),
             "labels_immature": str(self.immature),
+            # It came later: a lineage without such rows is the one that was signed before.
+            **({"labels_awaited": str(self.awaited)} if self.awaited else {}),
         }
 
     def describe(self) -> str:
@@ -109,6 +121,7 @@ class Unknown:
             "with an outcome but without its day": self.undated,
             "known only after the cutoff": self.later,
             "whose window was still running": self.immature,
+            "of a vintage month whose other outcomes are awaited": self.awaited,
         }
         said = ", ".join(f"{count} {reason}" for reason, count in parts.items() if count)
         if not said:
@@ -128,6 +141,12 @@ def find_known(
 ) -> tuple[Mask, Unknown]:
     """Tell which rows have a known outcome, ``(n_rows,)``, and count the others by reason.
 
+    Where windows are read, a vintage month is left out as a whole if fewer than 95 % of its
+    outcomes that are known or have a later day are known. An outcome that is empty and has no day
+    may be awaited or may never come, as that of a refused customer; by itself it says nothing. If
+    at least 95 % of a month's known outcomes are defaults, though, and fewer of its rows have an
+    outcome than in the other months (below 95 % of their share), its empty ones are awaited.
+
     Raises
     ------
     ContractError
@@ -136,17 +155,54 @@ def find_known(
     """
     known = rows[target].is_valid().to_numpy()
     missing = int((~known).sum())
-    undated = later = immature = 0
+    undated = later = immature = awaited = 0
+    is_later = np.zeros(rows.num_rows, dtype=np.bool_)
     cutoff = None if rule.cutoff is None else np.datetime64(rule.cutoff, "D")
     vintage = None if rule.vintage is None else days(rows, rule.vintage, may_be_null=False)
     if rule.observed_at is not None and cutoff is not None:
         observed = days(rows, rule.observed_at, may_be_null=True)
         _refuse_early(observed, vintage, rule)
         known, undated = _narrowed(known, ~np.isnat(observed))
-        known, later = _narrowed(known, np.isnat(observed) | (observed <= cutoff))
+        is_later = known & (observed > cutoff)
+        known, later = _narrowed(known, ~is_later)
     if vintage is not None and cutoff is not None:
-        known, immature = _narrowed(known, window_end(vintage, horizon_months) <= cutoff)
-    return known, Unknown(missing=missing, undated=undated, later=later, immature=immature)
+        has_ended = window_end(vintage, horizon_months) <= cutoff
+        known, immature = _narrowed(known, has_ended)
+        is_default = known & _is_one(rows[target])
+        month = vintage.astype("datetime64[M]")[has_ended]
+        awaited_months = _awaited(
+            month, known[has_ended], is_later[has_ended], is_default[has_ended]
+        )
+        is_awaited = np.isin(vintage.astype("datetime64[M]"), awaited_months)
+        known, awaited = _narrowed(known, ~is_awaited)
+    return known, Unknown(
+        missing=missing, undated=undated, later=later, immature=immature, awaited=awaited
+    )
+
+
+def _awaited(month: Days, known: Mask, later: Mask, default: Mask) -> Days:
+    """Return the months, of rows whose windows have ended, of which outcomes are awaited."""
+    months, at = np.unique(month, return_inverse=True)
+    everybody, seen, late, defaults = (
+        np.bincount(at[rows], minlength=len(months))
+        for rows in (np.ones(len(at), dtype=np.bool_), known, later, default)
+    )
+    is_dated = (seen + late >= SMALLEST_MONTH) & (seen < COMPLETE * (seen + late))
+    is_one_sided = (seen >= SMALLEST_MONTH) & (defaults >= COMPLETE * seen)
+    usual = (seen >= SMALLEST_MONTH) & ~is_one_sided & ~is_dated
+    # Without another month to compare with, nobody can say that this one is unusual.
+    share = seen[usual].sum() / everybody[usual].sum() if usual.any() else 0.0
+    found: Days = months[is_dated | (is_one_sided & (seen < COMPLETE * share * everybody))]
+    return found
+
+
+def _is_one(column: pa.ChunkedArray) -> Mask:
+    """Tell which outcomes are 1; an outcome that is no number is refused elsewhere."""
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        return np.zeros(len(column), dtype=np.bool_)
+    found: Mask = pc.cast(column, pa.float64()).fill_null(0.0).to_numpy() == 1.0
+    return found
 
 
 def window_end(vintage: Days, months: int) -> Days:

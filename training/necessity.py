@@ -22,8 +22,10 @@ from scipy.stats import norm, spearmanr
 from governance.measurement import Measurement
 from limits.features import FeatureSpec
 from training import comparison, suspicion
-from training.calibration import losses
-from training.discrimination import Z95, Labels
+from training import customers as clusters
+from training.calibration import losses, margin_of_mean
+from training.customers import Customers
+from training.discrimination import Labels
 from training.evaluation import Matrix, OutOfFold, out_of_fold
 from training.fitted import say_nothing
 from training.recipes import Recipe
@@ -100,20 +102,28 @@ class Necessity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What is tested: a recipe on a spec, with all its features and with each seed of the folds."""
+    """What is tested: a recipe on a spec, with all its features and with each seed of the folds.
+
+    Parameters
+    ----------
+    customers : ndarray of int64, shape (n_rows,), or None
+        Whose row it is, if customers have several.
+    """
 
     recipe: Recipe
     spec: FeatureSpec
     features: Matrix
     labels: Labels
     seed: int
+    customers: Customers | None = None
 
     def without(self, dropped: Sequence[str], *, seed: int | None = None) -> OutOfFold:
         """Return the out-of-fold probabilities of the model that does without some features."""
         kept = [at for at, name in enumerate(self.spec.names) if name not in dropped]
         signs = tuple(self.spec.signs[at] for at in kept)
         make = partial(self.recipe.estimator, signs, seed=self.seed if seed is None else seed)
-        return out_of_fold(make, self.features[:, kept], self.labels, seed=self.seed)
+        columns = self.features[:, kept]
+        return out_of_fold(make, columns, self.labels, seed=self.seed, customers=self.customers)
 
 
 def steps(spec: FeatureSpec) -> int:
@@ -186,7 +196,10 @@ def _luck(asked: Asked, whole: OutOfFold, done: Callable[[str], None]) -> Measur
         again = asked.without((), seed=asked.seed + number)
         told.append(losses(again.labels, again.probability))
         done("luck")
-    apart = [_mean(LUCK, np.asarray(one - other), {}) for one, other in combinations(told, 2)]
+    apart = [
+        _mean(LUCK, np.asarray(one - other), {}, asked.customers)
+        for one, other in combinations(told, 2)
+    ]
     farthest = max(apart, key=lambda found: abs(found.value or 0.0))
     sign = -1.0 if (farthest.value or 0.0) < 0 else 1.0
     edges = sorted(sign * (edge or 0.0) for edge in (farthest.low, farthest.high))
@@ -205,11 +218,15 @@ def _judged(bench: _Bench, drop: _Drop) -> Dropped:
     asked, whole = bench.asked, bench.whole
     less = asked.without(drop.features)
     cost = losses(less.labels, less.probability) - losses(whole.labels, whole.probability)
-    mean, error = float(cost.mean()), float(cost.std(ddof=1)) / len(cost) ** 0.5
+    mean, error = float(cost.mean()), _error(cost, asked.customers)
     is_needed = mean - bench.level * error > 0 and mean > bench.luck
     alike = () if is_needed else tuple(_alike(asked.spec, drop.features, bench.ranks))
     area = comparison.measure_auc_difference(
-        asked.labels, whole.probability, less.probability, seed=asked.seed
+        asked.labels,
+        whole.probability,
+        less.probability,
+        seed=asked.seed,
+        customers=asked.customers,
     )
     scope = {"reason_group" if drop.is_group else "feature": drop.name}
     parts = [feature for feature in asked.spec.features if feature.name in drop.features]
@@ -219,7 +236,7 @@ def _judged(bench: _Bench, drop: _Drop) -> Dropped:
         is_group=drop.is_group,
         features=drop.features,
         verdict=_verdict(is_needed, alike),
-        log_loss=_mean(LOG_LOSS_COST, cost, scope),
+        log_loss=_mean(LOG_LOSS_COST, cost, scope, asked.customers),
         auc=area.model_copy(update={"measure": AUC_COST, "scope": scope}),
         alike=alike,
         why=" ".join(part.why for part in parts),
@@ -257,9 +274,20 @@ def _ranks(features: Matrix) -> NDArray[np.float64]:
     return found
 
 
-def _mean(measure: str, cost: NDArray[np.float64], scope: dict[str, str]) -> Measurement:
-    mean, n = float(cost.mean()), len(cost)
-    margin = Z95 * float(cost.std(ddof=1)) / n**0.5
+def _error(cost: NDArray[np.float64], customers: Customers | None) -> float:
+    """Return the standard error of the mean cost, over drawn customers."""
+    if customers is None:
+        return float(cost.std(ddof=1)) / float(len(cost) ** 0.5)
+    return clusters.error_of_sum((cost - cost.mean()) / len(cost), customers)
+
+
+def _mean(
+    measure: str,
+    cost: NDArray[np.float64],
+    scope: dict[str, str],
+    customers: Customers | None,
+) -> Measurement:
+    mean, n, margin = float(cost.mean()), len(cost), margin_of_mean(cost, customers)
     return Measurement(
         measure=measure,
         scope=scope,

@@ -23,6 +23,7 @@ def study(subject: Subject, place: Path, *, done: Callable[[str], None] = say_no
         features=subject.rows.features,
         labels=subject.rows.labels,
         seed=subject.job.seed,
+        customers=subject.rows.customers,
     )
     found = measure_necessity(asked, done=done)
     document = {

@@ -19,16 +19,16 @@ STEPS = 3
 def study(subject: Subject, place: Path, *, done: Callable[[str], None] = say_nothing) -> Study:
     """Measure the spread over seeds and splits and the learning curve of a version's recipe."""
     told = subject.rows.features, subject.rows.labels
-    seed = subject.job.seed
+    seed, of = subject.job.seed, subject.rows.customers
 
     def make(other: int) -> Any:
         return subject.job.recipe.estimator(subject.spec.signs, seed=other)
 
-    seeds = stability.measure_seeds(make, *told, seeds=range(seed, seed + SEEDS))
+    seeds = stability.measure_seeds(make, *told, seeds=range(seed, seed + SEEDS), customers=of)
     done("seeds")
-    splits = stability.measure_subsamples(make, *told, seed=seed)
+    splits = stability.measure_subsamples(make, *told, seed=seed, customers=of)
     done("splits")
-    curve = stability.measure_learning(make, *told, seed=seed)
+    curve = stability.measure_learning(make, *told, seed=seed, customers=of)
     done("learning curve")
     measured = (*seeds, splits, *curve)
     document = {**subject.header(NAME), "measurements": list(measured)}

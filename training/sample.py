@@ -19,6 +19,7 @@ from limits import features, scoring
 from limits.features import FeatureSpec
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable
 from training import label, suspicion
+from training.customers import Customers
 from training.discrimination import Labels
 from training.evaluation import Matrix
 from training.label import Days, LabelRule, Unknown
@@ -28,6 +29,8 @@ MINIMUM_ROWS = 200
 MINIMUM_PER_CLASS = 20
 MAXIMUM_SEGMENTS = 20
 SMALLEST_SEGMENT = 20
+ONE_ROW = "every open customer with a known outcome"
+ALL_ROWS = "every row with a known outcome of every open customer"
 NO_SEGMENT, SMALL_SEGMENTS = "(none)", "(small)"
 
 
@@ -72,6 +75,9 @@ class Sample:
     vintage_of_all : ndarray of datetime64[D], shape (n_open_rows,), or None
         The same of every open row, those without a known outcome included.
     segment : ndarray of str, shape (n_rows,), or None
+    customers : ndarray of int64, shape (n_rows,), or None
+        A number of each row's customer, if the contract declares one row per customer and day;
+        None if every customer has one row.
     """
 
     features: Matrix
@@ -84,6 +90,14 @@ class Sample:
     vintage: Days | None = None
     vintage_of_all: Days | None = None
     segment: NDArray[np.str_] | None = None
+    customers: Customers | None = None
+
+    @property
+    def customers_told(self) -> Mapping[str, int]:
+        """How many customers the rows are of; nothing where that is the number of rows."""
+        if self.customers is None:
+            return {}
+        return {"customers": len(np.unique(self.customers))}
 
     def as_lineage(self) -> Mapping[str, str]:
         """Return what the lineage says about the rows: how many, which not, and why."""
@@ -93,7 +107,8 @@ class Sample:
             "data_rows_read": str(self.table.num_rows),
             "data_rows_superseded": str(self.superseded),
             "data_rows_identical": str(self.identical),
-            "data_sampling": "every open customer with a known outcome",
+            **{f"data_{name}": str(n) for name, n in self.customers_told.items()},
+            "data_sampling": ONE_ROW if self.customers is None else ALL_ROWS,
             "data_selection": "no weights, no inferred outcomes",
             **self.unknown.as_lineage(),
         }
@@ -102,7 +117,8 @@ class Sample:
 def read(table: FeatureTable, question: Question) -> Sample:
     """Compute the features of the open customers with a known outcome.
 
-    No customer is in the sample twice, so no fold can split one.
+    No customer is in the sample twice, so no fold can split one; unless the contract declares one
+    row per customer and day: then all rows are, and `Sample.customers` keeps them together.
 
     Parameters
     ----------
@@ -126,11 +142,11 @@ def read(table: FeatureTable, question: Question) -> Sample:
     suspicion.refuse_special_codes(spec, sources, question.allowances)
     known, unknown = label.find_known(computed, target, rule, horizon_months=spec.horizon_months)
     left = computed.filter(pa.array(known))
-    single = _newest_of_each(left, rule)
-    rows = left.take(pa.array(single))
+    customers = None if table.day is None else _customers(left)
+    rows = left if customers is not None else left.take(pa.array(_newest_of_each(left, rule)))
     matrix = scoring.design_matrix(spec, rows)
     labels = label.labels(rows[target], target)
-    _refuse_too_few(labels, target, unknown)
+    _refuse_too_few(labels, target, unknown, customers)
     _refuse_suspects(question, matrix, labels)
     return Sample(
         features=matrix,
@@ -143,6 +159,7 @@ def read(table: FeatureTable, question: Question) -> Sample:
         vintage=_vintages(rows, rule),
         vintage_of_all=_vintages(computed, rule),
         segment=_segments(rows, question.segment) if question.segment else None,
+        customers=customers,
     )
 
 
@@ -190,6 +207,13 @@ def _target(table: FeatureTable, question: Question) -> str:
     return named
 
 
+def _customers(rows: pa.Table) -> Customers:
+    """Return a number for each row's customer; it says nothing outside of this sample."""
+    encoded = rows[PSEUDONYM].combine_chunks().dictionary_encode()
+    found: Customers = encoded.indices.to_numpy().astype(np.int64)
+    return found
+
+
 def _newest_of_each(rows: pa.Table, rule: LabelRule) -> NDArray[np.intp]:
     """Return one row of each customer, the newest one, in the order of the table."""
     encoded = rows[PSEUDONYM].combine_chunks().dictionary_encode()
@@ -199,8 +223,9 @@ def _newest_of_each(rows: pa.Table, rule: LabelRule) -> NDArray[np.intp]:
     if rule.vintage is None:
         raise ContractError(
             f"{rows.num_rows - customers} rows belong to customers who came before; a customer "
-            "in two folds would be learned and tested at once. Release one row per customer, or "
-            "name the day of each row with --vintage, and the newest one is kept."
+            "in two folds would be learned and tested at once. Release one row per customer, "
+            "declare the rows of the contract as one customer on one day, or name the day of each "
+            "row with --vintage, and the newest one is kept."
         )
     vintage = label.days(rows, rule.vintage, may_be_null=False).astype(np.int64)
     newest = np.full(customers, -1, dtype=np.intp)
@@ -227,9 +252,13 @@ def _segments(rows: pa.Table, name: str) -> NDArray[np.str_]:
     return pooled.astype(np.str_)
 
 
-def _refuse_too_few(labels: Labels, name: str, unknown: Unknown) -> None:
+def _refuse_too_few(
+    labels: Labels, name: str, unknown: Unknown, customers: Customers | None
+) -> None:
     events = int(labels.sum())
     others = len(labels) - events
+    if customers is not None:
+        events, others = (len(np.unique(customers[labels == one])) for one in (1, 0))
     left_out = f" {unknown.describe()}".rstrip()
     if len(labels) < MINIMUM_ROWS:
         raise ContractError(

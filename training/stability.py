@@ -17,7 +17,9 @@ from sklearn.model_selection import StratifiedShuffleSplit
 
 from governance.errors import UsageError
 from governance.measurement import Measurement
-from training import discrimination
+from training import calibration, discrimination
+from training import customers as clusters
+from training.customers import Customers
 from training.discrimination import Labels, Scores
 from training.evaluation import Matrix, fit, out_of_fold, predict
 
@@ -29,7 +31,12 @@ Maker = Callable[[int], Any]
 
 
 def measure_seeds(
-    make: Maker, features: Matrix, labels: Labels, *, seeds: Sequence[int]
+    make: Maker,
+    features: Matrix,
+    labels: Labels,
+    *,
+    seeds: Sequence[int],
+    customers: Customers | None = None,
 ) -> tuple[Measurement, Measurement]:
     """Return what another seed of folds and trees changes: the area, and a customer's probability.
 
@@ -46,13 +53,15 @@ def measure_seeds(
     _refuse_single(seeds, "seeds")
     scored = np.stack(
         [
-            out_of_fold(partial(make, seed), features, labels, seed=seed).probability
+            out_of_fold(
+                partial(make, seed), features, labels, seed=seed, customers=customers
+            ).probability
             for seed in seeds
         ]
     )
     found = [_area(labels, probability) for probability in scored]
     spread = scored.std(axis=0, ddof=1)
-    margin = discrimination.Z95 * float(spread.std(ddof=1)) / len(labels) ** 0.5
+    margin = calibration.margin_of_mean(spread, customers)
     mean = float(spread.mean())
     return (
         _deviation("stability.auc_over_seeds", found, len(labels)),
@@ -68,7 +77,13 @@ def measure_seeds(
 
 
 def measure_subsamples(
-    make: Maker, features: Matrix, labels: Labels, *, seed: int, splits: int = SPLITS
+    make: Maker,
+    features: Matrix,
+    labels: Labels,
+    *,
+    seed: int,
+    splits: int = SPLITS,
+    customers: Customers | None = None,
 ) -> Measurement:
     """Return how far the area of a single 80/20 split moves from split to split.
 
@@ -84,7 +99,7 @@ def measure_subsamples(
     _refuse_single(range(splits), "splits")
     drawn = StratifiedShuffleSplit(splits, test_size=0.2, random_state=seed)
     found = []
-    for seen, left_out in drawn.split(features, labels):
+    for seen, left_out in clusters.split(drawn, labels, customers):
         fitted = fit(make(seed), features[seen], labels[seen])
         found.append(_area(labels[left_out], predict(fitted, features[left_out])))
     return _deviation("stability.auc_over_splits", found, len(labels))
@@ -97,16 +112,20 @@ def measure_learning(
     *,
     seed: int,
     shares: Sequence[float] = SHARES,
+    customers: Customers | None = None,
 ) -> tuple[Measurement, ...]:
     """Return the out-of-fold area of models that learned from a share of the customers.
 
     Formula: ``stability.auc_learned`` with DeLong's interval, one measurement per share; the scope
-    names the customers that one fit saw. Every customer is scored at every share.
+    names the rows that one fit saw. Every row is scored at every share. Where customers have
+    several rows, a share is one of rows, so that nearly all customers are in a large share.
     """
     curve = []
     for share in shares:
-        thinned = out_of_fold(partial(_thinned, make, share, seed), features, labels, seed=seed)
-        area = discrimination.measure_auc(labels, thinned.probability)
+        thinned = out_of_fold(
+            partial(_thinned, make, share, seed), features, labels, seed=seed, customers=customers
+        )
+        area = discrimination.measure_auc(labels, thinned.probability, customers=customers)
         rows = round(share * 0.8 * len(labels))
         curve.append(
             area.model_copy(

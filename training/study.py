@@ -54,6 +54,7 @@ class Subject:
             "seed": self.job.seed,
             "data_digest": self.rows.table.digest,
             "rows": len(self.rows.labels),
+            **self.rows.customers_told,
             "judged_by": "nobody yet: a study is the developer's, validation judges",
         }
 

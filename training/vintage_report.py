@@ -80,6 +80,7 @@ def measure(
         rows.labels,
         seed=seed,
         done=lambda: done("fold"),
+        customers=rows.customers,
     )
     if rows.vintage is None:
         raise ContractError("There are no vintages without a day column.")

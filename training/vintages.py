@@ -72,12 +72,7 @@ def measure(
     month = vintage.astype("datetime64[M]")
     for value in np.unique(month):
         inside = month == value
-        part = OutOfFold(
-            labels=result.labels[inside],
-            probability=result.probability[inside],
-            fold=result.fold[inside],
-        )
-        found += _of_vintage(part, str(value), declared, seed=seed)
+        found += _of_vintage(result.where(inside), str(value), declared, seed=seed)
     return tuple(_judged(one, thresholds) for one in found)
 
 

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from governance.errors import ContractError
@@ -122,3 +122,35 @@ def test_both_rooms_know_the_same_outcomes(
 
     assert found.label.is_valid().to_numpy(zero_copy_only=False).tolist() == known.tolist()
     assert sum(found.unknown.values()) == unknown.total
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
+def test_both_rooms_leave_out_the_same_months_whose_outcomes_are_awaited(
+    seed: int, has_observed: bool, is_snapshot: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    n, cutoff = 400, date(2026, 1, 31)
+    ages = rng.integers(0, 330, n)
+    month = [date(2025, 1, 1) + timedelta(days=int(d)) for d in ages]
+    failed = rng.random(n) < rng.choice([0.1, 0.5, 0.97])
+    # Defaults are known when they happen, the others some time after the window of three months.
+    slow = int(rng.integers(0, 120))
+    wait = np.where(failed, rng.integers(0, 90, n), 90 + slow)
+    seen = [day + timedelta(days=int(d)) for day, d in zip(month, wait, strict=True)]
+    gone = (rng.random(n) < 0.1) | (is_snapshot & np.array([day > cutoff for day in seen]))
+    table = rows(
+        [None if lost else int(bad) for lost, bad in zip(gone, failed, strict=True)],
+        [None if lost else day for lost, day in zip(gone, seen, strict=True)],
+        list(month),
+    )
+    named = {"observed_at": "seen" if has_observed else None, "vintage": "month"}
+    told = label.LabelRule(target="failed", cutoff=cutoff, **named)
+    known, unknown = label.find_known(table, "failed", told, horizon_months=3)
+    rule = LabelRule(target="failed", horizon_months=3, cutoff=cutoff, **named)
+    found = find(table, rule)
+
+    event(f"awaited: {unknown.awaited > 0}")
+    assert found.label.is_valid().to_numpy(zero_copy_only=False).tolist() == known.tolist()
+    assert sum(found.unknown.values()) == unknown.total
+    reason = "of a vintage month whose other outcomes are awaited"
+    assert found.unknown.get(reason, 0) == unknown.awaited

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -101,3 +101,77 @@ def test_a_cutoff_and_a_day_column_belong_together() -> None:
         LabelRule(observed_at="seen")
     with pytest.raises(UsageError, match="--observed-at or --vintage"):
         LabelRule(cutoff=JANUARY)
+
+
+def months_of(*told: tuple[str, int, int, int, int, int]) -> pa.Table:
+    """Rows by month: known defaults, known others, later ones, empty ones, days after the first."""
+    failed: list[int | None] = []
+    seen: list[date | None] = []
+    month: list[date] = []
+    for name, bad, good, later, empty, day in told:
+        count = bad + good + later + empty
+        failed += [1] * bad + [0] * good + [0] * later + [None] * empty
+        known = date(2026, 6, 1)
+        seen += [known] * (bad + good) + [date(2026, 12, 1)] * later + [None] * empty
+        month += [date.fromisoformat(f"{name}-01") + timedelta(days=day)] * count
+    return rows(failed, seen, month)
+
+
+OLD = (("2025-10", 40, 260, 0, 20, 5), ("2025-11", 35, 265, 0, 15, 9))
+
+
+@pytest.mark.parametrize(
+    "newest",
+    [
+        # Defaults are known when they happen; that there was none is known a month later.
+        ("2026-03", 40, 0, 0, 280, 3),
+        # The same month from an export that has the later days in it.
+        ("2026-03", 40, 0, 260, 20, 3),
+        # Of a dated export even a month that is not one-sided shows that it is not complete.
+        ("2026-03", 40, 60, 200, 20, 3),
+    ],
+)
+def test_a_month_whose_other_outcomes_are_awaited_is_not_learned_from(
+    newest: tuple[str, int, int, int, int, int],
+) -> None:
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 7, 1), vintage="month")
+    table = months_of(*OLD, newest)
+    known, unknown = find_known(table, "failed", rule, horizon_months=3)
+    assert unknown.awaited == newest[1] + newest[2]
+    assert int(known.sum()) == 600
+    assert unknown.total + 600 == table.num_rows
+    assert unknown.as_lineage()["labels_awaited"] == str(unknown.awaited)
+    assert "of a vintage month whose other outcomes are awaited" in unknown.describe()
+
+
+@pytest.mark.parametrize(
+    "newest",
+    [
+        # As many are refused as ever.
+        ("2026-03", 40, 260, 0, 20, 3),
+        # More are refused than ever: empty outcomes alone do not say that they are awaited.
+        ("2026-03", 20, 130, 0, 170, 3),
+        # Every accepted customer defaulted, and no more are empty than usual.
+        ("2026-03", 300, 0, 0, 20, 3),
+        # Too few to tell.
+        ("2026-03", 10, 0, 0, 280, 3),
+        # The window still runs; that is another reason.
+        ("2026-05", 40, 0, 0, 280, 3),
+    ],
+)
+def test_a_month_with_refused_customers_is_learned_from(
+    newest: tuple[str, int, int, int, int, int],
+) -> None:
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 7, 1), vintage="month")
+    table = months_of(*OLD, newest)
+    known, unknown = find_known(table, "failed", rule, horizon_months=3)
+    assert unknown.awaited == 0
+    assert "labels_awaited" not in unknown.as_lineage()
+    running = newest[1] if newest[0] == "2026-05" else 0
+    assert int(known.sum()) == 600 + newest[1] + newest[2] - running
+
+
+def test_a_month_that_cannot_be_compared_is_left_to_the_other_checks() -> None:
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 7, 1), vintage="month")
+    table = months_of(("2026-03", 40, 0, 0, 280, 3))
+    assert find_known(table, "failed", rule, horizon_months=3)[1].awaited == 0
