@@ -153,7 +153,7 @@ def _chinese(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
     if kind is Kind.UPLIFT:
         end = f"{facts['expiry']:%Y年%m月%d日}"
         return (
-            f"{head}自{day}起,您获得临时额度{facts['uplift']:,}元,"
+            f"{head}自{day}起,您的额度临时增加{facts['uplift']:,}元,"
             f"有效期至{end},到期自动恢复,固定额度不变。请理性消费。"
         )
     change = f"自{day}起,您的额度由{facts['before']:,}元调整为{facts['after']:,}元。"
@@ -177,8 +177,8 @@ def _english(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
     if kind is Kind.UPLIFT:
         end = facts["expiry"].isoformat()
         return (
-            f"{head}from {day} you have a temporary limit of {unit} {facts['uplift']:,}. It ends "
-            f"on {end} by itself; your permanent limit does not change."
+            f"{head}from {day} you have {unit} {facts['uplift']:,} on top of your limit for a time. "
+            f"It ends on {end} by itself; your permanent limit does not change."
         )
     change = f"from {day} your limit is {unit} {facts['after']:,} instead of {facts['before']:,}. "
     way = f"If you disagree, {lender.review_en}."

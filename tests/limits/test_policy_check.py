@@ -56,6 +56,13 @@ def test_every_law_has_something_to_say_about_the_complete_policy() -> None:
     assert [item["scope"]["law"] for item in document["measurements"] if item["n"] == 0] == []
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_short_search_sees_a_freeze(seed: int) -> None:
+    document = check(POLICY, inputs=2 * 16_384, seed=seed)
+    concerned = {item["scope"]["law"]: item["n"] for item in document["measurements"]}
+    assert concerned["frozen_gives_nothing"] > 0
+
+
 def test_the_same_seed_finds_the_same() -> None:
     first, second = (check(POLICY, inputs=5_000, seed=7) for _ in range(2))
     assert first == second
