@@ -12,7 +12,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from governance.errors import ContractError
+from governance.errors import ContractError, UsageError
 from limits.explaining import adverse
 from limits.explanation import origins, principal_reasons
 from limits.reasons import TEXTS, Origin, Reason, Text
@@ -86,6 +86,8 @@ def write(
     ------
     ContractError
         If a cut has no reason that may be told, or an uplift no expiry: neither may be announced.
+    UsageError
+        If an uplift ended before the day `on`.
     """
     speak = _chinese if language == "zh" else _english
     return [
@@ -115,6 +117,11 @@ def _facts(
     expiry = decided["uplift_expires_on"]
     if kind is Kind.UPLIFT and expiry is None:
         raise ContractError("A temporary uplift without an expiry may not be announced.")
+    if kind is Kind.UPLIFT and expiry < on:
+        raise UsageError(
+            f"A temporary limit that ended on {expiry} cannot be announced from {on}. Give with "
+            "--on the day on which the limits began."
+        )
     return {
         "lender": lender,
         "on": on,
@@ -177,8 +184,8 @@ def _english(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
     if kind is Kind.UPLIFT:
         end = facts["expiry"].isoformat()
         return (
-            f"{head}from {day} you have {unit} {facts['uplift']:,} on top of your limit for a time. "
-            f"It ends on {end} by itself; your permanent limit does not change."
+            f"{head}from {day} you have a temporary extra limit of {unit} {facts['uplift']:,}. It "
+            f"ends on {end} by itself; your permanent limit does not change."
         )
     change = f"from {day} your limit is {unit} {facts['after']:,} instead of {facts['before']:,}. "
     way = f"If you disagree, {lender.review_en}."

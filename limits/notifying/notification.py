@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import pyarrow.compute as pc
-
 from governance.errors import UsageError
 from governance.outcome import Outcome
 from governance.settings import Settings
@@ -104,20 +102,13 @@ def queue(
 
 
 def _require_day(log: DecisionLog, on: date) -> None:
-    """Refuse a first day that no text of the vintage could state truly."""
+    """Refuse a first day on which nothing was decided yet."""
     decided_on = date.fromisoformat(log.identity["as_of"])
     if on < decided_on:
         raise UsageError(
             f"--on {on} lies before the day of the decisions, {decided_on}. Give that day or a "
             "later one."
         )
-    for batch in log.reader(("uplift_expires_on",)):
-        ends = pc.min(batch["uplift_expires_on"]).as_py()
-        if ends is not None and ends < on:
-            raise UsageError(
-                f"A temporary limit of {log.identity['vintage']} ended on {ends}, so it cannot be "
-                f"announced from {on}. Give with --on the day on which the limits began."
-            )
 
 
 def _written(

@@ -195,7 +195,7 @@ REFUSED = {
         span("D", "1.00", "1.00"), span("D", "1.10", "1.00"), "least must not lie above most",
     ),
     "an unknown key": (
-        "floor_of_reference = 0.50", "floor_of_reference = 0.50\nreach = 2", "unknown key envelope.reach",
+        "floor_of_reference = 0.50", "floor_of_reference = 0.50\nreach = 2", "key envelope.reach",
     ),
     "no floor": ("floor_of_reference = 0.50 ", "# ", "envelope.floor_of_reference is missing"),
     "a floor above the limit": (
