@@ -204,9 +204,9 @@ def _risk(policy: LimitPolicy, n: int, rng: np.random.Generator) -> Floats:
     share = policy.bands.hysteresis / BASIS_POINTS
     points = [*edges, *(edges * (1 - share)), *(edges * (1 + share)), 0.0, 1.0]
     # Half of the book is good: a uniform draw would hardly ever meet the best bands.
-    values = np.where(
-        rng.random(n) < 0.5, _near(points, n, rng), rng.random(n) * 1.5 * policy.bands.upper[1]
-    )
+    # Two bands have one edge alone.
+    second = policy.bands.upper[:2][-1]
+    values = np.where(rng.random(n) < 0.5, _near(points, n, rng), rng.random(n) * 1.5 * second)
     return np.clip(values, 0.0, 1.0)
 
 
