@@ -1,4 +1,4 @@
-"""The page of the policy file names every key that a policy may have, so that none must be guessed."""
+"""The page of the policy file names every key that a policy may have: none must be guessed."""
 
 from __future__ import annotations
 
