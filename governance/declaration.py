@@ -59,6 +59,18 @@ class Declaration(BaseModel):
 def _first(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
-    problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in problem["loc"]) or "file"
-    return f"{place}: {problem['msg']}"
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    # A key that nobody declared is most often the misspelling of one that then seems to be missing.
+    unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+    if unknown:
+        keys = ", ".join(_place(problem["loc"]) for problem in unknown)
+        return f"unknown key {keys}. Correct or remove it."
+    problem = problems[0]
+    if problem["type"] == "missing":
+        return f"the key {_place(problem['loc'])} is missing."
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{_place(problem['loc'])}: {said}." if problem["loc"] else f"{said}."
+
+
+def _place(path: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in path)

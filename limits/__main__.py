@@ -13,6 +13,7 @@ from governance.errors import Breach, Inconclusive, UsageError
 from limits.checking.commands import app as policy_app
 from limits.notifying.commands import notify
 from limits.optimizing.commands import optimize
+from limits.options import AsOf, DemandIndex, InLanguage, Language, Regime
 from limits.replay_commands import replay, replay_kit
 from limits.reviewing.commands import app as review_app
 
@@ -20,20 +21,6 @@ if TYPE_CHECKING:
     from limits.decision_log import DecisionLog
 
 app = command.room("limits", "Turn a risk into a limit, say why, and be able to do it again.")
-app.add_typer(policy_app, name="policy")
-app.add_typer(review_app, name="review")
-app.command()(optimize)
-app.command()(notify)
-app.command()(replay)
-app.command("replay-kit")(replay_kit)
-
-Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
-DemandIndex = Annotated[
-    str, typer.Option(help="Demand on the day against an ordinary month (1.0), for seasons.")
-]
-PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A limit policy.")]
-Language = Annotated[str, typer.Option(help="en or zh.")]
-AsOf = Annotated[str, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Day of the decision.")]
 
 
 @app.command()
@@ -117,7 +104,7 @@ def explain(
     as_of: AsOf = "",
     regime: Regime = "neutral",
     demand_index: DemandIndex = "",
-    language: Language = "en",
+    language: InLanguage = Language.EN,
     as_json: AsJson = False,
 ) -> None:
     """Say why one limit is what it is: of a vintage, or of a plain table with a policy."""
@@ -219,6 +206,14 @@ def _document(log: DecisionLog) -> dict[str, Any]:
         "path": str(log.path),
     }
 
+
+# The order of the list is that of the work: decide, make sure, tell, look again.
+app.command()(replay)
+app.command("replay-kit")(replay_kit)
+app.command()(notify)
+app.command()(optimize)
+app.add_typer(policy_app, name="policy")
+app.add_typer(review_app, name="review")
 
 if __name__ == "__main__":
     app(prog_name="python -m limits")

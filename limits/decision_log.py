@@ -12,6 +12,7 @@ import hmac
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from governance import canonical, durable
-from governance.errors import ContractError, IntegrityError, UsageError
+from governance.errors import ContractError, EnvironmentFault, IntegrityError, UsageError
 from limits import engine
 from limits.scoring import DEFAULT_PROBABILITY
 from privacy import sealed_parquet
@@ -28,6 +29,7 @@ from privacy.keyring import Keyring
 from privacy.pseudonym import PSEUDONYM_TYPE
 from privacy.sealed_parquet import Facts, Seal
 
+LOCK = ".decide.lock"
 MANIFEST = "manifest.json"
 FILE = "decisions.parquet"
 
@@ -148,10 +150,15 @@ def write(
         Tables of `SCHEMA`.
     identity : mapping
         What decided, JSON types only.
+
+    Raises
+    ------
+    EnvironmentFault
+        If another run decides a vintage of this home, or has just decided this one.
     """
-    durable.make_folder(folder.parent)
-    counter = _Tally()
-    with durable.replacing_folder(folder) as temporary:
+    counter, lock = _Tally(), folder.parent / LOCK
+    # Without the lock a second run would take the first one's folder for what a killed run left.
+    with durable.locked(lock, what="Deciding"), _new(folder) as temporary:
         writer = sealed_parquet.Writer(temporary / FILE, SCHEMA, _seal(keyring, identity))
         for table in counter.counted(batches):
             writer.write(table.select(SCHEMA.names))
@@ -166,6 +173,17 @@ def write(
         text = json.dumps({"manifest": manifest, "mac": mac}, sort_keys=True, ensure_ascii=False)
         (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return DecisionLog.open(folder, keyring=keyring)
+
+
+@contextmanager
+def _new(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `folder`, unless another run was faster."""
+    if folder.exists():
+        raise EnvironmentFault(
+            f"Another run has just decided {folder.name}. Nothing was rewritten; run this again."
+        )
+    with durable.replacing_folder(folder) as temporary:
+        yield temporary
 
 
 class _Tally:

@@ -11,12 +11,15 @@ import pyarrow as pa
 from governance.errors import UsageError
 from limits import engine
 from limits.policy import LimitPolicy
-from limits.reasons import LOWERING, TEXTS, Origin, Reason
+from limits.reasons import LOWERING, TEXTS, Origin, Reason, Text
 from limits.stages.climate import PLAIN, Climate, Freeze
 from limits.stages.plan import Plan
 
 MOST_REASONS = 4
-NO_MODEL = "A plain table brings a default probability and no model; whoever made it can say more."
+NO_MODEL = Text(
+    "A plain table brings a default probability and no model; whoever made it can say more.",
+    "普通数据表只提供违约概率而不含模型,具体原因须由模型提供方说明。",
+)
 
 # What a customer asks about comes first; what merely bounded a change comes last.
 _ORDER = (
@@ -133,7 +136,12 @@ def explain(
         "uplift_expires_on": expiry.isoformat() if expiry else None,
         "reasons": reasons_told(decided),
         "stages": _moves(decided["limit_before_minor"], limits),
-        "model_reasons": {"outcome": "INCONCLUSIVE", "reason": NO_MODEL, "reasons": []},
+        "model_reasons": {
+            "outcome": "INCONCLUSIVE",
+            "reason": NO_MODEL.en,
+            "reason_zh": NO_MODEL.zh,
+            "reasons": [],
+        },
     }
 
 

@@ -78,9 +78,8 @@ class Source:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
             # Arrow quotes the value that it could not read; the message must not.
             raise ContractError(
-                f"The table {self.path.name} cannot be read as Parquet or CSV with the columns "
-                "that the engine needs, or a column has another type. See `python -m limits decide "
-                "--help`."
+                f"The table {self.path.name} cannot be read as Parquet or CSV: it is cut off, or a "
+                f"column has another type. This policy reads {self._asked()}."
             ) from None
         if customers is not None:
             customers.require_unique()
@@ -139,6 +138,10 @@ class Source:
                 f"{self.policy.currency}, or in none. One run decides one currency."
             )
 
+    def _asked(self) -> str:
+        """Return the columns that are read with their types, in words."""
+        return ", ".join(f"{name} ({kind})" for name, kind in self._types().items())
+
     def _types(self) -> dict[str, pa.DataType]:
         return {DEFAULT_PROBABILITY: pa.float64(), **inputs.needed(self.policy)}
 
@@ -160,7 +163,7 @@ def decide(
     Parameters
     ----------
     output : Path
-        A new Parquet file; it is replaced as a whole.
+        A Parquet file other than the table; one that is there is replaced as a whole.
 
     Returns
     -------
@@ -169,9 +172,12 @@ def decide(
 
     Raises
     ------
+    UsageError
+        If `output` is the table itself.
     ContractError
         As `Source.batches` and `limits.engine.decide`.
     """
+    refuse_to_replace(source.path, output)
     rules = source.policy
     actions = dict.fromkeys([action.value for action in engine.Action], 0)
     totals = {"customers": 0, "limits_before_minor": 0, "limits_after_minor": 0}
@@ -201,6 +207,20 @@ def decide(
         {**totals, "actions": actions},
         output,
     )
+
+
+def refuse_to_replace(table: Path, output: Path) -> None:
+    """Refuse to write what was computed over the table that it was computed from.
+
+    Raises
+    ------
+    UsageError
+        If both paths are one file.
+    """
+    if table.exists() and output.exists() and table.samefile(output):
+        raise UsageError(
+            f"--output {output} is the table itself, which would be lost. Name another file."
+        )
 
 
 def document(

@@ -49,10 +49,10 @@ class LimitPolicy(Declaration):
     called: ClassVar[str] = "limit policy"
 
     schema_: Literal["limit-policy/2"] = Field(alias="schema")
-    id: str
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: str
     title: str
-    currency: str
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
     effective_from: date
     effective_to: date | None = None
     rounding_minor: int = Field(gt=0)
@@ -78,6 +78,8 @@ class LimitPolicy(Declaration):
 
     @model_validator(mode="after")
     def _is_coherent(self) -> LimitPolicy:
+        if self.effective_to is not None and self.effective_to < self.effective_from:
+            raise ValueError("the policy ends before it begins")
         if set(self.matrix) != set(self.bands.names):
             raise ValueError("the matrix must have exactly one row for each band")
         columns = len(self.utilization.upper) + 1

@@ -119,6 +119,8 @@ _SHARES = frozenset(
     }
 )
 _ABSENT = Text("absent", "无")
+_NOBODY = "[]"
+SAME = Text("The two policies say the same.", "两份政策内容相同。")
 
 
 class Change(NamedTuple):
@@ -154,8 +156,9 @@ def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
     parts = list(_parts(value))
     for name, part in parts:
         yield from _leaves(part, (*path, name))
-    if not parts and value is not None and value != ():
-        yield path, _shown(path, value)
+    # No rows of a list are no rule; no names in a list of names are one: nobody is meant.
+    if not parts and value is not None and not (value == () and len(path) == 1):
+        yield path, _shown(path, value) or _NOBODY
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -174,7 +177,7 @@ def _called(item: BaseModel) -> str:
     facts = dict(item)
     parts = [facts.get("name"), facts.get("segment"), facts.get("product")]
     if "effective_from" in facts:
-        parts.append(f"from {facts['effective_from']}")
+        parts.append(str(facts["effective_from"]))
     return " ".join(str(part) for part in parts if part)
 
 

@@ -11,16 +11,32 @@ from rich.table import Table
 from governance.evidence import Evidence
 from governance.measurement import describe_scope
 
+_ACTIONS = ("raise", "hold", "cut", "review")
+_MOST_LINES = 5
+# Texts that are Chinese for Chinese readers; what is English stays the word of the documents.
+_IN_CHINESE = {
+    "raise": "提额",
+    "hold": "维持",
+    "cut": "降额",
+    "review": "转人工审核",
+    "model": "风险评估",
+    "policy_cap": "额度规则",
+    "portfolio_action": "机构整体调整",
+}
+_UNMOVED = ("No rule moves this limit", "现行规则下额度无需调整")
+
 
 def decided(out: Console, document: Mapping[str, Any]) -> None:
     """Print the counts of a run of decisions."""
     counts, identity = document["counts"], document["identity"]
-    table = Table(title=f"Limit decisions as of {identity['as_of']}", title_justify="left")
+    out.print(f"Limit decisions as of {identity['as_of']}")
+    table = Table()
     table.add_column("action")
     table.add_column("customers", justify="right")
     table.add_column("share", justify="right")
     customers = counts["customers"]
-    for action, number in counts["actions"].items():
+    for action in sorted(counts["actions"], key=_ACTIONS.index):
+        number = counts["actions"][action]
         share = f"{number / customers:.1%}" if customers else "none"
         table.add_row(action, f"{number:,}", share)
     out.print(table)
@@ -28,8 +44,12 @@ def decided(out: Console, document: Mapping[str, Any]) -> None:
     out.print(f"Sum of limits: {identity['currency']} {before:,.0f} before, {after:,.0f} after")
     if uplifts := counts.get("temporary_uplifts_minor"):
         out.print(f"Temporary uplifts: {identity['currency']} {uplifts / 100:,.0f}")
-    for reason in document.get("raises_stopped_because", ()):
-        out.print(f"Raises are stopped: {reason}.", style="yellow")
+    # A vintage that was decided before says itself why; only a new one was told just now.
+    stopped = document.get("raises_stopped_because") or identity.get("freeze_reasons", ())
+    for reason in stopped[:_MOST_LINES]:
+        out.print(f"Raises are stopped: {reason}.", style="yellow", markup=False, soft_wrap=True)
+    if len(stopped) > _MOST_LINES:
+        out.print(f"    and {len(stopped) - _MOST_LINES} more: --json lists them", style="yellow")
     if gaps := identity.get("history", {}).get("gaps"):
         months = ", ".join(gaps)
         out.print(
@@ -41,7 +61,8 @@ def decided(out: Console, document: Mapping[str, Any]) -> None:
         )
     again = "" if document.get("is_new", True) else " (decided before; nothing was rewritten)"
     out.print(f"Policy {identity['policy']}{again}")
-    out.print(f"Decision log: {document['path']}")
+    name = "Decisions" if "are_customers_unique" in document else "Decision log"
+    out.print(f"{name}: {document['path']}", markup=False, soft_wrap=True)
 
 
 def checked(out: Console, document: Mapping[str, Any]) -> None:
@@ -57,17 +78,22 @@ def checked(out: Console, document: Mapping[str, Any]) -> None:
         table.add_row(*row)
     out.print(table)
     for example in document["counterexamples"]:
-        out.print(f"BROKEN {example['law']}: {example['text_en']} ({example['text_zh']})")
+        title = f"BROKEN {example['law']}: {example['text_en']} ({example['text_zh']})"
+        out.print(title, markup=False, soft_wrap=True)
         out.print(
             f"  smallest input, as of {example['as_of']}, regime {example['regime']}, "
-            f"freeze {example['freeze']}; everything else is plain:"
+            f"freeze {example['freeze']}; everything else is that of an ordinary customer:",
+            soft_wrap=True,
         )
         for name, value in example["differs"].items():
-            out.print(f"    {name} = {value}")
+            # Laws of two customers compare this one with a second who differs in that alone.
+            second = "  (the customer it is compared with)" if name.startswith("other_") else ""
+            out.print(f"    {name} = {value}{second}", markup=False, soft_wrap=True)
         told = example["decided"]
         out.print(
             f"  decided: {told['limit_before_minor']} -> {told['limit_after_minor']} minor units, "
-            f"uplift {told['temporary_uplift_minor']}, {told['action']}, band {told['band']}"
+            f"uplift {told['temporary_uplift_minor']}, {told['action']}, band {told['band']}",
+            soft_wrap=True,
         )
     for rule in document["never_acted"]:
         out.print(f"NEVER ACTED: {rule}")
@@ -77,9 +103,10 @@ def checked(out: Console, document: Mapping[str, Any]) -> None:
 def measured(out: Console, title: str, document: Mapping[str, Any]) -> None:
     """Print measurements with their intervals, outcomes and what was not shown."""
     table = Table(title=title, title_justify="left")
-    for name in ("measure", "scope", "value", "95 % interval", "n", "outcome", "reason"):
+    for name in ("measure", "scope", "value", "95 % interval", "n", "outcome"):
         is_number = name in ("value", "95 % interval", "n")
-        table.add_column(name, justify="right" if is_number else "left")
+        # A name that is cut off names nothing; it goes on in the next line.
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for item in document["measurements"]:
         form = ",.0f" if item["unit"] in ("count", "days") else ".3f"
         numbers = [
@@ -89,8 +116,13 @@ def measured(out: Console, title: str, document: Mapping[str, Any]) -> None:
         interval = f"{numbers[1]} to {numbers[2]}" if numbers[1] else ""
         scope = describe_scope(item["scope"]) if item["scope"] else ""
         row = (item["measure"], scope, numbers[0], interval, f"{item['n']:,}")
-        table.add_row(*row, item["outcome"], item["reason"])
+        table.add_row(*row, item["outcome"])
     out.print(table)
+    for item in document["measurements"]:
+        if item["reason"]:
+            place = f" ({describe_scope(item['scope'])})" if item["scope"] else ""
+            said = f"{item['outcome']} {item['measure']}{place}: {item['reason']}"
+            out.print(said, markup=False, soft_wrap=True)
     for line in document.get("not_evidenced", ()):
         out.print(f"Not evidenced: {line}", markup=False)
     out.print(f"Outcome: {document['outcome']}")
@@ -115,10 +147,15 @@ def impact(out: Console, evidence: Evidence) -> None:
 def explained(out: Console, document: Mapping[str, Any], language: str) -> None:
     """Print the explanation of one decision."""
     before, after = (document[f"limit_{when}_minor"] / 100 for when in ("before", "after"))
-    out.print(f"{document['action']}: {before:,.2f} -> {after:,.2f}")
+    is_chinese = language == "zh"
+    action = _IN_CHINESE[document["action"]] if is_chinese else document["action"]
+    out.print(f"{action}{':' if is_chinese else ': '}{before:,.2f} -> {after:,.2f}")
     if document["temporary_uplift_minor"]:
         amount, end = document["temporary_uplift_minor"] / 100, document["uplift_expires_on"]
-        out.print(f"temporary: {amount:,.2f} until {end}")
+        said = f"临时额度:{amount:,.2f},有效期至{end}" if is_chinese else ""
+        out.print(said or f"temporary: {amount:,.2f} until {end}")
+    if not document["reasons"]:
+        out.print(f"  - {_UNMOVED[is_chinese]}", markup=False)
     model = document["model_reasons"]
     for reason in document["reasons"]:
         _told(out, reason, language, "  - ")
@@ -133,13 +170,16 @@ def explained(out: Console, document: Mapping[str, Any], language: str) -> None:
         _undone(out, undone, language)
     for move in document["stages"] or ():
         limits = f"{move['from_minor'] / 100:,.2f} -> {move['to_minor'] / 100:,.2f}"
-        out.print(f"  stage {move['stage']}: {limits}")
-    out.print(f"Policy {document['policy']}")
+        out.print(f"  {'环节' if is_chinese else 'stage'} {move['stage']}: {limits}")
+    out.print(f"{'政策' if is_chinese else 'Policy'} {document['policy']}")
 
 
 def _told(out: Console, reason: Mapping[str, Any], language: str, lead: str) -> None:
-    origin = f" ({reason['origin']})" if reason["origin"] else ""
-    out.print(f"{lead}{reason['zh' if language == 'zh' else 'en']}{origin}", markup=False)
+    is_chinese, origin = language == "zh", reason["origin"]
+    place = ""
+    if origin:
+        place = f"({_IN_CHINESE[origin]})" if is_chinese else f" ({origin})"
+    out.print(f"{lead}{reason['zh' if is_chinese else 'en']}{place}", markup=False, soft_wrap=True)
 
 
 def _undone(out: Console, found: Mapping[str, Any], language: str) -> None:

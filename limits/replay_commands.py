@@ -10,8 +10,7 @@ import typer
 from governance import command
 from governance.command import AsJson
 from governance.errors import IntegrityError
-
-Vintage = Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the decisions.")]
+from limits.options import Vintage
 
 
 @command.guarded

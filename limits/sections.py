@@ -6,30 +6,42 @@ minor units, so that a limit is computed in integers and is the same to the cent
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 BASIS_POINTS = 10_000
 LONGEST_UPLIFT_DAYS = 92
+LARGEST_SHARE = 10
 
 
 def _basis_points(value: object) -> object:
     """Read a decimal share such as 1.30 as 13000; refuse what needs a finer grain."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("a share or multiplier is a number, such as 0.30 or 1.2")
+    if not 0 <= value <= LARGEST_SHARE:
+        raise ValueError(f"a share or multiplier lies between 0 and {LARGEST_SHARE}")
     points = round(value * BASIS_POINTS)
     if abs(points - value * BASIS_POINTS) > 1e-6:
         raise ValueError("a share or multiplier is written with at most four decimals")
     return points
 
 
-Share = Annotated[int, BeforeValidator(_basis_points), Field(ge=0, le=10 * BASIS_POINTS)]
-PositiveShare = Annotated[int, BeforeValidator(_basis_points), Field(gt=0, le=10 * BASIS_POINTS)]
-Part = Annotated[int, BeforeValidator(_basis_points), Field(gt=0, le=BASIS_POINTS)]
+def _at_most_one(points: int) -> int:
+    if points > BASIS_POINTS:
+        raise ValueError("this share lies between 0 and 1")
+    return points
+
+
+Share = Annotated[int, BeforeValidator(_basis_points)]
+PositiveShare = Annotated[Share, Field(gt=0)]
+Portion = Annotated[Share, AfterValidator(_at_most_one)]
+Part = Annotated[Portion, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -49,7 +61,7 @@ class Bands(Section):
     """
 
     names: tuple[str, ...] = Field(min_length=2)
-    upper: tuple[float, ...]
+    upper: tuple[Finite, ...]
     hysteresis: Share = 0
 
     @model_validator(mode="after")
@@ -69,12 +81,12 @@ class Bands(Section):
 class UtilizationClasses(Section):
     """Classes of utilization, 0-1: class i holds utilization up to ``upper[i]``."""
 
-    upper: tuple[float, ...] = Field(min_length=1)
+    upper: tuple[Finite, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _is_ordered(self) -> UtilizationClasses:
-        if list(self.upper) != sorted(set(self.upper)):
-            raise ValueError("upper edges must ascend strictly")
+        if list(self.upper) != sorted(set(self.upper)) or self.upper[0] <= 0:
+            raise ValueError("upper edges must ascend strictly from above 0")
         return self
 
 
@@ -82,7 +94,7 @@ class Step(Section):
     """Bounds of one change; a change smaller than ``minimum_change`` is not made."""
 
     max_raise: Share
-    max_cut: Share
+    max_cut: Portion
     minimum_change: Share
 
 
@@ -96,15 +108,15 @@ class CoolDown(Section):
 class ProbabilityJump(Section):
     """A default probability that grew to ``ratio`` times the previous one, and to ``minimum``."""
 
-    ratio: float = Field(gt=1)
+    ratio: Finite = Field(gt=1)
     minimum: Probability
 
 
 class Stress(Section):
     """A nearly used-up limit of which hardly anything is paid back, both 0-1."""
 
-    utilization: float = Field(gt=0)
-    payment_ratio: float = Field(ge=0)
+    utilization: Finite = Field(gt=0)
+    payment_ratio: Finite = Field(ge=0)
 
 
 class EarlyWarning(Section):
@@ -173,8 +185,8 @@ class Macro(Section):
 class Demand(Section):
     """The demand index at which an uplift begins, and at which it is given in full."""
 
-    starts_at: float = Field(ge=0)
-    full_at: float
+    starts_at: Finite = Field(ge=0)
+    full_at: Finite
 
     @model_validator(mode="after")
     def _ascends(self) -> Demand:
@@ -225,10 +237,10 @@ class Business(Section):
 
     legal_persons: tuple[str, ...] = ()
     sole_traders: tuple[str, ...] = ()
-    altman_distress: float
-    altman_safe: float
-    distress_cut_to: Share
-    minimum_debt_service_coverage: float = Field(ge=0)
+    altman_distress: Finite
+    altman_safe: Finite
+    distress_cut_to: Portion
+    minimum_debt_service_coverage: Finite = Field(ge=0)
     revenue_multiple: PositiveShare
 
     @model_validator(mode="after")
@@ -237,6 +249,8 @@ class Business(Section):
             raise ValueError("the business rules name no segment")
         if set(self.legal_persons) & set(self.sole_traders):
             raise ValueError("a segment holds legal persons or sole traders, not both")
+        if self.altman_distress > self.altman_safe:
+            raise ValueError("altman_distress lies above altman_safe")
         return self
 
 
@@ -297,5 +311,5 @@ class Envelope(Section):
         ``reference_limit_minor``), so that cuts do not add up; 0 says that there is no such floor.
     """
 
-    floor_of_reference: Annotated[Share, Field(le=BASIS_POINTS)]
+    floor_of_reference: Portion
     bands: Mapping[str, Span]

@@ -6,6 +6,7 @@ below or just above an edge that the policy names.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -91,11 +92,14 @@ def moments(policy: LimitPolicy, rng: np.random.Generator) -> Iterator[Moment]:
     days = _days(policy)
     dials = dict(policy.macro) if policy.macro else {}
     regimes = [Regime.NEUTRAL, *(Regime(name) for name, dial in dials.items() if dial)]
+    turns = itertools.count()
     while True:
         for place in rng.permutation(len(days)):
             demand = float(rng.choice([1.0, 1.2, 1.5, 3.0]))
             regime = regimes[int(rng.integers(len(regimes)))]
-            freeze = Freeze.RAISES if rng.random() < 0.2 else Freeze.NOTHING
+            # Chance alone left short searches without a freeze; the second moment always has one.
+            is_frozen = (rng.random() < 0.2) | (next(turns) % 8 == 1)
+            freeze = Freeze.RAISES if is_frozen else Freeze.NOTHING
             climate = Climate(regime=regime, demand_index=demand)
             yield Moment(as_of=days[place], freeze=freeze, climate=climate)
 
@@ -200,9 +204,9 @@ def _risk(policy: LimitPolicy, n: int, rng: np.random.Generator) -> Floats:
     share = policy.bands.hysteresis / BASIS_POINTS
     points = [*edges, *(edges * (1 - share)), *(edges * (1 + share)), 0.0, 1.0]
     # Half of the book is good: a uniform draw would hardly ever meet the best bands.
-    values = np.where(
-        rng.random(n) < 0.5, _near(points, n, rng), rng.random(n) * 1.5 * policy.bands.upper[1]
-    )
+    # Two bands have one edge alone.
+    second = policy.bands.upper[:2][-1]
+    values = np.where(rng.random(n) < 0.5, _near(points, n, rng), rng.random(n) * 1.5 * second)
     return np.clip(values, 0.0, 1.0)
 
 

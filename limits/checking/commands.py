@@ -11,19 +11,12 @@ import typer
 from governance import command
 from governance.command import AsJson, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
+from limits.options import AsOf, DemandIndex, InLanguage, Language, PolicyFile, Regime
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 app = typer.Typer(no_args_is_help=True, help="Check, compare and weigh limit policies.")
-
-Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
-DemandIndex = Annotated[
-    str, typer.Option(help="Demand on the day against an ordinary month (1.0), for seasons.")
-]
-PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A limit policy.")]
-Language = Annotated[str, typer.Option(help="en or zh.")]
-AsOf = Annotated[str, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Day of the decision.")]
 
 Version = Annotated[
     str, typer.Option("--version", help="A registered version: a number, latest or champion.")
@@ -99,7 +92,7 @@ def _leave_unless_sound(document: Mapping[str, Any]) -> None:
 def policy_diff(
     old: PolicyFile,
     new: PolicyFile,
-    language: Language = "en",
+    language: InLanguage = Language.EN,
     as_json: AsJson = False,
 ) -> None:
     """Say in words what differs between two policies."""
@@ -118,8 +111,13 @@ def policy_diff(
         ],
     }
     lines = [change.in_words(language) for change in changes]
-    text = "\n".join(lines or ["The two policies say the same."])
-    command.emit(document, as_json=as_json, people=lambda out: out.print(text, markup=False))
+    same = comparing.SAME.zh if language == "zh" else comparing.SAME.en
+    text = "\n".join(lines or [same])
+    command.emit(
+        document,
+        as_json=as_json,
+        people=lambda out: out.print(text, markup=False, soft_wrap=True),
+    )
 
 
 @app.command("impact")

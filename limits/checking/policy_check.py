@@ -113,7 +113,7 @@ def _measured(name: str, found: Found) -> Measurement:
     elif name in _ALWAYS:
         outcome, reason = Outcome.INCONCLUSIVE, "no input came under the law"
     else:
-        outcome, reason = Outcome.INFO, "the policy has no such section"
+        outcome, reason = Outcome.INFO, "no input came under it, or the policy has no such section"
     return Measurement(
         measure="policy.broken_law",
         scope={"law": name},

@@ -12,6 +12,7 @@ from rich.console import Console
 from governance import command
 from governance.command import AsJson
 from governance.errors import EnvironmentFault, UsageError
+from limits.options import InLanguage, Language, Vintage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 
 @command.guarded
 def notify(
-    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the decisions.")],
-    on: Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="First day of the limits.")] = "",
-    language: Annotated[str, typer.Option(help="en or zh.")] = "zh",
+    vintage: Vintage,
+    on: Annotated[
+        str,
+        typer.Option(metavar="YYYY-MM-DD", help="First day of the limits, in the texts: today."),
+    ] = "",
+    language: InLanguage = Language.ZH,
     to: Annotated[
-        Path | None, typer.Option(help="A file to append to; default: say them here.")
+        Path | None, typer.Option(help="A file to append to, in place of routes.toml and terminal.")
     ] = None,
     route: Annotated[
         list[str] | None,
@@ -37,7 +41,7 @@ def notify(
     retry_now: Annotated[
         bool, typer.Option("--retry-now", help="Try again also what still rests.")
     ] = False,
-    lender: Annotated[str, typer.Option(help="Who writes.")] = "示例银行",
+    lender: Annotated[str, typer.Option(help="Who writes; default: an example bank.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Queue a vintage's notices, deliver each by every route at least once; 16 if a route fails."""
@@ -48,7 +52,9 @@ def notify(
     settings, day = command.load_home(), command.parse_day(on)
     routes = _routes(settings, to, route or [])
     announcement = notification.Announcement(
-        lender=Lender(name_en=lender, name_zh=lender), language=language, on=day
+        lender=Lender(name_en=lender or "Example Bank", name_zh=lender or "示例银行"),
+        language=language,
+        on=day,
     )
     ring = Keyring.open(settings.keyring)
     with command.stderr.status("Finding the reasons of cuts ..."):

@@ -12,7 +12,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from governance.errors import ContractError
+from governance.errors import ContractError, UsageError
 from limits.explaining import adverse
 from limits.explanation import origins, principal_reasons
 from limits.reasons import TEXTS, Origin, Reason, Text
@@ -86,6 +86,8 @@ def write(
     ------
     ContractError
         If a cut has no reason that may be told, or an uplift no expiry: neither may be announced.
+    UsageError
+        If an uplift ended before the day `on`.
     """
     speak = _chinese if language == "zh" else _english
     return [
@@ -115,6 +117,11 @@ def _facts(
     expiry = decided["uplift_expires_on"]
     if kind is Kind.UPLIFT and expiry is None:
         raise ContractError("A temporary uplift without an expiry may not be announced.")
+    if kind is Kind.UPLIFT and expiry < on:
+        raise UsageError(
+            f"A temporary limit that ended on {expiry} cannot be announced from {on}. Give with "
+            "--on the day on which the limits began."
+        )
     return {
         "lender": lender,
         "on": on,
@@ -153,7 +160,7 @@ def _chinese(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
     if kind is Kind.UPLIFT:
         end = f"{facts['expiry']:%Y年%m月%d日}"
         return (
-            f"{head}自{day}起,您获得临时额度{facts['uplift']:,}元,"
+            f"{head}自{day}起,您的额度临时增加{facts['uplift']:,}元,"
             f"有效期至{end},到期自动恢复,固定额度不变。请理性消费。"
         )
     change = f"自{day}起,您的额度由{facts['before']:,}元调整为{facts['after']:,}元。"
@@ -177,8 +184,8 @@ def _english(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
     if kind is Kind.UPLIFT:
         end = facts["expiry"].isoformat()
         return (
-            f"{head}from {day} you have a temporary limit of {unit} {facts['uplift']:,}. It ends "
-            f"on {end} by itself; your permanent limit does not change."
+            f"{head}from {day} you have a temporary extra limit of {unit} {facts['uplift']:,}. It "
+            f"ends on {end} by itself; your permanent limit does not change."
         )
     change = f"from {day} your limit is {unit} {facts['after']:,} instead of {facts['before']:,}. "
     way = f"If you disagree, {lender.review_en}."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from governance.errors import UsageError
 from governance.outcome import Outcome
 from governance.settings import Settings
 from limits.decision_log import DecisionLog
@@ -80,13 +81,15 @@ def queue(
     Raises
     ------
     UsageError
-        If the vintage was not decided.
+        If the vintage was not decided, its limits would begin before their decision, or a temporary
+        limit would be announced after its last day.
     ContractError
         If a cut has no reason that can be told.
     IntegrityError
         If log, model or table are not what they were when the decisions were made.
     """
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
+    _require_day(log, announcement.on)
     # Reasons come first: the outbox is locked while notices are queued.
     found = reasons.of_log(settings, log, keyring=keyring)
     written = _written(log, found, announcement, keyring)
@@ -96,6 +99,16 @@ def queue(
         outcome=found.outcome,
         reason=found.explainer.problem,
     )
+
+
+def _require_day(log: DecisionLog, on: date) -> None:
+    """Refuse a first day on which nothing was decided yet."""
+    decided_on = date.fromisoformat(log.identity["as_of"])
+    if on < decided_on:
+        raise UsageError(
+            f"--on {on} lies before the day of the decisions, {decided_on}. Give that day or a "
+            "later one."
+        )
 
 
 def _written(

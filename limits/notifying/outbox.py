@@ -25,6 +25,8 @@ from limits.notifying.routes import DeliveryFailed, Route
 FIRST_WAIT = timedelta(minutes=1)
 LONGEST_WAIT = timedelta(days=1)
 ROUTE_IS_DOWN = 5
+# Texts that are held in memory while a route takes them.
+AT_ONCE = 10_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS notices (
@@ -153,7 +155,6 @@ class Outbox:
         routes: Sequence[Route],
         *,
         now: datetime,
-        most: int = 10_000,
         progress: Progress = lambda _: None,
     ) -> list[Sent]:
         """Hand each route what waits for it and is due, the least tried first.
@@ -166,16 +167,11 @@ class Outbox:
         ----------
         now : datetime.datetime
             Aware; what failed rests from here.
-        most : int
-            How many notices each route gets in this round.
         progress : callable
             Told the number of notices that were just tried.
         """
         with self._opened() as connection:
-            return [
-                self._by_one(connection, route, now, most=most, progress=progress)
-                for route in routes
-            ]
+            return [self._by_one(connection, route, now, progress=progress) for route in routes]
 
     def wake(self) -> None:
         """End the rest of everything that failed, so that the next round tries it."""
@@ -205,12 +201,10 @@ class Outbox:
         route: Route,
         now: datetime,
         *,
-        most: int,
         progress: Progress,
     ) -> Sent:
         delivered, failed, in_a_row, reason = 0, 0, 0, ""
-        due = connection.execute(_WAITING, (route.name, _written(now), most)).fetchall()
-        for key, channel, text, attempts in due:
+        for key, channel, text, attempts in _due(connection, route, now):
             if in_a_row == ROUTE_IS_DOWN:
                 break
             progress(1)
@@ -231,6 +225,15 @@ class Outbox:
         return Sent(
             route=route.name, delivered=delivered, failed=failed, waiting=left, reason=reason
         )
+
+
+def _due(
+    connection: sqlite3.Connection, route: Route, now: datetime
+) -> Iterator[tuple[str, str, str, int]]:
+    """Yield what waits for a route and is due, however much it is; an attempt ends being due."""
+    asked = (route.name, _written(now), AT_ONCE)
+    while rows := connection.execute(_WAITING, asked).fetchall():
+        yield from rows
 
 
 def _claim(

@@ -10,12 +10,7 @@ import typer
 from governance import command
 from governance.command import AsJson
 from governance.errors import Inconclusive, UsageError
-
-Regime = Annotated[str, typer.Option(help="Macro regime: neutral, downturn or boom.")]
-DemandIndex = Annotated[
-    str, typer.Option(help="Demand on the day against an ordinary month (1.0), for seasons.")
-]
-AsOf = Annotated[str, typer.Option("--as-of", metavar="YYYY-MM-DD", help="Day of the decision.")]
+from limits.options import AsOf, DemandIndex, Regime
 
 
 @command.guarded

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from governance import durable
 from governance.errors import ContractError
 from governance.outcome import Outcome
-from limits import engine
+from limits import engine, plain_table
 from limits.engine import Freeze
 from limits.inputs import Flags
 from limits.optimizing import optimization
@@ -81,6 +81,8 @@ def recommend(request: Request, output: Path) -> dict[str, Any]:
         support=Support.fit(plan, _history(request.history)),
         reach=request.reach,
     )
+    for read in (request.table, request.history):
+        plain_table.refuse_to_replace(read, output)
     with tempfile.TemporaryFile() as spool:
         found = optimization.optimize(book, spool)
         if not found.found.customers:

@@ -10,6 +10,7 @@ from rich.console import Console
 from governance import command
 from governance.command import AsJson, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
+from limits.options import Vintage
 
 if TYPE_CHECKING:
     from limits.reviewing.docket import Docket
@@ -27,7 +28,7 @@ def review(as_json: AsJson = False) -> None:
 @app.command("queue")
 @command.guarded
 def queue(
-    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="Month of the decisions.")],
+    vintage: Vintage,
     row: Annotated[
         int, typer.Option(help="This row alone, from 0: its customer objects.", min=-1)
     ] = -1,
@@ -44,7 +45,7 @@ def queue(
     numbers = intake.queue(home, vintage, keyring=ring, on=day, row=chosen)
     involvement.publish(home, intake.docket(home, ring))
     document = {"schema": "review-queue/1", "vintage": vintage, "queued": numbers}
-    _say(document, [f"{len(numbers):,} new cases of {vintage}."], as_json=as_json)
+    _say(document, [f"New cases of {vintage}: {len(numbers):,}"], as_json=as_json)
 
 
 @app.command("list")
@@ -65,7 +66,7 @@ def list_(
         for row in rows
     ]
     document = {"schema": "review-list/1", "cases": rows}
-    _say(document, [*lines, f"{len(rows):,} cases."], as_json=as_json)
+    _say(document, [*lines, f"Cases: {len(rows):,}"], as_json=as_json)
 
 
 @app.command("show")

@@ -172,7 +172,7 @@ def _uplift(season: Season, demand_index: float | None) -> int:
     if demand_index is None:
         raise ContractError(
             f"The season {season.name} follows the demand index, and none was passed. Pass the "
-            "index of the day (an ordinary month is 1.0)."
+            "index of the day with --demand-index (an ordinary month is 1.0)."
         )
     ramp = season.demand
     share = (demand_index - ramp.starts_at) / (ramp.full_at - ramp.starts_at)

@@ -34,7 +34,12 @@ DOORS: dict[str, set[str]] = {
         f"limits/{place}/commands.py"
         for place in ("checking", "notifying", "optimizing", "reviewing")
     }
-    | {"governance/command.py", "limits/replay_commands.py", "registry/finding_commands.py"}
+    | {
+        "governance/command.py",
+        "limits/options.py",
+        "limits/replay_commands.py",
+        "registry/finding_commands.py",
+    }
     | {
         "training/backtest/commands.py",
         "training/table_commands.py",

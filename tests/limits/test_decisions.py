@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from governance import durable
 from governance.contract import Purpose
 from governance.errors import ContractError, IntegrityError, KeyringError, UsageError
-from limits import book
+from limits import book, decision_log
 from limits import replay as replaying
 from limits.decision_log import FILE, MANIFEST, DecisionLog
 from limits.engine import Freeze
@@ -205,6 +206,26 @@ def test_the_verbs_decide_and_replay(own_world: World) -> None:
     assert "all equal to the cent" in replayed.stdout
 
 
+def test_of_two_runs_at_once_one_is_told_to_wait_and_nothing_breaks(own_world: World) -> None:
+    decisions = own_world.settings.decisions
+    with durable.locked(decisions / decision_log.LOCK, what="Deciding"):
+        second = verb("decide", "--as-of", "2005-10-01")
+    assert second.returncode == 16, second.stderr
+    assert "Wait for it, then run this again" in second.stderr
+    assert not (decisions / "2005-10").exists()
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-m", "limits", "decide", "--as-of", "2005-10-01"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    codes = sorted(run.wait() for run in runs)
+    assert codes in ([0, 0], [0, 16])
+    assert verb("replay", "--vintage", "2005-10", "--sample", "50").returncode == 0
+
+
 def own_table(folder: Path) -> tuple[Path, Path]:
     from limits.policy import packaged
 
@@ -235,6 +256,12 @@ def test_a_plain_table_is_decided_with_a_policy_of_ones_own(tmp_path: Path) -> N
     assert decided["limit_after_minor"].to_pylist() == [13_000_000, 8_000_000]
     assert decided["account"].to_pylist() == ["a", "a"]
     assert not (tmp_path / "var").exists()
+    before = table.read_bytes()
+    arguments = ["--policy", str(policy), "--input", str(table), "--output", str(table)]
+    over = verb("decide", *arguments, "--as-of", "2005-10-01", cwd=tmp_path)
+    assert over.returncode == 2, over.stderr
+    assert "is the table itself" in over.stderr
+    assert table.read_bytes() == before
 
 
 @pytest.mark.parametrize(

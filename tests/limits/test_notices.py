@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +80,12 @@ def test_an_uplift_without_expiry_and_a_cut_without_reason_are_not_announced() -
         texts(CUT | {"reasons": int(Reason.LOW_RISK)})
 
 
+def test_an_uplift_that_has_ended_is_not_announced() -> None:
+    with pytest.raises(UsageError, match="cannot be announced from"):
+        texts(SEASON | {"uplift_expires_on": ON - timedelta(days=1)})
+    assert texts(SEASON | {"uplift_expires_on": ON})
+
+
 def test_a_hold_and_a_review_announce_nothing() -> None:
     assert texts(CUT | {"action": "hold"}) == texts(CUT | {"action": "review"}) == {}
 
@@ -115,6 +121,12 @@ def test_a_vintage_is_announced_and_explained(own_world: World, tmp_path: Path) 
     decided = verb("decide", "--as-of", "2005-10-01", "--json")
     counts = json.loads(decided.stdout)["counts"]["actions"]
     path = tmp_path / "notices.jsonl"
+    early = verb("notify", "--vintage", "2005-10", "--on", "2005-09-30", "--to", str(path))
+    assert early.returncode == 2
+    assert "lies before the day of the decisions" in early.stderr
+    foreign = verb("notify", "--vintage", "2005-10", "--language", "fr", "--to", str(path))
+    assert foreign.returncode == 2
+    assert not path.exists()
     arguments = ["--vintage", "2005-10", "--on", "2005-10-02", "--to", str(path), "--json"]
     first = verb("notify", *arguments)
     assert first.returncode == 0, first.stderr

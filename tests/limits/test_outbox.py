@@ -106,6 +106,17 @@ def test_a_failed_delivery_rests_longer_each_time_and_stops_no_other(tmp_path: P
     assert box.deliver([route], now=LATER)[0].delivered == 0
 
 
+def test_a_run_delivers_more_than_it_holds_in_memory_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limits.notifying.outbox.AT_ONCE", 2)
+    route = Flaky(fails=1)
+    box, keys = queued(tmp_path, route, count=4)
+    (first,) = box.deliver([route], now=NOW)
+    assert (first.delivered, first.failed, first.waiting) == (len(keys) - 1, 1, 1)
+    assert len(set(route.taken)) == len(route.taken)
+
+
 def test_an_operator_may_end_the_rest(tmp_path: Path) -> None:
     route = Flaky(fails=1)
     box, _ = queued(tmp_path, route)

@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from governance.errors import ContractError
+from limits import policy_diff
 from limits.policy import LimitPolicy, packaged
 from limits.reasons import TEXTS, Reason
 
@@ -81,3 +82,47 @@ def test_the_digest_ignores_comments_and_notices_values() -> None:
 def test_every_reason_has_a_text_in_both_languages() -> None:
     assert set(TEXTS) == set(Reason)
     assert all(text.en and text.zh for text in TEXTS.values())
+
+
+CANNOT_BE_MEANT = {
+    "a misspelled key": ("max_raise = 0.30", "max_raize = 0.30", "unknown key step.max_raize"),
+    "a missing key": ("max_raise = 0.30\n", "", "the key step.max_raise is missing"),
+    "a share as text": ("max_raise = 0.30", 'max_raise = "0.30"', "is a number, such as 0.30"),
+    "a share as a statement": ("max_raise = 0.30", "max_raise = true", "is a number"),
+    "a share without bounds": ("max_raise = 0.30", "max_raise = inf", "is a number"),
+    "a cut of more than all": ("max_cut = 0.50", "max_cut = 1.50", "max_cut: this share lies"),
+    "a distress that gives": (
+        "distress_cut_to = 0.70",
+        "distress_cut_to = 1.30",
+        "this share lies",
+    ),
+    "safe firms in distress": ("altman_distress = 1.10", "altman_distress = 3.10", "lies above"),
+    "soundness unknown": ("altman_safe = 2.60", "altman_safe = nan", "a finite number"),
+    "demand unknown": ("full_at = 1.5", "full_at = nan", "a finite number"),
+    "an edge unknown": ("0.70, 0.90]", "0.70, nan]", "a finite number"),
+    "an edge below nothing": ("upper = [0.30, 0.70", "upper = [-0.30, 0.70", "from above 0"),
+    "no currency": ('currency = "CNY"', 'currency = ""', "currency"),
+    "a policy that ends first": (
+        "effective_from = 2026-01-01\nrounding",
+        "effective_from = 2026-01-01\neffective_to = 2025-12-31\nrounding",
+        "ends before it begins",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CANNOT_BE_MEANT)
+def test_what_cannot_be_meant_is_refused_in_words_of_the_file(name: str) -> None:
+    old, new, problem = CANNOT_BE_MEANT[name]
+    text = packaged("consumer_sme")
+    assert old in text
+    with pytest.raises(ContractError, match=problem) as refused:
+        LimitPolicy.parse(text.replace(old, new, 1))
+    assert "Value error" not in str(refused.value)
+
+
+def test_that_nobody_may_be_raised_differs_from_that_everybody_may() -> None:
+    text = packaged("consumer_sme")
+    everybody = LimitPolicy.parse(text.replace('raise_bands = ["A"]\n', ""))
+    nobody = LimitPolicy.parse(text.replace('raise_bands = ["A"]', "raise_bands = []"))
+    told = [change.in_words() for change in policy_diff.diff(everybody, nobody)]
+    assert told == ["macro regimes, downturn, bands that may be raised: absent -> []"]

@@ -51,9 +51,46 @@ def test_the_packaged_policies_break_no_law(name: str) -> None:
     assert document["outcome"] == "PASS"
 
 
+SMALLEST = """
+schema = "limit-policy/2"
+id = "smallest"
+version = "1"
+title = "Two bands, one class"
+currency = "CNY"
+effective_from = 2026-01-01
+rounding_minor = 1_000
+minimum_limit_minor = 10_000
+bands = { names = ["good", "bad"], upper = [0.1] }
+utilization = { upper = [0.5] }
+matrix = { good = [1.2, 1.3], bad = [0.8, 0.9] }
+step = { max_raise = 0.3, max_cut = 0.4, minimum_change = 0.02 }
+cool_down = { raise_months = 6, cut_months = 1 }
+early_warning = { months_delinquent = 2, cut_to = 0.7 }
+
+[[caps]]
+segment = "consumer"
+cap_minor = 20_000_000
+effective_from = 2026-01-01
+kind = "house"
+source = "Example"
+"""
+
+
+def test_the_smallest_policy_is_searched_too() -> None:
+    document = check(LimitPolicy.parse(SMALLEST), inputs=32_768, seed=0)
+    assert document["outcome"] == "PASS"
+
+
 def test_every_law_has_something_to_say_about_the_complete_policy() -> None:
     document = check(POLICY, inputs=65_536, seed=2)
     assert [item["scope"]["law"] for item in document["measurements"] if item["n"] == 0] == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_short_search_sees_a_freeze(seed: int) -> None:
+    document = check(POLICY, inputs=2 * 16_384, seed=seed)
+    concerned = {item["scope"]["law"]: item["n"] for item in document["measurements"]}
+    assert concerned["frozen_gives_nothing"] > 0
 
 
 def test_the_same_seed_finds_the_same() -> None:

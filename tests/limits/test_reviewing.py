@@ -299,8 +299,9 @@ def test_the_verbs_carry_a_case_from_the_log_to_its_outcome(own_world: World) ->
     log = handed_over(own_world)
     said = json.loads(say("queue", "--vintage", "2005-12", "--on", "2005-12-01", "--json"))
     assert said["queued"] == [1, 2, 3, 4, 5]
-    assert "0 new cases" in say("queue", "--vintage", "2005-12")
-    assert "1 new cases" in say("queue", "--vintage", "2005-12", "--row", "9", "--on", "2005-12-01")
+    assert "New cases of 2005-12: 0" in say("queue", "--vintage", "2005-12")
+    said = say("queue", "--vintage", "2005-12", "--row", "9", "--on", "2005-12-01")
+    assert "New cases of 2005-12: 1" in said
     listed = json.loads(say("list", "--json"))["cases"]
     assert [row["trigger"] for row in listed] == (
         ["input_missing"] * 3 + ["automation_refused"] * 2 + ["objection"]

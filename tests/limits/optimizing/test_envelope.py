@@ -195,11 +195,11 @@ REFUSED = {
         span("D", "1.00", "1.00"), span("D", "1.10", "1.00"), "least must not lie above most",
     ),
     "an unknown key": (
-        "floor_of_reference = 0.50", "floor_of_reference = 0.50\nreach = 2", "Extra inputs",
+        "floor_of_reference = 0.50", "floor_of_reference = 0.50\nreach = 2", "key envelope.reach",
     ),
-    "no floor": ("floor_of_reference = 0.50 ", "# ", "Field required"),
+    "no floor": ("floor_of_reference = 0.50 ", "# ", "envelope.floor_of_reference is missing"),
     "a floor above the limit": (
-        "floor_of_reference = 0.50", "floor_of_reference = 1.10", "less than or equal",
+        "floor_of_reference = 0.50", "floor_of_reference = 1.10", "between 0 and 1",
     ),
     "a grain too fine": (
         span("E", "0.60", "1.00"), span("E", "0.60001", "1.00"), "four decimals",
