@@ -110,10 +110,12 @@ def course(report: Report) -> Figure:
         )
         axes.axvline(trial.downturn + trial.known_after, color=_SOFT, linestyle=":")
     earned.legend(frameon=False, fontsize=8, loc="upper left")
-    granted.legend(frameon=False, fontsize=8, loc="upper left")
+    # Limits may fall from the first month on, so no corner is free in every course.
+    granted.legend(frameon=False, fontsize=8, loc="best")
     figure.suptitle(
-        f"Simulated months of {report.accounts:,} accounts in {len(report.question.seeds)} worlds; "
-        "shaded: downturn, dotted: the lender knows of it",
+        f"Simulated months of {report.accounts:,} accounts, seeds "
+        f"{', '.join(map(str, report.question.seeds))}; shaded: downturn, dotted: the lender knows "
+        "of it",
         fontsize=10,
     )
     return figure
