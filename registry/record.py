@@ -268,6 +268,11 @@ def file_digest(manifest: Entry, path: str) -> str:
     return ""
 
 
+def waiver_key(waiver: Waiver) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return measure and scope of a waiver, as `Measurement.key` writes them."""
+    return waiver.measure, tuple(sorted(waiver.scope.items()))
+
+
 def are_two(one: Person, other: Person) -> bool:
     """Tell whether two signatures are of two roles, two people and two keys."""
     return one.role != other.role and one.name != other.name and one.key_id != other.key_id

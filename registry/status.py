@@ -18,11 +18,11 @@ from governance.evidence import Decision, Waiver
 from governance.measurement import describe_scope
 from governance.settings import Settings
 from registry import freeze
-from registry.card import ORDER, numbers, state, waiver_key
+from registry.card import ORDER, numbers, state
 from registry.catalogue import MODEL_NAME
 from registry.judgement import unmeasured
 from registry.ledger import Entry, Ledger
-from registry.record import Record, in_force, read_decision, read_evidence
+from registry.record import Record, in_force, read_decision, read_evidence, waiver_key
 from registry.signing import NOTICE, People
 from registry.statement import Kind
 

@@ -12,7 +12,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from governance.declaration import Declaration
 from governance.errors import ContractError
@@ -242,11 +242,15 @@ class WorldSettings(Declaration):
         merged = self.model_dump(by_alias=True) | updates
         try:
             return WorldSettings.model_validate(merged)
-        except ValueError:
+        except ValidationError as error:
+            # The rule is told and never the value, which pydantic would quote.
+            told = "; ".join(
+                f"{'.'.join(map(str, item['loc'])) or 'world'}: {item['msg']}"
+                for item in error.errors(include_url=False, include_input=False)
+            )
             names = ", ".join(sorted(updates))
             raise ContractError(
-                f"The world {self.id} cannot take the values given for {names}. "
-                "The rules are in training/world/settings.py."
+                f"The world {self.id} cannot take the values given for {names}. {told}."
             ) from None
 
 

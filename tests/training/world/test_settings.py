@@ -37,7 +37,7 @@ def test_a_world_that_makes_no_sense_is_refused(text: str) -> None:
 def test_a_changed_world_is_checked_like_a_file() -> None:
     tiny = WorldSettings.parse(MINIMAL)
     assert tiny.changed(accounts=5).accounts == 5
-    with pytest.raises(ContractError, match="accounts"):
+    with pytest.raises(ContractError, match="accounts: Input should be greater than or equal to 1"):
         tiny.changed(accounts=0)
 
 
