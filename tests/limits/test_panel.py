@@ -41,8 +41,8 @@ def test_decide_refuses_a_table_of_several_days_of_a_customer(own_world: World) 
         vault=here.vault,
     )
     assert released.day == "as_of"
-    logs = sorted(here.decisions.rglob("*"))
+    logs = sorted(here.decisions.rglob("*.parquet"))
     ran = CliRunner().invoke(app, ["decide", "--contract", "uci-days", "--as-of", "2005-10-01"])
     assert ran.exit_code == 10, ran.output
     assert "appear more than once" in " ".join(ran.stderr.split())
-    assert sorted(here.decisions.rglob("*")) == logs
+    assert sorted(here.decisions.rglob("*.parquet")) == logs

@@ -148,6 +148,19 @@ def test_personal_data_are_found_without_being_told(tmp_path: Path, text: str, k
     ]
 
 
+def test_a_sum_of_money_in_a_measurement_is_no_mobile_number(tmp_path: Path) -> None:
+    measured = '{"scope": {}, "unit": "minor", "value": "%s"}'
+    (tmp_path / "evidence.json").write_text(measured % REAL_PHONE)
+    assert scan(tmp_path).hits == ()
+    # It is silent about the shape alone, and in that place alone.
+    assert found(tmp_path, REAL_PHONE) == {("evidence.json", CANARY)}
+    for other in ('{"unit": "count", "value": "%s"}', '{"unit": "minor", "mobile": "%s"}'):
+        (tmp_path / "evidence.json").write_text(other % REAL_PHONE)
+        assert found(tmp_path) == {("evidence.json", Kind.MOBILE.value)}
+    (tmp_path / "evidence.json").write_text(measured % "11010519491231002X")
+    assert found(tmp_path) == {("evidence.json", Kind.RESIDENT_ID.value)}
+
+
 def test_what_reports_are_full_of_stays_silent(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     floats = " ".join(repr(x) for x in rng.normal(size=20_000))
