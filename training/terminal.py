@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from governance import command
-from governance.errors import UsageError
+from governance.errors import ContractError, UsageError
 
 
 def read_text(path: Path) -> str:
@@ -17,10 +17,15 @@ def read_text(path: Path) -> str:
     ------
     UsageError
         If there is no such file.
+    ContractError
+        If it is not UTF-8 text.
     """
     if not path.is_file():
         raise UsageError(f"There is no file {path}.")
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ContractError(f"The file {path} is not UTF-8 text.") from None
 
 
 @contextmanager

@@ -36,11 +36,11 @@ _VARIANT_COLUMNS = (
 )
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#1c2530;margin:0;background:#f7f8f9}
-header{background:#1f3a5f;color:#fff;padding:1.6rem 2rem}header p{margin:.3rem 0;max-width:70rem}
+header{background:#1f3a5f;color:#fff;padding:1.6rem 2rem}header p{margin:.3rem 0;max-width:84rem}
 h1{margin:0;font-size:1.6rem}h2{font-size:1.15rem;margin:0 0 .6rem}
 section{background:#fff;margin:1rem 2rem;padding:1.2rem 1.4rem;border:1px solid #dde2e7;
-border-radius:6px;max-width:70rem;overflow-x:auto}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;
+border-radius:6px;max-width:84rem;overflow-x:auto}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .45rem;
 border-bottom:1px solid #e6eaee;vertical-align:top}.n{text-align:right;white-space:nowrap}
 small{color:#5c6b7a}
 th.n{white-space:normal}.n small{display:block}.s{min-width:13rem}img{max-width:100%;height:auto}
@@ -128,12 +128,17 @@ def _head(report: Report) -> str:
     seeds = ", ".join(map(str, report.question.seeds))
     return (
         f"<header><h1>Closed-loop backtest of {_text(policy.title)}</h1>"
-        f"<p>Simulated: {report.accounts:,} accounts in {len(report.question.seeds)} worlds (seeds "
+        f"<p>Simulated: {report.accounts:,} accounts in {_worlds(report)} (seeds "
         f"{seeds}), {trial.months} months, limits reviewed every {trial.every} months, a downturn "
         f"from month {trial.downturn} that the lender knows of {trial.known_after} months later. "
         "No figure is a forecast of a real portfolio.</p>"
         f"<p><small style='color:#cfd8e3'>{_text(report.files.scorer.origin)}.</small></p></header>"
     )
+
+
+def _worlds(report: Report) -> str:
+    count = len(report.question.seeds)
+    return "1 world" if count == 1 else f"{count} worlds"
 
 
 def _targets(report: Report) -> str:

@@ -15,6 +15,8 @@ from training.backtest.strategy import Strategy
 
 MOST_LOSSES = 0.01
 MOST_LIMITS = 0.03
+FEWEST_ACCOUNTS = 200
+"""With fewer the paired interval means nothing; of one account it has no width at all."""
 
 _ABOVE_ZERO: Mapping[str, tuple[Strategy, ...]] = {
     "backtest.profit_over_static": (Strategy.RULE, Strategy.OPTIMIZED),
@@ -47,6 +49,11 @@ def _judged(measurement: Measurement) -> Measurement:
     value = measurement.value
     if value is None:
         return measurement
+    if measurement.n < FEWEST_ACCOUNTS:
+        return measurement.judged(
+            Outcome.INCONCLUSIVE,
+            f"{measurement.n} accounts were lived; {FEWEST_ACCOUNTS} are the fewest that can tell.",
+        )
     if measurement.measure in _AT_MOST:
         most = _AT_MOST[measurement.measure]
         outcome = Outcome.PASS if value <= most else Outcome.BREACH

@@ -87,6 +87,15 @@ def test_a_bad_request_is_one_line_and_an_exit_code(
     assert says in " ".join(ran.stderr.split())
 
 
+def test_a_file_that_is_no_text_is_an_error_of_the_file_and_no_bug(quick: Path) -> None:
+    broken = quick / "policy.toml"
+    broken.write_bytes(b"\xff\xfe\x00")
+    for option in ("--policy", "--features", "--economics", "--world"):
+        ran = backtest(option, str(broken))
+        assert ran.exit_code == 10, ran.output
+        assert "text" in " ".join(ran.stderr.split())
+
+
 def test_a_policy_in_another_currency_is_refused_before_a_model_is_fitted(quick: Path) -> None:
     own = quick / "yuan.toml"
     own.write_text(policies.packaged("consumer_sme"), "utf-8")

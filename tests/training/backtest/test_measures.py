@@ -88,7 +88,7 @@ def over(
 ) -> Measurement:
     scope = {"strategy": "optimized", "seed": "101"}
     name = f"backtest.{measure}"
-    return Measurement(measure=name, scope=scope, value=value, low=low, high=high, n=9)
+    return Measurement(measure=name, scope=scope, value=value, low=low, high=high, n=2_000)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,15 @@ def over(
 )
 def test_targets_judge_what_they_speak_about(found: Measurement, outcome: Outcome) -> None:
     assert [each.outcome for each in target.judge([found])] == [outcome]
+
+
+@pytest.mark.parametrize("name", ["profit_over_rule", "losses_over_static"])
+def test_a_handful_of_accounts_can_tell_nothing(name: str) -> None:
+    # One account has an interval of no width, whatever it earned.
+    for n, is_told in ((1, False), (199, False), (200, True)):
+        few = over(name, 0.0, 0.0, 0.0).model_copy(update={"n": n})
+        (judged,) = target.judge([few])
+        assert (judged.outcome is not Outcome.INCONCLUSIVE) is is_told
 
 
 def test_targets_do_not_speak_about_other_strategies_or_variants() -> None:
