@@ -1,17 +1,26 @@
 """The small world: real rows, protected, trained, approved and promoted once for all tests.
 
 Tests read it. One that wants to change something takes `own_world`, a copy.
+
+A ring's secrets decide which customers are sealed away, so a test with few customers could pass
+with one ring and fail with the next. Inside the test process all draws therefore repeat: the same
+test sees the same rings and the same examples, alone or among the others. A run over other draws
+is `LIMITLINE_TEST_DRAWS=7 make test`; the journeys start processes of their own, whose rings stay
+random.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
+import hypothesis
 import pytest
 
 from governance import settings as governance_settings  # sets the switches before anything loads
@@ -59,6 +68,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.parent.name
         group = folder if folder == "journeys" else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+DRAWS = os.environ.get("LIMITLINE_TEST_DRAWS", "")
+_draws = random.Random()
+
+hypothesis.settings.register_profile("repeatable", derandomize=not DRAWS)
+hypothesis.settings.load_profile("repeatable")
+
+
+def _draw_again_from(place: str) -> None:
+    _draws.seed(f"{DRAWS} {place}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object],
+) -> Generator[None, object, object]:
+    """A fixture draws the same whichever test asks for it first."""
+    _draw_again_from(f"{fixturedef.baseid}::{fixturedef.argname}")
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test draws the same whatever ran before it."""
+    _draw_again_from(item.nodeid)
+    return (yield)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rings_repeat() -> Iterator[None]:
+    """The secrets of a new ring come from the repeatable draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        drawn = SimpleNamespace(token_hex=lambda size: _draws.randbytes(size).hex())
+        patch.setattr("privacy.keyring.secrets", drawn)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -353,7 +353,7 @@ REFUSED: dict[str, tuple[Spoil, str]] = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_bad_input_is_a_contract_error(truth: Truth, tmp_path: Path, what: str) -> None:
     spoil, message = REFUSED[what]
-    table = released(spoil(truth.rows.slice(0, 1_000)), tmp_path)
+    table = released(spoil(truth.rows.slice(0, 3_000)), tmp_path)
     columns = applications.Columns(
         target="is_90_days_late", refused="is_refused", explored="is_accepted_anyway"
     )
