@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _MEASURES = {
+    "labels.unknown": ("Without a known outcome", "结果未知"),
     "drift.stability_index": ("Stability index (PSI)", "稳定性指数"),
     "misjudgment.good_cut": ("Good customers cut", "好客户被降额"),
     "misjudgment.bad_raised": ("Bad customers raised", "坏客户被提额"),
