@@ -2,8 +2,9 @@
 
 Run from the repository: ``python benchmarks/limits_engine.py``. Processor time is measured, not
 wall time, so that a busy machine does not spoil the figure; nothing here is a test. ``engine`` is
-policy, inputs and reasons of one row; ``scoring + engine`` adds the default probability of the
-champion's recipe from computed features. Computing the features in SQL is timed alone: it is paid
+policy, inputs and reasons of one row; ``champion + engine`` adds the default probability of the
+champion's recipe from computed features, ``points + engine`` that of the additive challenger, whose
+points table needs no scikit-learn. Computing the features in SQL is timed alone: it is paid
 per batch, and an online caller takes them from where they are kept.
 """
 
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,7 +29,8 @@ from limits.checking import cases
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy, packaged
 from limits.stages.climate import Climate
-from training.recipes import CHAMPION
+from training import points
+from training.recipes import CHALLENGER, CHAMPION
 
 CUSTOMERS = 1_000_000
 ROUNDS = 5
@@ -39,7 +42,7 @@ CLIMATE = Climate(demand_index=1.2)
 
 def main() -> None:
     print(f"code: {Path(limits.__file__).parent}")
-    spec, estimator, rows = _model()
+    spec, models, rows = _models()
     drawn = np.random.default_rng(1).integers(0, len(rows), ONLINE)
     for name, as_of in DAYS.items():
         policy = LimitPolicy.parse(packaged(name))
@@ -54,18 +57,21 @@ def main() -> None:
                 policy, next(ones), as_of=as_of, climate=CLIMATE
             ),
         )
-        scored = iter(zip(ones, drawn, strict=True))
-
-        def both(policy=policy, as_of=as_of, scored=scored) -> None:  # type: ignore[no-untyped-def]
-            one, row = next(scored)
-            risk = estimator.predict_proba(rows[row : row + 1])[:, 1]
-            place = one.schema.get_field_index(scoring.DEFAULT_PROBABILITY)
-            one = one.set_column(place, scoring.DEFAULT_PROBABILITY, pa.array(risk))
-            engine.decide(policy, one, as_of=as_of, climate=CLIMATE)
-
-        _online("scoring + engine", ONLINE, both)
+        for what, model in models.items():
+            scored = zip(ones, drawn, strict=True)
+            _online(f"{what} + engine", ONLINE, partial(_both, policy, as_of, model, rows, scored))
     single = _published().slice(0, 1)
     _online("features in SQL, one row", 50, lambda: features.compute(spec, single))
+
+
+def _both(  # type: ignore[no-untyped-def]
+    policy: LimitPolicy, as_of: date, model: scoring.Estimator, rows, scored
+) -> None:
+    one, row = next(scored)
+    risk = model.predict_proba(rows[row : row + 1])[:, 1]
+    place = one.schema.get_field_index(scoring.DEFAULT_PROBABILITY)
+    one = one.set_column(place, scoring.DEFAULT_PROBABILITY, pa.array(risk))
+    engine.decide(policy, one, as_of=as_of, climate=CLIMATE)
 
 
 def _batch(name: str, policy: LimitPolicy, book: pa.RecordBatch, as_of: date) -> None:
@@ -106,12 +112,15 @@ def _published() -> pa.Table:
     return table.append_column("reference_limit", table["limit_bal"])
 
 
-def _model():  # type: ignore[no-untyped-def]
+def _models():  # type: ignore[no-untyped-def]
     spec = FeatureSpec.parse(features.packaged("uci_features"))
     table = _published().slice(0, FITTED_ON)
     rows = scoring.design_matrix(spec, features.compute(spec, table))
-    estimator = CHAMPION.estimator(spec.signs, seed=0)
-    return spec, estimator.fit(rows, table["default"].to_numpy()), rows
+    y = table["default"].to_numpy()
+    champion, additive = (
+        recipe.estimator(spec.signs, seed=0).fit(rows, y) for recipe in (CHAMPION, CHALLENGER)
+    )
+    return spec, {"champion": champion, "points": points.export(additive, spec.names)}, rows
 
 
 if __name__ == "__main__":
