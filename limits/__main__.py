@@ -97,6 +97,9 @@ def decide(
 def explain(
     row: Annotated[int, typer.Option(help="Which row, counted from 0.")] = 0,
     vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="A vintage of the log.")] = "",
+    action: Annotated[
+        str, typer.Option(help="With --vintage: count only raise, hold, cut or review.")
+    ] = "",
     policy: Annotated[Path | None, typer.Option(help="Bring your own: a policy.")] = None,
     input_file: Annotated[
         Path | None, typer.Option("--input", help="Bring your own: a table.")
@@ -109,15 +112,19 @@ def explain(
 ) -> None:
     """Say why one limit is what it is: of a vintage, or of a plain table with a policy."""
     from limits import explanation, printing
+    from limits.engine import Action
     from limits.explaining import decision
     from limits.plain_table import Source
     from limits.policy import LimitPolicy
     from limits.stages.climate import Climate
 
+    if action and (action not in set(Action) or not vintage):
+        raise UsageError("--action takes raise, hold, cut or review, beside --vintage.")
+    kind = Action(action) if action else None
     if vintage and (policy or input_file):
         raise UsageError("Give --vintage, or --policy with --input.")
     if vintage:
-        document = decision.of_vintage(command.load_home(), vintage, row)
+        document = decision.of_vintage(command.load_home(), vintage, row, kind=kind)
     elif policy and input_file:
         source = Source(path=input_file, policy=LimitPolicy.load(policy))
         climate = Climate.read({"regime": regime, "demand_index": demand_index})

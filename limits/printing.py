@@ -171,7 +171,8 @@ def explained(out: Console, document: Mapping[str, Any], language: str) -> None:
     for move in document["stages"] or ():
         limits = f"{move['from_minor'] / 100:,.2f} -> {move['to_minor'] / 100:,.2f}"
         out.print(f"  {'环节' if is_chinese else 'stage'} {move['stage']}: {limits}")
-    out.print(f"{'政策' if is_chinese else 'Policy'} {document['policy']}")
+    where = f", {document['vintage']} --row {document['row']}" if "vintage" in document else ""
+    out.print(f"{'政策' if is_chinese else 'Policy'} {document['policy']}{where}", markup=False)
 
 
 def _told(out: Console, reason: Mapping[str, Any], language: str, lead: str) -> None:

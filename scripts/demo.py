@@ -106,7 +106,8 @@ def journey(demo: Demo) -> None:
     """Go through the main job."""
     out.print("[bold]Limitline[/bold]: governance and monitoring for credit-limit models")
     out.print(
-        "30,000 real customers (UCI, Taiwan 2005); names and numbers of persons are simulated."
+        f"{demo.customers:,} real customers (UCI, Taiwan 2005); names and numbers of persons are "
+        "simulated."
     )
     protect(demo)
     versions = train(demo)
@@ -115,7 +116,8 @@ def journey(demo: Demo) -> None:
     demo.step("Decide every limit, do it again, and say why")
     demo.run(f"limits decide --as-of {DAY}")
     demo.run(f"limits replay --vintage {DAY[:7]} --sample 10000 --seed 1")
-    demo.run(f"limits explain --vintage {DAY[:7]} --row 0")
+    demo.run(f"limits explain --vintage {DAY[:7]} --action cut")
+    demo.run(f"limits explain --vintage {DAY[:7]} --action cut --language zh")
     demo.step("Watch the six monthly statements")
     demo.run(f"monitoring watch --on {OUTCOME_DAY}", expect=(0, 13))
 

@@ -43,8 +43,15 @@ NOT_ENOUGH = Text(
 )
 
 
-def of_vintage(settings: Settings, vintage: str, row: int) -> dict[str, Any]:
+def of_vintage(
+    settings: Settings, vintage: str, row: int, *, kind: Action | None = None
+) -> dict[str, Any]:
     """Explain one decision of a vintage.
+
+    Parameters
+    ----------
+    row : int
+        Its place in the log, from 0; with `kind`, its place among the decisions of that kind.
 
     Returns
     -------
@@ -56,18 +63,17 @@ def of_vintage(settings: Settings, vintage: str, row: int) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If the vintage was not decided or has no such row.
+        If the vintage was not decided or has no such decision.
     IntegrityError
         If log, model or table are not what they were, or the decision comes out differently.
     """
     keyring = Keyring.open(settings.keyring)
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
     rows = log.read()
-    if not 0 <= row < rows.num_rows:
-        raise UsageError(f"The vintage {vintage} has the rows 0 to {rows.num_rows - 1}.")
+    row = _place(rows, vintage, row, kind)
     chosen = rows.slice(row, 1)
     decided = chosen.to_pylist()[0]
-    document = logged(decided)
+    document = {**logged(decided), "vintage": vintage, "row": row}
     mask, action = int(decided["reasons"]), str(decided["action"])
     if not _is_asked(mask, action):
         said = {**_said(Outcome.INFO, NOTHING_TO_REFINE), "reasons": []}
@@ -84,6 +90,21 @@ def of_vintage(settings: Settings, vintage: str, row: int) -> dict[str, Any]:
         "model_reasons": model_reasons(explainer, pinned.rows, mask, action),
         "counterfactual": counterfactual(explainer, pinned, mask, action),
     }
+
+
+def _place(rows: pa.Table, vintage: str, row: int, kind: Action | None) -> int:
+    """Return the row of the log that is asked for."""
+    if kind is None:
+        if not 0 <= row < rows.num_rows:
+            raise UsageError(f"The vintage {vintage} has the rows 0 to {rows.num_rows - 1}.")
+        return row
+    places = np.flatnonzero(pc.equal(rows["action"], kind.value).to_numpy())
+    if not 0 <= row < len(places):
+        raise UsageError(
+            f"The vintage {vintage} has {len(places):,} decisions of the kind {kind.value}; "
+            f"--row counts them from 0 and asks for {row}."
+        )
+    return int(places[row])
 
 
 def model_reasons(explainer: Explainer, rows: pa.Table, mask: int, action: str) -> dict[str, Any]:

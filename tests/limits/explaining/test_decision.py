@@ -24,7 +24,7 @@ from governance.outcome import Outcome
 from governance.settings import HOME_VARIABLE
 from limits import book, features, replay, scoring
 from limits.decision_log import DecisionLog
-from limits.engine import Freeze
+from limits.engine import Action, Freeze
 from limits.explaining import counterfactual as changes
 from limits.explaining import decision, vintage
 from limits.explaining.adverse import REFINED, Explainer, refined
@@ -107,6 +107,19 @@ def test_a_raise_is_not_explained_by_what_raises_a_risk(
         decision.of_vintage(world.settings, VINTAGE, 2_000)
 
 
+def test_the_third_cut_is_found_without_counting_rows(
+    decided: tuple[World, DecisionLog],
+) -> None:
+    world, log = decided
+    kinds = log.read()["action"].to_pylist()
+    cuts = [row for row, kind in enumerate(kinds) if kind == "cut"]
+    third = decision.of_vintage(world.settings, VINTAGE, 2, kind=Action.CUT)
+    assert (third["vintage"], third["row"], third["action"]) == (VINTAGE, cuts[2], "cut")
+    assert third == decision.of_vintage(world.settings, VINTAGE, cuts[2])
+    with pytest.raises(UsageError, match=f"has {len(cuts)} decisions of the kind cut"):
+        decision.of_vintage(world.settings, VINTAGE, len(cuts), kind=Action.CUT)
+
+
 def test_the_same_decision_is_explained_alike_every_time_and_in_batch(
     decided: tuple[World, DecisionLog],
 ) -> None:
@@ -136,8 +149,9 @@ def test_an_explanation_leaks_no_score_no_value_and_no_pseudonym(
         said = ran.stdout + ran.stderr
         assert logged[PSEUDONYM].hex() not in said
         assert f"{logged['default_probability']:.4f}"[1:] not in said
-        # Digests and stamps aside, the limits are the only numbers.
-        bare = re.sub(r"[0-9a-f]{16,64}|@[0-9.]+|explanation/1", "", said)
+        # Digests, stamps and the place in the log aside, the limits are the only numbers.
+        place = rf'{VINTAGE}|--row {row}\b|"row": {row}\b'
+        bare = re.sub(rf"[0-9a-f]{{16,64}}|@[0-9.]+|explanation/1|{place}", "", said)
         numbers = set(re.findall(r"\d[\d,.]*\d", bare))
         limits = {logged["limit_before_minor"], logged["limit_after_minor"]}
         told = json.loads(ran.stdout) if arguments == ["--json"] else {}
