@@ -205,6 +205,22 @@ def evidence(home: Settings) -> Callable[..., Evidence]:
     return functools.partial(measured_about, home)
 
 
+@pytest.fixture
+def judged(
+    home: Settings,
+    evidence: Callable[..., Evidence],
+    signer: Callable[[str], Signer],
+    appetite: RiskAppetite,
+) -> Callable[..., None]:
+    """Measure version 1 as told, and let the gate judge it."""
+
+    def make(**numbers: object) -> None:
+        lifecycle.attest(home, evidence(**numbers), version=1, signer=signer("validator"))
+        lifecycle.gate(home, 1, appetite=appetite, on=DAY)
+
+    return make
+
+
 POLICY_APPETITE = (
     APPETITE
     + """
