@@ -29,24 +29,13 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.settings import HOME_VARIABLE, Settings
 from privacy.keyring import Keyring
+from tests.appetites import appetite_text, threshold
 
 CUSTOMERS = 2_000
 ON = date(2005, 10, 1)
 
 APPETITE = RiskAppetite.parse(
-    """
-schema = "risk-appetite/1"
-id = "test-world"
-version = "1"
-[[thresholds]]
-measure = "accuracy.auc"
-at_least = 0.60
-basis = "point"
-kind = "house"
-owner = "tests"
-source = "tests"
-effective_from = 2005-01-01
-"""
+    appetite_text(threshold("accuracy.auc", "at_least = 0.60", 'basis = "point"'))
 )
 
 
