@@ -53,7 +53,8 @@ STRESSES = {
 RESPONSES = (0.5, 1.8)
 
 
-def drawn(n: int, seed: int) -> pa.RecordBatch:
+def drawn(n: int, seed: int = 0) -> pa.RecordBatch:
+    """Draw customers with sound accounts, so that most of them have a choice."""
     rng = np.random.default_rng(seed)
     limit = rng.integers(2, 50, n) * 1_000_000
     utilization = rng.beta(1.2, 1.5, n)

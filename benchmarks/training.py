@@ -32,9 +32,9 @@ from threadpoolctl import threadpool_limits
 from governance.measurement import Measurement
 from limits import features, scoring
 from limits.explaining import levers as actions
-from limits.explaining import points as tables
 from limits.explaining.contributions import explain
 from limits.explaining.counterfactual import find_changes
+from limits.explaining.points import PointsTable
 from limits.features import FeatureSpec
 from registry import serialize
 from training import (
@@ -229,7 +229,7 @@ def of_points(here: World) -> Iterator[Proof]:
     n = len(here.labels)
     recipe = recipes.CHALLENGER.estimator(here.spec.signs, seed=SEED)
     fitted = evaluation.fit(recipe, here.matrix, here.labels)
-    table = tables.loads(points.export(fitted, here.spec.names).dumps())
+    table = PointsTable.loads(points.export(fitted, here.spec.names).dumps())
     error = np.abs(table.decision_function(here.matrix) - fitted.decision_function(here.matrix))
     largest = plain("error", float(error.max()), n)
     met = largest.value <= 1e-12

@@ -11,6 +11,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ _FAULTS = {
     errno.EPERM: "permission is denied",
     errno.ENOTDIR: "a file is where a folder should be",
     errno.EEXIST: "a file is where a folder should be",
+    errno.ELOOP: "a link is where a file should be",
 }
 
 
@@ -103,6 +105,42 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write `data` to `path`, whole or not at all."""
     with replacing(path, mode=mode) as temporary:
         temporary.write_bytes(data)
+
+
+def open_database(path: Path, *, pragmas: tuple[str, ...] = ()) -> sqlite3.Connection:
+    """Open the SQLite file `path`, for its owner alone; it and its folder are made if missing.
+
+    What is committed survives a loss of power, readers do not wait for a writer, and a writer
+    waits ten seconds for another. Transactions are begun by the caller, who also closes.
+
+    Parameters
+    ----------
+    pragmas : tuple of str
+        What else the file asks for, as ``name=value``.
+
+    Raises
+    ------
+    EnvironmentFault
+        If the folder cannot be created.
+    OSError
+        If the file cannot be made, or is a link.
+    sqlite3.DatabaseError
+        If it is no database, or is busy.
+    """
+    make_folder(path.parent)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", *pragmas):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -65,22 +66,14 @@ class Source:
             If the file cannot be read, lacks a column or holds one of the wrong type, mixes
             currencies, or holds a customer twice.
         """
-        if not self.path.is_file():
-            raise ContractError(f"There is no table at {self.path}.")
         customers = Customers(self.customer) if self.customer else None
-        try:
+        with reading(self.path, hint=f" This policy reads {self._asked()}."):
             for batch in self._raw():
                 checked = self.checked(batch)
                 if customers is not None:
                     customers.seen(checked)
                 if checked.num_rows:
                     yield checked
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-            # Arrow quotes the value that it could not read; the message must not.
-            raise ContractError(
-                f"The table {self.path.name} cannot be read as Parquet or CSV: it is cut off, or a "
-                f"column has another type. This policy reads {self._asked()}."
-            ) from None
         if customers is not None:
             customers.require_unique()
 
@@ -146,7 +139,7 @@ class Source:
         return {DEFAULT_PROBABILITY: pa.float64(), **inputs.needed(self.policy)}
 
     def _raw(self) -> Iterator[pa.RecordBatch]:
-        if self.path.suffix.lower() == ".csv":
+        if is_csv(self.path):
             types = pyarrow.csv.ConvertOptions(column_types=self._types(), strings_can_be_null=True)
             with pyarrow.csv.open_csv(self.path, convert_options=types) as reader:
                 yield from reader
@@ -207,6 +200,41 @@ def decide(
         {**totals, "actions": actions},
         output,
     )
+
+
+def is_csv(path: Path) -> bool:
+    """Tell by its ending whether a file is CSV; every other one is Parquet."""
+    return path.suffix.lower() == ".csv"
+
+
+@contextmanager
+def reading(path: Path, *, what: str = "table", hint: str = "") -> Iterator[None]:
+    """Let what is wrong with the plain file `path` leave the block in words.
+
+    Parameters
+    ----------
+    what : str
+        What messages call the file.
+    hint : str
+        What is said beside it when the file cannot be read.
+
+    Raises
+    ------
+    ContractError
+        If there is no such file, or it cannot be read; a value of it is never repeated.
+    """
+    if not path.is_file():
+        raise ContractError(f"There is no {what} at {path}.")
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError) as error:
+        # A fault of the place has a number; a damaged page, which Arrow calls the same, has none.
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise ContractError(
+            f"The {what} {path.name} cannot be read as Parquet or CSV: it is cut off, or a column "
+            f"has another type.{hint}"
+        ) from None
 
 
 def refuse_to_replace(table: Path, output: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from governance.errors import ContractError
+from limits import plain_table
 from privacy.feature_table import PSEUDONYM
 from privacy.pseudonym import PSEUDONYM_TYPE
 
@@ -63,15 +64,8 @@ def read(path: Path) -> pa.Table:
     ContractError
         If there is none, or it cannot be read.
     """
-    if not path.is_file():
-        raise ContractError(f"There is no table at {path}.")
-    try:
-        if path.suffix.lower() == ".csv":
-            return pyarrow.csv.read_csv(path)
-        return pq.read_table(path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        # Arrow quotes the value that it could not read; the message must not.
-        raise ContractError(f"The table {path.name} cannot be read as Parquet or CSV.") from None
+    with plain_table.reading(path):
+        return pyarrow.csv.read_csv(path) if plain_table.is_csv(path) else pq.read_table(path)
 
 
 def with_pseudonyms(suggestions: pa.Table) -> pa.Table:

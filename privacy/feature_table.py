@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -252,20 +252,6 @@ def releasing(facts: TableFacts, *, keyring: Keyring, out: Path) -> Iterator[Wri
     durable.make_folder(out)
     with durable.replacing_folder(out / facts.folder_name(keyring)) as folder:
         yield Writer(folder, facts, keyring)
-
-
-def write_unchecked(
-    batches: Iterable[pa.RecordBatch], facts: TableFacts, *, keyring: Keyring, out: Path
-) -> Path:
-    """Write released rows below `out` WITHOUT the checks of the gate, and return the folder.
-
-    Only the gate's tests have a use for this: it is how a leak is planted.
-    """
-    with releasing(facts, keyring=keyring, out=out) as writer:
-        for batch in batches:
-            writer.write(batch)
-        writer.finish()
-    return out / facts.folder_name(keyring)
 
 
 def _read_manifest(path: Path, keyring: Keyring) -> dict[str, Any]:

@@ -168,14 +168,24 @@ def create(folder: Path) -> Keyring:
             raise KeyringError(f"There is a keyring at {folder} already; it is never overwritten.")
         if not os.path.lexists(folder / KEK_FILE):
             durable.write_bytes(folder / KEK_FILE, secrets.token_hex(_KEY_BYTES).encode() + b"\n")
-        kek = _read_kek(folder / KEK_FILE)
         header = {"suite": _SUITE, "ring_id": secrets.token_hex(8), "key_version": 1}
         secret = {name: secrets.token_hex(_KEY_BYTES) for name in ("1", _LASTING)}
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = AESGCM(kek).encrypt(nonce, canonical.dumps(secret), canonical.dumps(header))
-        document = {"header": header, "nonce": nonce, "sealed": sealed}
-        durable.write_bytes(folder / RING_FILE, canonical.dumps(document) + b"\n")
+        seal(folder, header, secret)
     return Keyring.open(folder)
+
+
+def seal(folder: Path, header: Mapping[str, object], secret: Mapping[str, str]) -> None:
+    """Write the ring file below `folder`: `secret` in hex, sealed under the key file there.
+
+    Raises
+    ------
+    KeyringError
+        If there is no key file that only its owner can read.
+    """
+    kek, nonce = _read_kek(folder / KEK_FILE), os.urandom(_NONCE_BYTES)
+    sealed = AESGCM(kek).encrypt(nonce, canonical.dumps(secret), canonical.dumps(header))
+    document = {"header": header, "nonce": nonce, "sealed": sealed}
+    durable.write_bytes(folder / RING_FILE, canonical.dumps(document) + b"\n")
 
 
 def _read_kek(path: Path) -> bytes:

@@ -12,11 +12,9 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from governance import canonical, durable
+from governance import durable
 from governance.errors import KeyringError
-from privacy.keyring import KEK_FILE, RING_FILE, Keyring
+from privacy.keyring import KEK_FILE, RING_FILE, Keyring, seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -52,10 +50,6 @@ class NotingRing(Keyring):
             "ring_id": self.ring_id,
             "key_version": self.key_version,
         }
-        kek, nonce = secrets.token_bytes(32), os.urandom(12)
-        held = {name: key.hex() for name, key in sorted(self._noted.items())}
-        sealed = AESGCM(kek).encrypt(nonce, canonical.dumps(held), canonical.dumps(header))
-        document = {"header": header, "nonce": nonce, "sealed": sealed}
-        durable.write_bytes(folder / KEK_FILE, kek.hex().encode() + b"\n")
-        durable.write_bytes(folder / RING_FILE, canonical.dumps(document) + b"\n")
-        return len(held)
+        durable.write_bytes(folder / KEK_FILE, secrets.token_hex(32).encode() + b"\n")
+        seal(folder, header, {name: key.hex() for name, key in sorted(self._noted.items())})
+        return len(self._noted)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ from governance.errors import KeyringError, UsageError
 from privacy import places
 from privacy.keyring import Keyring
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "temp_store=MEMORY")
+# What was erased is overwritten, and nothing is sorted on a disk.
+_PRAGMAS = ("secure_delete=ON", "temp_store=MEMORY")
 _META = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT"
 _STATEMENT_END = ";\n\n"
 
@@ -26,12 +26,14 @@ class VaultFile:
     Parameters
     ----------
     path : Path
-        The database file, which exists.
+        The database file.
+    connection : sqlite3.Connection
+        An open connection to it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
-        self.connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+        self.connection = connection
         self.vault_id = ""
 
     @contextmanager
@@ -67,14 +69,10 @@ def opened(path: Path, *, keyring: Keyring, tables: str) -> Iterator[VaultFile]:
     EnvironmentFault
         If the place is full, busy or read-only.
     """
-    durable.make_folder(path.parent)
-    with places.file_faults(path):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-    vault = VaultFile(path)
-    with contextlib.closing(vault.connection):
-        with places.database_faults(path):
-            for pragma in _PRAGMAS:
-                vault.connection.execute(f"PRAGMA {pragma}")
+    with places.file_faults(path), places.database_faults(path):
+        connection = durable.open_database(path, pragmas=_PRAGMAS)
+    vault = VaultFile(path, connection)
+    with contextlib.closing(connection):
         meta = _prepare(vault, keyring, tables)
         if meta["ring_id"] != keyring.ring_id:
             raise KeyringError(

@@ -74,9 +74,9 @@ def write_pack(settings: Settings, path: Path, *, on: date) -> dict[str, Any]:
     files = _files(settings, ledger, on)
     durable.make_folder(path.absolute().parent)
     with durable.replacing(path.absolute()) as temporary:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
+        # Not compressed, and with a fixed time: another zlib or another day are the same bytes.
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for name, data in sorted(files.items()):
-                # A fixed time keeps the same pack the same bytes.
                 archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
         return verify(temporary)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -208,13 +208,8 @@ class Ledger:
                 witness.exists() and self._read(witness).size
             ):
                 return
-            connection = sqlite3.connect(self.folder / DATABASE, timeout=BUSY_SECONDS)
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
+            with closing(durable.open_database(self.folder / DATABASE)) as connection:
                 connection.executescript(_SCHEMA)
-            finally:
-                connection.close()
-            (self.folder / DATABASE).chmod(0o600)
             if not self.bodies():
                 self._publish(is_first=True)
 

@@ -29,24 +29,13 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.settings import HOME_VARIABLE, Settings
 from privacy.keyring import Keyring
+from tests.appetites import appetite_text, threshold
 
 CUSTOMERS = 2_000
 ON = date(2005, 10, 1)
 
 APPETITE = RiskAppetite.parse(
-    """
-schema = "risk-appetite/1"
-id = "test-world"
-version = "1"
-[[thresholds]]
-measure = "accuracy.auc"
-at_least = 0.60
-basis = "point"
-kind = "house"
-owner = "tests"
-source = "tests"
-effective_from = 2005-01-01
-"""
+    appetite_text(threshold("accuracy.auc", "at_least = 0.60", 'basis = "point"'))
 )
 
 
@@ -62,18 +51,39 @@ class World:
         return Keyring.open(self.settings.keyring)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, and all journeys on one: they share dear fixtures."""
-    for item in items:
-        folder = item.path.parent.name
-        group = folder if folder == "journeys" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+# Their tests read one finished demonstration, which costs more than all of them.
+SHARE_THE_DEMONSTRATION = frozenset(
+    f"tests/journeys/test_{name}.py" for name in ("bad_places", "demo", "leak")
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keep a file's tests on one worker, and those of the demonstration: they share dear fixtures.
+
+    The groups of ``--dist loadgroup`` are marks that pytest-xdist 3.8 writes into an attribute
+    which pytest 9 no longer reads, so they kept nothing together.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "the demonstration" if file in SHARE_THE_DEMONSTRATION else file
+
+    return ByFile(config, log)
 
 
 DRAWS = os.environ.get("LIMITLINE_TEST_DRAWS", "")
 _draws = random.Random()
 
-hypothesis.settings.register_profile("repeatable", derandomize=not DRAWS)
+# How long an example takes says how busy the machine is, not whether the code is right.
+hypothesis.settings.register_profile(
+    "repeatable",
+    derandomize=not DRAWS,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("repeatable")
 
 

@@ -6,18 +6,17 @@ with the model, so that a reason told today can be found again by anybody who ho
 
 from __future__ import annotations
 
-import hashlib
-import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from governance.errors import ContractError, IntegrityError
 from governance.outcome import Outcome
 from limits.explaining import points, reason_texts
 from limits.explaining.contributions import NEGLIGIBLE
+from limits.explaining.exact_document import ExactDocument
 from limits.explaining.levers import Lever, refuse_idle
 from limits.explaining.points import PointsTable
 from limits.explaining.reason_texts import Text
@@ -34,7 +33,7 @@ class How(StrEnum):
     ABLATION = "group ablation against the reference"
 
 
-class Method(BaseModel):
+class Method(ExactDocument):
     """How one model explains itself, or why it cannot.
 
     Parameters
@@ -45,7 +44,7 @@ class Method(BaseModel):
         Wording of the spec's reason groups; not more groups than the model has.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    called: ClassVar[str] = "an explanation method"
 
     schema_: Literal["explanation-method/1"] = Field(default="explanation-method/1", alias="schema")
     outcome: Literal[Outcome.PASS, Outcome.INCONCLUSIVE]
@@ -68,16 +67,6 @@ class Method(BaseModel):
             raise ValueError("without a reference nothing is explained")
         reason_texts.refuse_protected(self.texts)
         return self
-
-    def dumps(self) -> bytes:
-        """Return the method as JSON; every number is read back as the same binary fraction."""
-        plain = self.model_dump(mode="json", by_alias=True)
-        return (json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the JSON text."""
-        return hashlib.sha256(self.dumps()).hexdigest()
 
     def require_fit(self, spec: FeatureSpec) -> None:
         """Refuse a method that is not that of these features.
@@ -104,24 +93,6 @@ class Method(BaseModel):
             raise ContractError(f"The reference is not that of the features {spec.id}.")
 
 
-def loads(text: bytes | str) -> Method:
-    """Read a method from JSON.
-
-    Raises
-    ------
-    IntegrityError
-        If the text is not one.
-    """
-    try:
-        return Method.model_validate_json(text)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in problem["loc"]) or "file"
-        raise IntegrityError(
-            f"This is not an explanation method: {place}: {problem['msg']}. It was not used."
-        ) from None
-
-
 def of_folder(folder: Path, spec: FeatureSpec) -> Method | None:
     """Return the method in a verified model folder; ``None`` if the version has none.
 
@@ -133,7 +104,7 @@ def of_folder(folder: Path, spec: FeatureSpec) -> Method | None:
     place = folder / "artifacts" / FILE
     if not place.is_file():
         return None
-    found = loads(place.read_bytes())
+    found = Method.loads(place.read_bytes())
     try:
         found.require_fit(spec)
     except ContractError as error:
@@ -154,4 +125,4 @@ def explained_by(folder: Path, method: Method, estimator: Any) -> PointsTable | 
     place = folder / "artifacts" / points.FILE
     if not place.is_file():
         raise IntegrityError(f"The model folder explains by {points.FILE} and has no such file.")
-    return points.loads(place.read_bytes())
+    return PointsTable.loads(place.read_bytes())

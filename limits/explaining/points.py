@@ -7,16 +7,15 @@ change what they say.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from governance.errors import ContractError, IntegrityError
+from governance.errors import ContractError
+from limits.explaining.exact_document import ExactDocument
 
 Matrix = NDArray[np.float64]
 Scores = NDArray[np.float64]
@@ -56,14 +55,14 @@ class Steps(BaseModel):
         return self
 
 
-class PointsTable(BaseModel):
+class PointsTable(ExactDocument):
     """An additive default probability, exactly.
 
     ``log_odds(x) = constant + sum of points``, then ``p = 1 / (1 + exp(-(intercept + slope *
     log_odds)))``; slope and intercept are 1 and 0 where the model needed no sigmoid.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    called: ClassVar[str] = "a points table"
 
     schema_: Literal["points-table/1"] = Field(default="points-table/1", alias="schema")
     constant: FiniteFloat
@@ -127,17 +126,6 @@ class PointsTable(BaseModel):
         default = np.where(odds >= 0, likely, unlikely)
         return np.column_stack([np.where(odds >= 0, unlikely, likely), default])
 
-    def dumps(self) -> bytes:
-        """Return the table as JSON; every number is read back as the same binary fraction."""
-        # A points table is a model, not evidence: 12 digits would be another model.
-        plain = self.model_dump(mode="json", by_alias=True)
-        return (json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the JSON text."""
-        return hashlib.sha256(self.dumps()).hexdigest()
-
     def _points(self, column: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
         edges, points = self._arrays[column]
         found: NDArray[np.float64] = points[np.searchsorted(edges, values, side="left")]
@@ -158,21 +146,3 @@ class PointsTable(BaseModel):
                 f"The points table has {len(self.features)} features; a matrix of shape "
                 f"{features.shape} was given."
             )
-
-
-def loads(text: bytes | str) -> PointsTable:
-    """Read a points table from JSON.
-
-    Raises
-    ------
-    IntegrityError
-        If the text is not a points table.
-    """
-    try:
-        return PointsTable.model_validate_json(text)
-    except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in problem["loc"]) or "file"
-        raise IntegrityError(
-            f"This is not a points table: {place}: {problem['msg']}. It was not used."
-        ) from None

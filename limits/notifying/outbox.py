@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,16 +109,9 @@ class Outbox:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        durable.make_folder(self.path.parent)
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=10)
-        try:
-            self.path.chmod(0o600)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
+        with closing(durable.open_database(self.path)) as connection:
             connection.executescript(_SCHEMA)
             yield connection
-        finally:
-            connection.close()
 
     def queue(
         self, vintage: str, notices: Iterable[tuple[str, Notice]], routes: Sequence[Route]

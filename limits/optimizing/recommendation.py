@@ -173,14 +173,10 @@ def _history(path: Path) -> Iterator[pa.RecordBatch]:
     ContractError
         If it is missing or cannot be read.
     """
-    if not path.is_file():
-        raise ContractError(f"There is no history of limits at {path}.")
-    try:
-        if path.suffix.lower() == ".csv":
+    with plain_table.reading(path, what="history of limits"):
+        if plain_table.is_csv(path):
             yield from pyarrow.csv.read_csv(path).to_batches()
             return
         with pq.ParquetFile(path, pre_buffer=False) as file:
             known = [name for name in HISTORY if name in file.schema_arrow.names]
             yield from file.iter_batches(columns=known)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        raise ContractError(f"The history {path.name} cannot be read as Parquet or CSV.") from None

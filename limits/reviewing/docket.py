@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -175,16 +175,9 @@ class Docket:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        durable.make_folder(self.path.parent)
-        connection = sqlite3.connect(self.path, isolation_level=None, timeout=10)
-        try:
-            self.path.chmod(0o600)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=FULL")
+        # Closing rolls back what was not committed.
+        with closing(durable.open_database(self.path)) as connection:
             connection.executescript(_SCHEMA)
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
-        finally:
-            # Closing rolls back what was not committed.
-            connection.close()

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,25 @@ def test_a_failed_write_leaves_the_old_file_and_no_scraps(tmp_path: Path) -> Non
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     durable.write_bytes(tmp_path / "file", b"x")
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_database_is_for_its_owner_alone_and_loses_no_commit(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "cases.db"
+    path.parent.mkdir()
+    path.touch(mode=0o644)
+    with closing(durable.open_database(path, pragmas=("secure_delete=ON",))) as connection:
+        asked = ("journal_mode", "synchronous", "secure_delete")
+        found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in asked]
+    assert found == ["wal", 2, 1]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_in_the_place_of_a_database_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "cases.db").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic") as refused:
+        durable.open_database(tmp_path / "cases.db")
+    assert "a link is where a file should be" in str(durable.fault_from(refused.value))
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_folder_appears_whole_and_is_never_overwritten(tmp_path: Path) -> None:

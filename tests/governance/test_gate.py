@@ -16,53 +16,25 @@ from governance.evidence import Evidence, Waiver
 from governance.gate import judge
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
+from tests.appetites import appetite_text, threshold
 
 ON = date(2026, 1, 15)
 
 APPETITE = RiskAppetite.parse(
-    """
-schema = "risk-appetite/1"
-id = "test"
-version = "1"
-
-[[thresholds]]
-measure = "accuracy.auc"
-at_least = 0.70
-kind = "house"
-owner = "model risk"
-source = "test"
-effective_from = 2025-01-01
-
-[[thresholds]]
-measure = "fairness.raise_ratio"
-scope = { attribute = "*" }
-at_least = 0.80
-at_most = 1.25
-minimum_n = 100
-kind = "house"
-owner = "model risk"
-source = "test"
-effective_from = 2025-01-01
-
-[[thresholds]]
-measure = "soundness.feedback_falls"
-at_most = 0
-basis = "point"
-is_waivable = false
-kind = "house"
-owner = "model risk"
-source = "test"
-effective_from = 2025-01-01
-
-[[thresholds]]
-measure = "accuracy.ks"
-at_least = 0.30
-need = "reported"
-kind = "house"
-owner = "model risk"
-source = "test"
-effective_from = 2025-01-01
-"""
+    appetite_text(
+        threshold("accuracy.auc", "at_least = 0.70"),
+        threshold(
+            "fairness.raise_ratio",
+            'scope = { attribute = "*" }',
+            "at_least = 0.80",
+            "at_most = 1.25",
+            "minimum_n = 100",
+        ),
+        threshold(
+            "soundness.feedback_falls", "at_most = 0", 'basis = "point"', "is_waivable = false"
+        ),
+        threshold("accuracy.ks", "at_least = 0.30", 'need = "reported"'),
+    )
 )
 
 YOUNG = {"attribute": "age_band", "group": "<=25"}
@@ -137,7 +109,7 @@ def test_no_evidence_at_all_closes_the_gate() -> None:
 
 
 def test_an_appetite_that_requires_nothing_closes_the_gate() -> None:
-    decision = judge(evidence(measured()), APPETITE, [], date(2024, 1, 1))
+    decision = judge(evidence(measured()), APPETITE, [], date(2004, 12, 31))
     assert decision.outcome is Outcome.INCONCLUSIVE
 
 
@@ -213,27 +185,10 @@ def test_more_evidence_never_opens_a_closed_gate(extra: list[tuple[float, int]])
 
 
 def test_a_specific_threshold_goes_before_a_general_one_and_both_must_find_something() -> None:
-    text = """
-schema = "risk-appetite/1"
-id = "test"
-version = "1"
-[[thresholds]]
-measure = "m"
-scope = { group = "a" }
-at_least = 0.9
-need = "reported"
-kind = "house"
-owner = "o"
-source = "s"
-effective_from = 2025-01-01
-[[thresholds]]
-measure = "m"
-at_least = 0.5
-kind = "house"
-owner = "o"
-source = "s"
-effective_from = 2025-01-01
-"""
+    text = appetite_text(
+        threshold("m", 'scope = { group = "a" }', "at_least = 0.9", 'need = "reported"'),
+        threshold("m", "at_least = 0.5"),
+    )
     appetite = RiskAppetite.parse(text)
     only_a = Measurement(measure="m", scope={"group": "a"}, value=0.7, low=0.7, high=0.7, n=9)
     decision = judge(evidence((only_a,)), appetite, [], ON)
@@ -242,21 +197,16 @@ effective_from = 2025-01-01
 
 
 def test_a_refusal_names_the_attribute_that_nobody_measured() -> None:
-    scoped = """schema = "risk-appetite/1"
-id = "scoped"
-version = "1"
-""" + "".join(
-        f"""[[thresholds]]
-measure = "m"
-scope = {{ attribute = "{attribute}", group = "*" }}
-at_least = 0.5
-basis = "point"
-kind = "house"
-owner = "o"
-source = "s"
-effective_from = 2025-01-01
-"""
-        for attribute in ("sex", "age_band")
+    scoped = appetite_text(
+        *(
+            threshold(
+                "m",
+                f'scope = {{ attribute = "{attribute}", group = "*" }}',
+                "at_least = 0.5",
+                'basis = "point"',
+            )
+            for attribute in ("sex", "age_band")
+        )
     )
     found = Measurement(measure="m", scope={"attribute": "sex", "group": "a"}, value=0.7, n=9)
     decision = judge(evidence((found,)), RiskAppetite.parse(scoped), [], ON)

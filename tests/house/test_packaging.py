@@ -62,3 +62,11 @@ def test_the_library_pins_of_known_conflicts_hold() -> None:
     assert versions["pandas"].startswith("3.0.")
     assert versions["evidently"].startswith("0.7.")
     assert int(versions["pyarrow"].partition(".")[0]) < 26
+
+
+def test_every_release_left_a_golden_set() -> None:
+    released = re.findall(r"^## \[(\d[\d.]*)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    released.remove("0.1.0")  # It was released before there were golden sets.
+    kept = {path.parent.name for path in (ROOT / "tests" / "golden").glob("*/expected.json")}
+    assert set(released) <= kept
+    assert kept

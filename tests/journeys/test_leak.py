@@ -19,6 +19,7 @@ from privacy.assignment import draw, keys
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, TableFacts
 from privacy.keyring import Keyring
 from tests.journeys.conftest import CUSTOMERS, Journey
+from tests.planting import write_unchecked
 
 pytestmark = pytest.mark.journey
 
@@ -126,9 +127,7 @@ def test_red_half_past_the_gate_the_search_finds_every_kind(
     released = released.add_column(0, ASSIGNMENT, draw(subjects, keys(ring, Purpose.TRAINING)))
     released = released.add_column(0, PSEUDONYM, subjects)
     facts = TableFacts(contract=contract, purpose=Purpose.TRAINING, source="00" * 32)
-    path = feature_table.write_unchecked(
-        released.to_batches(), facts, keyring=ring, out=tmp_path / "features"
-    )
+    path = write_unchecked(released.to_batches(), facts, keyring=ring, out=tmp_path / "features")
     careless = FeatureTable.open(path, keyring=ring).read(["mobile", "resident_id", "bank_card"])
     report = tmp_path / "artifacts"
     report.mkdir()

@@ -15,7 +15,6 @@ import pytest
 from typer.testing import CliRunner
 
 from governance import settings as governance_settings
-from governance.appetite import RiskAppetite
 from governance.evidence import Evidence
 from governance.measurement import Measurement
 from limits.__main__ import app as limits
@@ -25,6 +24,7 @@ from privacy.__main__ import app as privacy
 from privacy.keyring import Keyring
 from registry import approval, attestation, judgement, promotion, signing
 from registry.__main__ import app as registry
+from tests.conftest import APPETITE
 from training.__main__ import app as training
 from training.world.settings import packaged
 
@@ -33,21 +33,6 @@ pytestmark = pytest.mark.journey
 ROOT = Path(__file__).parents[2]
 SPECS, POLICIES = ROOT / "limits" / "specs", ROOT / "limits" / "policies"
 ON = date(2025, 10, 31)
-APPETITE = RiskAppetite.parse(
-    """
-schema = "risk-appetite/1"
-id = "test-firms"
-version = "1"
-[[thresholds]]
-measure = "accuracy.auc"
-at_least = 0.60
-basis = "point"
-kind = "house"
-owner = "tests"
-source = "tests"
-effective_from = 2025-01-01
-"""
-)
 
 
 @dataclass(frozen=True)

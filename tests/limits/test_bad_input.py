@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from pathlib import Path
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from governance.errors import ContractError
+from limits import plain_table, suggestions
 from limits.__main__ import app
 from limits.checking import cases
 from limits.policy import LimitPolicy, packaged
@@ -184,3 +187,18 @@ def test_a_day_outside_the_policy_is_refused(
     done = decide(tmp_path, [plain()], policy=policy, day=day)
     assert done.exit_code == 10, done.output
     assert said in done.output
+
+
+def test_a_damaged_page_is_the_file_s_fault_and_a_full_disk_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "suggestions.parquet"
+    pq.write_table(pa.table({"amount": list(range(50_000))}), path, compression="zstd")
+    content = bytearray(path.read_bytes())
+    content[4:400] = bytes(396)
+    path.write_bytes(content)
+    with pytest.raises(ContractError, match="cannot be read as Parquet or CSV: it is cut off"):
+        suggestions.read(path)
+    with pytest.raises(OSError, match="disk"), plain_table.reading(path):
+        raise OSError(errno.ENOSPC, "the disk is full")
+    missing = plain_table.reading(tmp_path / "missing.csv", what="history of limits")
+    with pytest.raises(ContractError, match=r"There is no history of limits at .*missing\.csv"):
+        missing.__enter__()

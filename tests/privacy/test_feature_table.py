@@ -22,6 +22,7 @@ from governance.errors import ContractError, IntegrityError, KeyringError, Usage
 from privacy import assignment, feature_table, gate, keyring, sealed_parquet
 from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.sealed_parquet import Seal
+from tests.planting import write_unchecked
 
 
 @pytest.fixture
@@ -213,7 +214,7 @@ def test_the_unchecked_writer_writes_what_the_gate_would_refuse(
         for field in facts.schema
     }
     batch = pa.record_batch(rows, schema=facts.schema)
-    path = feature_table.write_unchecked([batch], facts, keyring=world.ring, out=world.features)
+    path = write_unchecked([batch], facts, keyring=world.ring, out=world.features)
     read = FeatureTable.open(path, keyring=world.ring, part=Part.ALL).read()
     assert set(read["bill_amt1"].to_pylist()) == {13812345678}
 

@@ -23,6 +23,7 @@ from registry.ledger import Ledger
 from registry.record import Record
 from registry.signing import Signer
 from registry.submission import ModelVersion, submit
+from tests.appetites import appetite_text, threshold
 
 DAY = date(2026, 1, 5)
 
@@ -36,39 +37,12 @@ class Model(mlflow.pyfunc.PythonModel):
 mlflow.models.set_model(Model())
 """
 
-APPETITE = """
-schema = "risk-appetite/1"
-id = "test"
-version = "1"
-
-[[thresholds]]
-measure = "accuracy.auc"
-at_least = 0.70
-is_waivable = false
-kind = "house"
-owner = "Head of Model Risk"
-source = "model standard 4.2"
-effective_from = 2020-01-01
-
-[[thresholds]]
-measure = "fairness.raise_ratio"
-scope = { attribute = "*" }
-at_least = 0.80
-kind = "house"
-owner = "Head of Conduct"
-source = "conduct policy 7"
-effective_from = 2020-01-01
-
-[[thresholds]]
-measure = "stability.index"
-at_most = 0.25
-basis = "point"
-need = "reported"
-kind = "house"
-owner = "Head of Model Risk"
-source = "model standard 4.4"
-effective_from = 2020-01-01
-"""
+THRESHOLDS = (
+    threshold("accuracy.auc", "at_least = 0.70", "is_waivable = false"),
+    threshold("fairness.raise_ratio", 'scope = { attribute = "*" }', "at_least = 0.80"),
+    threshold("stability.index", "at_most = 0.25", 'basis = "point"', 'need = "reported"'),
+)
+APPETITE = appetite_text(*THRESHOLDS)
 
 
 def fit(seed: int = 0) -> HistGradientBoostingClassifier:
@@ -205,29 +179,32 @@ def evidence(home: Settings) -> Callable[..., Evidence]:
     return functools.partial(measured_about, home)
 
 
-POLICY_APPETITE = (
-    APPETITE
-    + """
-[[thresholds]]
-measure = "policy.violations"
-at_most = 0
-basis = "point"
-is_waivable = false
-kind = "house"
-owner = "Head of Model Risk"
-source = "policy standard 1"
-effective_from = 2020-01-01
+@pytest.fixture
+def judged(
+    home: Settings,
+    evidence: Callable[..., Evidence],
+    signer: Callable[[str], Signer],
+    appetite: RiskAppetite,
+) -> Callable[..., None]:
+    """Measure version 1 as told, and let the gate judge it."""
 
-[[thresholds]]
-measure = "backtest.profit_over_static"
-scope = { strategy = "rule", seed = "*" }
-at_least = 0.0
-basis = "point"
-kind = "house"
-owner = "Head of Model Risk"
-source = "policy standard 2"
-effective_from = 2020-01-01
-"""
+    def make(**numbers: object) -> None:
+        lifecycle.attest(home, evidence(**numbers), version=1, signer=signer("validator"))
+        lifecycle.gate(home, 1, appetite=appetite, on=DAY)
+
+    return make
+
+
+POLICY_APPETITE = appetite_text(
+    *THRESHOLDS,
+    threshold("policy.violations", "at_most = 0", 'basis = "point"', "is_waivable = false"),
+    threshold(
+        "backtest.profit_over_static",
+        'scope = { strategy = "rule", seed = "*" }',
+        "at_least = 0.0",
+        'basis = "point"',
+        "is_waivable = false",
+    ),
 )
 
 

@@ -11,25 +11,10 @@ from governance.evidence import Evidence
 from governance.settings import Settings
 from registry.approval import approve
 from registry.attestation import attest
-from registry.judgement import gate
 from registry.record import Record
 from registry.signing import Signer
 
 DAY = date(2026, 1, 5)
-
-
-@pytest.fixture
-def judged(
-    home: Settings,
-    evidence: Callable[..., Evidence],
-    signer: Callable[[str], Signer],
-    appetite: RiskAppetite,
-) -> Callable[..., None]:
-    def make(**numbers: object) -> None:
-        attest(home, evidence(**numbers), version=1, signer=signer("validator"))
-        gate(home, 1, appetite=appetite, on=DAY)
-
-    return make
 
 
 def test_an_approval_binds_every_digest_and_expires(

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from datetime import date
 
+import pytest
 from rich.console import Console
 
 from governance.appetite import RiskAppetite
@@ -20,12 +21,14 @@ from registry.status import Rows, render, render_decision, status
 DAY = date(2026, 1, 5)
 
 
-def _story(
+@pytest.fixture
+def told(
     home: Settings,
     evidence: Callable[..., Evidence],
     signer: Callable[[str], Signer],
     appetite: RiskAppetite,
-) -> None:
+) -> Settings:
+    """A home in which a version was refused, half answered for, and watched."""
     ratios = {"female": 0.5, "male": 0.6}
     attest(home, evidence(raise_ratio=ratios), version=1, signer=signer("validator"))
     gate(home, 1, appetite=appetite, on=DAY)
@@ -49,16 +52,11 @@ def _story(
     )
     finding.open_finding(home, opened, version=1)
     finding.record_heartbeat(home, "drift", on=DAY, facts={})
+    return home
 
 
-def test_the_status_tells_what_happened_and_why(
-    home: Settings,
-    evidence: Callable[..., Evidence],
-    signer: Callable[[str], Signer],
-    appetite: RiskAppetite,
-) -> None:
-    _story(home, evidence, signer, appetite)
-    document = status(home, DAY)
+def test_the_status_tells_what_happened_and_why(told: Settings) -> None:
+    document = status(told, DAY)
     (version,) = document["versions"]
 
     assert document["champion"] is None
@@ -68,18 +66,12 @@ def test_the_status_tells_what_happened_and_why(
     assert document["findings_open"][0]["id"] == "f-1"
     assert document["last_heartbeat"] == "2026-01-05"
     assert document["ledger"]["entries"] == 7
-    assert status(home, date(2026, 7, 1))["versions"][0]["waivers"][0]["is_in_force"] is False
+    assert status(told, date(2026, 7, 1))["versions"][0]["waivers"][0]["is_in_force"] is False
 
 
-def test_the_status_fits_a_hundred_columns(
-    home: Settings,
-    evidence: Callable[..., Evidence],
-    signer: Callable[[str], Signer],
-    appetite: RiskAppetite,
-) -> None:
-    _story(home, evidence, signer, appetite)
+def test_the_status_fits_a_hundred_columns(told: Settings) -> None:
     text = io.StringIO()
-    render(status(home, DAY), Console(file=text, width=100))
+    render(status(told, DAY), Console(file=text, width=100))
     said = text.getvalue()
 
     assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
@@ -87,15 +79,9 @@ def test_the_status_fits_a_hundred_columns(
         assert words in said
 
 
-def test_the_judged_table_shows_the_gravest_first(
-    home: Settings,
-    evidence: Callable[..., Evidence],
-    signer: Callable[[str], Signer],
-    appetite: RiskAppetite,
-) -> None:
-    _story(home, evidence, signer, appetite)
+def test_the_judged_table_shows_the_gravest_first(told: Settings, appetite: RiskAppetite) -> None:
     text = io.StringIO()
-    decision = gate(home, 1, appetite=appetite, on=DAY)
+    decision = gate(told, 1, appetite=appetite, on=DAY)
     console = Console(file=text, width=100)
     render_decision(1, decision, appetite, console, rows=Rows.ALL)
     lines = text.getvalue().splitlines()
@@ -106,13 +92,9 @@ def test_the_judged_table_shows_the_gravest_first(
 
 
 def test_the_card_shows_verdicts_waivers_findings_and_digests_in_two_languages(
-    home: Settings,
-    evidence: Callable[..., Evidence],
-    signer: Callable[[str], Signer],
-    appetite: RiskAppetite,
+    told: Settings,
 ) -> None:
-    _story(home, evidence, signer, appetite)
-    record = Record.load(home)
+    record = Record.load(told)
     text = card.describe(record, 1)
 
     assert text.startswith("# Credit-limit model, version 1: refused")

@@ -18,12 +18,13 @@ from governance.settings import Settings
 from limits import features, scoring
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
-from privacy import assignment, feature_table, gate
+from privacy import assignment, gate
 from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.keyring import Keyring
 from registry import serialize
 from registry.catalogue import Catalogue
 from registry.load import load_verified
+from tests.planting import write_unchecked
 from training import candidate, evaluation, recipes, sample
 from training.candidate import STEPS, Candidate, Job
 
@@ -124,9 +125,7 @@ def test_nothing_of_the_sealed_customers_reaches_a_candidate(
         changed = pc.if_else(sealed, pa.scalar(value, rows[name].type), rows[name])
         spoiled = spoiled.set_column(position, name, changed)
     facts = TableFacts(contract=contract_of(rows), purpose=Purpose.TRAINING, source="spoiled")
-    other = feature_table.write_unchecked(
-        spoiled.to_batches(), facts, keyring=ring, out=tmp_path / "spoiled"
-    )
+    other = write_unchecked(spoiled.to_batches(), facts, keyring=ring, out=tmp_path / "spoiled")
     assert sum(sealed.to_pylist()) > 100
     digests = []
     for table in (path, other):

@@ -16,7 +16,6 @@ from sklearn.linear_model import LogisticRegression
 from governance.errors import ContractError, IntegrityError
 from limits import features as declared
 from limits import scoring
-from limits.explaining import points as scoring_table
 from limits.explaining.points import PointsTable, Steps
 from training import evaluation, points, recipes
 
@@ -114,11 +113,11 @@ def test_a_missing_value_has_the_points_that_the_model_gives_it() -> None:
     known = fitted.decision_function(features)
     assert np.abs(found.decision_function(features) - known).max() <= 1e-12
     assert found.features[2].missing > max(found.features[2].points) - 1.0  # type: ignore[operator]
-    assert scoring_table.loads(found.dumps()) == found
+    assert PointsTable.loads(found.dumps()) == found
 
 
 def test_the_text_is_the_table_to_the_last_bit(table: PointsTable) -> None:
-    again = scoring_table.loads(table.dumps())
+    again = PointsTable.loads(table.dumps())
     assert again == table
     assert again.dumps() == table.dumps()
     assert again.digest == table.digest
@@ -132,9 +131,9 @@ def test_a_table_scores_where_there_is_no_scikit_learn(table: PointsTable, tmp_p
     np.save(tmp_path / "rows.npy", features)
     program = (
         "import sys, pathlib, numpy as np\n"
-        "from limits.explaining import points\n"
+        "from limits.explaining.points import PointsTable\n"
         f"place = pathlib.Path({str(tmp_path)!r})\n"
-        "table = points.loads((place / 'points.json').read_bytes())\n"
+        "table = PointsTable.loads((place / 'points.json').read_bytes())\n"
         "np.save(place / 'told.npy', table.predict_proba(np.load(place / 'rows.npy')))\n"
         "loaded = {name.partition('.')[0] for name in sys.modules}\n"
         "assert not loaded & {'sklearn', 'skops', 'scipy'}\n"
@@ -168,7 +167,7 @@ def test_a_spoiled_table_is_refused(table: PointsTable, spoil: object) -> None:
     plain = json.loads(table.dumps())
     spoil(plain)  # type: ignore[operator]
     with pytest.raises(IntegrityError, match="not a points table"):
-        scoring_table.loads(json.dumps(plain))
+        PointsTable.loads(json.dumps(plain))
 
 
 def test_a_number_that_is_not_finite_is_refused() -> None:

@@ -13,9 +13,9 @@ from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError, IntegrityError, KeyringError
 from governance.settings import Settings
 from limits.features import FeatureSpec
-from privacy import feature_table
 from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.keyring import Keyring
+from tests.planting import write_unchecked
 from training import label, sample
 from training.label import LabelRule
 from training.sample import Question, Sample
@@ -208,7 +208,7 @@ def panel(home: Settings, release: Release, make_shops: Shops, tmp_path: Path) -
     both = pa.concat_tables(twice)
     facts = TableFacts(contract=with_month(both), purpose=Purpose.TRAINING, source="panel")
     batches = both.select(facts.schema.names).combine_chunks().to_batches()
-    path = feature_table.write_unchecked(batches, facts, keyring=ring, out=tmp_path / "panel")
+    path = write_unchecked(batches, facts, keyring=ring, out=tmp_path / "panel")
     return FeatureTable.open(path, keyring=ring)
 
 

@@ -17,7 +17,7 @@ import pytest
 from governance.errors import ContractError, IntegrityError
 from governance.outcome import Outcome
 from limits import features, model
-from limits.explaining import levers, method, points, reason_texts
+from limits.explaining import levers, method, reason_texts
 from limits.explaining.method import How, Method
 from limits.explaining.points import PointsTable, Steps
 from limits.explaining.reason_texts import ReasonTexts
@@ -102,9 +102,9 @@ def test_an_own_wording_can_bring_what_customers_can_change() -> None:
 
 def test_a_method_is_read_back_to_the_last_bit() -> None:
     text = made().dumps()
-    assert method.loads(text) == made()
-    assert method.loads(text).dumps() == text
-    assert method.loads(text).digest == made().digest
+    assert Method.loads(text) == made()
+    assert Method.loads(text).dumps() == text
+    assert Method.loads(text).digest == made().digest
     assert made(texts_id="others@1").digest != made().digest
 
 
@@ -173,7 +173,7 @@ def test_a_model_is_laid_out_with_its_explanation_or_refused(world: World, tmp_p
     described = json.loads(files.artifacts["limitline"].read_bytes())
     assert described["points_digest"] == table.digest
     assert described["explanation_digest"] == made(how=How.POINTS).digest
-    assert points.loads(files.artifacts["points"].read_bytes()) == table
+    assert PointsTable.loads(files.artifacts["points"].read_bytes()) == table
     with pytest.raises(ContractError, match="comes without"):
         model.assemble(tmp_path / "a", replace(whole, points=None))
     with pytest.raises(ContractError, match="has no wording"):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from scipy import optimize as highs
 from scipy import sparse
 
+from benchmarks.limits_optimizer import drawn
 from governance.outcome import Outcome
 from limits import engine
 from limits.checking import cases
@@ -47,26 +48,6 @@ def economics(policy: LimitPolicy = UCI, **budgets: dict[str, float]) -> Economi
     if budgets:
         said["budgets"] = budgets
     return Economics.model_validate(said)
-
-
-def uci_rows(n: int, seed: int = 0) -> pa.RecordBatch:
-    """Draw customers with sound accounts, so that most of them have a choice."""
-    rng = np.random.default_rng(seed)
-    limit = rng.integers(2, 50, n) * 1_000_000
-    utilization = rng.beta(1.2, 1.5, n)
-    return pa.RecordBatch.from_pydict(
-        {
-            "default_probability": rng.beta(0.8, 4.0, n),
-            "current_limit_minor": limit,
-            "reference_limit_minor": limit,
-            "balance_minor": (limit * utilization).astype(np.int64),
-            "utilization": utilization,
-            "months_delinquent": rng.integers(0, 4, n) * (rng.random(n) < 0.1),
-            "months_since_raise": np.full(n, 12),
-            "months_since_cut": np.full(n, 12),
-            "segment": pa.array(["consumer"] * n),
-        }
-    )
 
 
 def book(rows: pa.RecordBatch, policy: LimitPolicy = UCI, **more: object) -> Book:
@@ -131,7 +112,7 @@ def linear_bound(opened: Accounts, allowed: tuple[float, float, float]) -> float
 def test_the_closed_form_is_as_good_as_trying_every_permitted_limit(
     reach: Reach, duals: Duals
 ) -> None:
-    opened = open_of(uci_rows(150), reach)
+    opened = open_of(drawn(150), reach)
     found = value(opened, best_limits(opened, TERMS, duals), TERMS, duals)
     for i in range(len(opened)):
         one = opened.take(slice(i, i + 1))
@@ -158,7 +139,7 @@ def test_the_corner_is_taken_where_the_floored_balance_puts_a_kink_into_the_prof
 
 
 def test_two_customers_under_one_budget_match_brute_force() -> None:
-    rows = uci_rows(40, seed=3)
+    rows = drawn(40, seed=3)
     opened = open_of(rows, Reach.STEP).take(slice(0, 2))
     free = totals(opened, best_limits(opened, TERMS, Duals()), TERMS).used
     least = totals(opened, opened.lower, TERMS).used
@@ -174,7 +155,7 @@ def test_two_customers_under_one_budget_match_brute_force() -> None:
 
 
 def test_the_gap_to_the_linear_bound_of_highs_is_below_a_hundredth_of_a_percent() -> None:
-    rows = uci_rows(300, seed=1)
+    rows = drawn(300, seed=1)
     budgets = {name: {"of_policy": 0.99} for name in ("expected_loss", "limits")}
     mine = book(rows, economics=economics(**budgets))
     found = solved(mine)
@@ -195,7 +176,7 @@ def test_the_gap_to_the_linear_bound_of_highs_is_below_a_hundredth_of_a_percent(
 def test_a_budget_is_met_and_used_up_wherever_it_has_a_price(
     shares: tuple[float | None, ...],
 ) -> None:
-    rows, names = uci_rows(20_000), ("expected_loss", "limits", "capital")
+    rows, names = drawn(20_000), ("expected_loss", "limits", "capital")
     loose = solved(book(rows, economics=economics(limits={"of_policy": 9.0})))
     budgets = {}
     for place, (name, share) in enumerate(zip(names, shares, strict=True)):
@@ -214,7 +195,7 @@ def test_a_budget_is_met_and_used_up_wherever_it_has_a_price(
 
 def test_inner_optima_satisfy_the_first_order_condition() -> None:
     duals = Duals(0.5, 1e-3, 0.1)
-    opened = open_of(uci_rows(3_000), Reach.STEP)
+    opened = open_of(drawn(3_000), Reach.STEP)
     found = best_limits(opened, TERMS, duals)
     unit = TERMS.unit
     is_inner = (found > opened.lower + unit) & (found < opened.upper - unit)
@@ -234,7 +215,7 @@ dual = st.floats(0, 10, allow_nan=False)
 def test_no_total_rises_when_a_dual_rises(
     low: tuple[float, float, float], more: tuple[float, float, float], seed: int
 ) -> None:
-    opened = open_of(uci_rows(200, seed=seed), Reach.STEP)
+    opened = open_of(drawn(200, seed=seed), Reach.STEP)
     total = optimization.total_of(opened, TERMS)
     small = Duals(low[0], low[1] / 100, low[2])
     large = Duals(low[0] + more[0], (low[1] + more[1]) / 100, low[2] + more[2])
@@ -286,7 +267,7 @@ def test_the_envelope_is_never_left(
 
 
 def test_every_reach_lies_within_the_step_and_holds_what_the_matrix_may_answer() -> None:
-    rows = uci_rows(2_000)
+    rows = drawn(2_000)
     found = {reach: find_envelope(plan(), rows, reach) for reach in Reach}
     matrix, declared = found[Reach.MATRIX], found[Reach.DECLARED]
     for inner, outer in (
@@ -307,7 +288,7 @@ def test_every_reach_lies_within_the_step_and_holds_what_the_matrix_may_answer()
 
 
 def test_an_early_warning_leaves_no_raise_and_a_cool_down_no_change() -> None:
-    rows = uci_rows(500).to_pydict()
+    rows = drawn(500).to_pydict()
     rows["months_delinquent"] = [3] * 250 + [0] * 250
     rows["months_since_raise"] = [12] * 250 + [5] * 250
     rows["months_since_cut"] = [12] * 250 + [0] * 250
@@ -330,7 +311,7 @@ def test_the_experiments_arms_keep_what_the_policy_gives_them() -> None:
 def test_a_budget_that_the_envelope_cannot_meet_is_named_and_nothing_is_recommended(
     name: str,
 ) -> None:
-    found = solved(book(uci_rows(1_000), economics=economics(**{name: {"amount_minor": 1_000}})))
+    found = solved(book(drawn(1_000), economics=economics(**{name: {"amount_minor": 1_000}})))
     assert found.outcome is Outcome.INCONCLUSIVE
     assert [item.budget for item in found.shortfalls] == [name]
     assert found.shortfalls[0].least > 1_000
@@ -340,7 +321,7 @@ def test_a_budget_that_the_envelope_cannot_meet_is_named_and_nothing_is_recommen
 
 
 def test_the_least_that_can_be_met_is_met() -> None:
-    rows = uci_rows(1_000)
+    rows = drawn(1_000)
     least = solved(book(rows)).found.least.limits
     tight = economics(limits={"amount_minor": int(least)})
     found = solved(book(rows, economics=tight))
@@ -349,7 +330,7 @@ def test_the_least_that_can_be_met_is_met() -> None:
 
 
 def test_nobody_with_a_choice_is_inconclusive() -> None:
-    rows = uci_rows(100).to_pydict()
+    rows = drawn(100).to_pydict()
     rows["months_since_cut"] = [None] * 100
     rows["default_probability"] = [0.2] * 100
     found = solved(book(pa.RecordBatch.from_pydict(rows)))
@@ -358,7 +339,7 @@ def test_nobody_with_a_choice_is_inconclusive() -> None:
 
 
 def test_prices_from_a_sample_meet_the_budgets_of_the_whole_book_and_do_so_twice() -> None:
-    mine = book(uci_rows(60_000, seed=9))
+    mine = book(drawn(60_000, seed=9))
     whole = solved(mine)
     sampled = solved(mine, sample_rows=4_000)
     again = solved(mine, sample_rows=4_000)
@@ -375,7 +356,7 @@ def test_prices_from_a_sample_meet_the_budgets_of_the_whole_book_and_do_so_twice
 
 
 def test_an_account_over_its_limit_keeps_the_policys_decision() -> None:
-    rows = uci_rows(200).to_pydict()
+    rows = drawn(200).to_pydict()
     rows["balance_minor"] = [limit + 1 for limit in rows["current_limit_minor"]]
     found = solved(book(pa.RecordBatch.from_pydict(rows)))
     assert found.found.counts[Status.OPTIMIZED] == 0
