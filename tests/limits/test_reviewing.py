@@ -208,6 +208,7 @@ def test_a_kill_inside_an_act_leaves_the_docket_as_it_was(held: Docket) -> None:
 def made(number: int, *, amount: int, turned: Turned | None) -> Case:
     case = Case(
         number=number,
+        key=HEX,
         vintage="2005-10",
         trigger=Trigger.OBJECTION,
         queued_on=AS_OF,
