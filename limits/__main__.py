@@ -32,7 +32,8 @@ def decide(
     ] = None,
     contract: Annotated[str, typer.Option(help="Contract id of the table.")] = "uci-credit",
     policy: Annotated[
-        Path | None, typer.Option(help="Bring your own: a limit policy file.")
+        Path | None,
+        typer.Option(help="Bring your own: a limit policy file; no gate is asked about it."),
     ] = None,
     input_file: Annotated[
         Path | None, typer.Option("--input", help="Bring your own: a plain Parquet or CSV table.")

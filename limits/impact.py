@@ -109,7 +109,7 @@ def measure_impact(
         raise ContractError(
             f"The new policy counts in {new.currency}, the old one in {old.currency}."
         )
-    totals = _Totals(loss=loss or Loss(), by=tuple(by))
+    totals = _Totals(loss=loss or Loss(), by=tuple(by), currency=new.currency)
     content: list[str] = []
     for batch in source.batches():
         totals.require(batch)
@@ -158,8 +158,8 @@ def _stay(batch: pa.RecordBatch) -> pa.RecordBatch:
 class _Totals:
     """Sums that batches add to; only counts and money are kept."""
 
-    def __init__(self, *, loss: Loss, by: tuple[str, ...]) -> None:
-        self.loss, self.by = loss, by
+    def __init__(self, *, loss: Loss, by: tuple[str, ...], currency: str) -> None:
+        self.loss, self.by, self.currency = loss, by, currency
         self.customers = 0
         self.money: dict[tuple[str, str], float] = {}
         self.actions: dict[tuple[str, str], int] = {}
@@ -216,6 +216,7 @@ class _Totals:
             if name.startswith("expected_loss"):
                 scope["loss_given_default"] = str(self.loss.loss_given_default)
                 scope["conversion"] = str(self.loss.conversion)
+            scope["currency"] = self.currency
             measure = f"policy.impact.{name.removesuffix('_minor')}"
             found.append(
                 Measurement(measure=measure, scope=scope, value=float(amount), n=n, unit="minor")

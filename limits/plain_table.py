@@ -24,6 +24,12 @@ from limits.uniqueness import Customers
 
 CURRENCY = "currency"
 
+NOT_EVIDENCED = (
+    "That anybody approved this policy, or that it was checked and weighed: no gate was asked.",
+    "Whether raises are stopped: no ledger was read, and --freeze alone says it.",
+    "What was decided before, beyond what the table says: there is no decision log.",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
@@ -243,4 +249,5 @@ def document(
         "path": str(output),
         # Without a column that names the customer, nobody can tell whether one appears twice.
         "are_customers_unique": True if source.customer else None,
+        "not_evidenced": list(NOT_EVIDENCED),
     }
