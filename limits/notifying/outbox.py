@@ -49,14 +49,16 @@ CREATE TABLE IF NOT EXISTS deliveries (
 # An outbox from before routes had states of their own: what it delivered is settled for every
 # route, and what it still owes belongs to no vintage until a run names routes for it.
 _OWED, _SETTLED = "", "before routes"
-_FORWARD = (
-    "CREATE TABLE forward (key TEXT PRIMARY KEY, vintage TEXT NOT NULL, channel TEXT NOT NULL, "
-    "text TEXT NOT NULL) STRICT",
-    "INSERT INTO forward SELECT key, CASE is_delivered WHEN 0 THEN '' ELSE 'before routes' END, "
-    "channel, text FROM notices ORDER BY rowid",
-    "DROP TABLE notices",
-    "ALTER TABLE forward RENAME TO notices",
-)
+_FORWARD = """
+CREATE TABLE forward (
+    key TEXT PRIMARY KEY, vintage TEXT NOT NULL, channel TEXT NOT NULL, text TEXT NOT NULL
+) STRICT;
+INSERT INTO forward
+    SELECT key, CASE is_delivered WHEN 0 THEN '' ELSE 'before routes' END, channel, text
+    FROM notices ORDER BY rowid;
+DROP TABLE notices;
+ALTER TABLE forward RENAME TO notices
+"""
 
 _WAITING = """
 SELECT deliveries.key, channel, text, attempts FROM deliveries JOIN notices USING (key)
@@ -257,7 +259,7 @@ def _bring_forward(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     # Another process may have been faster since the first look.
     if ("is_delivered",) in connection.execute(names).fetchall():
-        for step in _FORWARD:
+        for step in _FORWARD.split(";"):
             connection.execute(step)
     connection.execute("COMMIT")
 

@@ -27,7 +27,7 @@ from governance.settings import Settings
 from limits.notifying import notices, routes, routing, sms
 from limits.notifying.messenger import Messenger
 from limits.notifying.notices import Channel, Kind, Lender, Notice
-from limits.notifying.outbox import ROUTE_IS_DOWN, Outbox, key_of
+from limits.notifying.outbox import _SCHEMA, ROUTE_IS_DOWN, Outbox, key_of
 from limits.notifying.routes import EVERY_CHANNEL, DeliveryFailed
 from limits.reasons import LOWERING
 
@@ -200,12 +200,7 @@ def test_an_outbox_of_the_older_form_repeats_nothing_and_owes_the_rest(
         "INSERT INTO notices (key, channel, text, is_delivered) VALUES (?, ?, ?, ?)", rows
     )
     if was_opened:
-        before.execute(
-            "CREATE TABLE deliveries (key TEXT NOT NULL REFERENCES notices, route TEXT "
-            "NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_at TEXT NOT NULL DEFAULT '', reason "
-            "TEXT NOT NULL DEFAULT '', is_delivered INTEGER NOT NULL DEFAULT 0, "
-            "PRIMARY KEY (key, route)) STRICT"
-        )
+        before.executescript(_SCHEMA)
     before.commit()
     before.close()
     texts = Flaky(name="texts", channels=frozenset({"sms"}))
