@@ -131,10 +131,25 @@ class Source:
         if CURRENCY in batch.schema.names:
             self._require_currency(batch.column(CURRENCY))
         columns = {
-            name: batch[name].cast(types[name]) if name in types else batch[name]
+            name: self._typed(name, batch[name], types[name]) if name in types else batch[name]
             for name in batch.schema.names
         }
         return pa.RecordBatch.from_pydict(columns)
+
+    def _typed(self, name: str, column: pa.Array, wanted: pa.DataType) -> pa.Array:
+        """Return `column` as the engine reads it; a flag or a day is no number, whatever fits."""
+        is_number = not (pa.types.is_string(wanted) or pa.types.is_boolean(wanted))
+        has_none = pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type)
+        try:
+            if not (is_number and has_none):
+                return column.cast(wanted)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            # Arrow quotes the value that it could not read; the message must not.
+            pass
+        raise ContractError(
+            f"The column {name} of {self.path.name} must be {wanted}. It is {column.type}, or "
+            "holds what cannot be read as that. Money is whole minor units."
+        )
 
     def _require_currency(self, found: pa.Array) -> None:
         same = pc.equal(found.cast(pa.string()), self.policy.currency)

@@ -95,7 +95,8 @@ def test_a_replay_notices_one_altered_decision(own_world: World) -> None:
     folder = own_world.settings.decisions / "2005-12"
     identity = {**log.identity, "vintage": "2005-12"}
     decision_log.write(folder, [rows], identity, keyring=own_world.keyring)
-    assert replay(own_world, "2005-12", 2_000).differing == {"limit_after_minor": 1}
+    found = replay(own_world, "2005-12", 2_000)
+    assert (found.differing, found.rows) == ({"limit_after_minor": 1}, (7,))
 
 
 def test_a_replay_needs_the_very_model_that_decided(own_world: World) -> None:
