@@ -89,7 +89,11 @@ def decide(
         decided = book.decide(
             settings, table, keyring=keyring, as_of=day, freeze=frozen, climate=climate
         )
-    said = {"is_new": decided.is_new, "raises_stopped_because": list(decided.reasons)}
+    said = {
+        "is_new": decided.is_new,
+        "is_supervised": decided.is_supervised,
+        "raises_stopped_because": list(decided.reasons),
+    }
     document = {**_document(decided.log), **said}
     command.emit(document, as_json=as_json, people=lambda out: printing.decided(out, document))
 

@@ -50,6 +50,11 @@ def decided(out: Console, document: Mapping[str, Any]) -> None:
         out.print(f"Raises are stopped: {reason}.", style="yellow", markup=False, soft_wrap=True)
     if len(stopped) > _MOST_LINES:
         out.print(f"    and {len(stopped) - _MOST_LINES} more: --json lists them", style="yellow")
+    if not document.get("is_supervised", True):
+        out.print(
+            "The policy has no [supervision]: a monitor that falls silent stops no raise.",
+            style="yellow",
+        )
     if gaps := identity.get("history", {}).get("gaps"):
         months = ", ".join(gaps)
         out.print(
