@@ -75,6 +75,19 @@ def test_the_impact_is_as_worked_by_hand(tmp_path: Path) -> None:
     )
 
 
+def test_who_already_holds_more_than_the_cap_is_counted_and_not_cut(tmp_path: Path) -> None:
+    cap = max(OLD.caps_on(AS_OF).values())
+    above = [row | {"current_limit_minor": cap + 1_000_000} for row in rows(0.15, 4)]
+    unknown = [row | {"balance_minor": None} for row in above[:2]]
+    source = Source(path=table(tmp_path, above + unknown + rows(0.01, 16)), policy=OLD)
+    found = {
+        (m.measure, *m.scope.values()): m.value
+        for m in measure_impact(NEW, source, as_of=AS_OF).measurements
+    }
+    assert found["policy.impact.above_cap", "new"] == pytest.approx(4 / 22)
+    assert found["policy.impact.action", "new", "cut"] == 0
+
+
 def test_small_groups_are_withheld(tmp_path: Path) -> None:
     found = measured(tmp_path, by=["region"])
     assert found["policy.impact.group_action", "old raise north"] == 1.0
