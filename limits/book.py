@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from governance.contract import Purpose
-from governance.errors import ContractError, GateClosed
+from governance.errors import ContractError, GateClosed, IntegrityError
 from governance.settings import Settings
 from limits import decision_log, history, model, scoring
 from limits.decision_log import DecisionLog
@@ -169,11 +169,32 @@ def decide(
         for batch in table.reader()
     )
     return Decided(
-        log=decision_log.write(folder, customers.checked(rows), identity, keyring=keyring),
+        log=decision_log.write(
+            folder, reconciled(customers.checked(rows), table.num_rows), identity, keyring=keyring
+        ),
         is_new=True,
         is_supervised=is_supervised,
         reasons=stands.reasons if freeze is None else (),
     )
+
+
+def reconciled(decided: Iterable[pa.Table], customers: int) -> Iterator[pa.Table]:
+    """Pass decisions on, and refuse the whole vintage if they are not one for each row.
+
+    Raises
+    ------
+    IntegrityError
+        Naming both numbers, before the vintage is there.
+    """
+    passed = 0
+    for rows in decided:
+        passed += rows.num_rows
+        yield rows
+    if passed != customers:
+        raise IntegrityError(
+            f"The table holds {customers} rows, and {passed} decisions were made. Nothing was "
+            "written; decide again from a table that `python -m privacy verify` finds whole."
+        )
 
 
 def identify(
