@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance import command
-from governance.command import AsJson, OnDay
-from governance.errors import Breach, Inconclusive, UsageError
+from governance.command import AsJson
+from governance.errors import UsageError
 from limits.checking.commands import app as policy_app
 from limits.notifying.commands import notify
 from limits.optimizing.commands import optimize
 from limits.options import AsOf, DemandIndex, InLanguage, Language, Regime
+from limits.ownership_commands import ownership
 from limits.replay_commands import replay, replay_kit
 from limits.reviewing.commands import app as review_app
 
@@ -32,7 +33,8 @@ def decide(
     ] = None,
     contract: Annotated[str, typer.Option(help="Contract id of the table.")] = "uci-credit",
     policy: Annotated[
-        Path | None, typer.Option(help="Bring your own: a limit policy file.")
+        Path | None,
+        typer.Option(help="Bring your own: a limit policy file; no gate is asked about it."),
     ] = None,
     input_file: Annotated[
         Path | None, typer.Option("--input", help="Bring your own: a plain Parquet or CSV table.")
@@ -87,7 +89,11 @@ def decide(
         decided = book.decide(
             settings, table, keyring=keyring, as_of=day, freeze=frozen, climate=climate
         )
-    said = {"is_new": decided.is_new, "raises_stopped_because": list(decided.reasons)}
+    said = {
+        "is_new": decided.is_new,
+        "is_supervised": decided.is_supervised,
+        "raises_stopped_because": list(decided.reasons),
+    }
     document = {**_document(decided.log), **said}
     command.emit(document, as_json=as_json, people=lambda out: printing.decided(out, document))
 
@@ -137,74 +143,6 @@ def explain(
     command.emit(document, as_json=as_json, people=lambda out: tell(out, document, language))
 
 
-@app.command()
-@command.guarded
-def ownership(
-    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="A vintage of the log.")] = "",
-    suggestions: Annotated[
-        Path | None, typer.Option(help="What a partner suggested: Parquet or CSV.")
-    ] = None,
-    decisions: Annotated[
-        Path | None, typer.Option(help="Bring your own: a table of decisions.")
-    ] = None,
-    key: Annotated[
-        str, typer.Option(metavar="COL", help="Bring your own: the column both tables share.")
-    ] = "",
-    appetite: Annotated[
-        Path | None, typer.Option(help="Risk appetite with the tolerances; the demo's if left out.")
-    ] = None,
-    excess: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Instead of the appetite: equal limits.")
-    ] = None,
-    influence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Instead of the appetite: rank correlation.")
-    ] = None,
-    on: OnDay = "",
-    as_json: AsJson = False,
-) -> None:
-    """Show that limits are computed here and not copied; 13 they are not, 14 cannot tell."""
-    from limits import ownership as owning
-    from limits import printing
-    from limits import suggestions as suggesting
-    from limits.agreement import EXCESS, INFLUENCE
-    from limits.tolerance import Tolerance
-    from privacy.keyring import Keyring
-    from registry.judgement import read_appetite
-
-    if bool(vintage) == bool(decisions):
-        raise UsageError("Give --vintage, or --decisions with --suggestions and --key.")
-    given = {EXCESS: excess, INFLUENCE: influence}
-    held = Tolerance(
-        appetite=read_appetite(appetite),
-        # The lines of the month that was decided, and not those of the day that looks back.
-        on=command.parse_day(on or (f"{vintage}-01" if vintage else "")),
-        given={name: value for name, value in given.items() if value is not None},
-    )
-    proposed = suggesting.read(suggestions) if suggestions else None
-    if decisions is not None:
-        if proposed is None or not key:
-            raise UsageError("Your own --decisions need --suggestions and --key.")
-        found = owning.of_tables(suggesting.read(decisions), proposed, key=key, tolerance=held)
-    else:
-        home = command.load_home()
-        ring = Keyring.open(home.keyring)
-        found = owning.of_vintage(home, vintage, keyring=ring, suggested=proposed, tolerance=held)
-    about = {"vintage": vintage} if vintage else {}
-    document = owning.document(found, held, about)
-    title = "Own computation"
-    command.emit(
-        document, as_json=as_json, people=lambda out: printing.measured(out, title, document)
-    )
-    _leave_with(document["outcome"], "That limits are computed here was not shown")
-
-
-def _leave_with(outcome: str, text: str) -> None:
-    if outcome == "BREACH":
-        raise Breach(f"{text}: a measurement is outside its tolerance.")
-    if outcome == "INCONCLUSIVE":
-        raise Inconclusive(f"{text}: a measurement cannot tell.")
-
-
 def _document(log: DecisionLog) -> dict[str, Any]:
     return {
         "schema": "decisions/1",
@@ -219,6 +157,7 @@ app.command()(replay)
 app.command("replay-kit")(replay_kit)
 app.command()(notify)
 app.command()(optimize)
+app.command()(ownership)
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from governance.contract import Purpose
-from governance.errors import ContractError, GateClosed
+from governance.errors import ContractError, GateClosed, IntegrityError
 from governance.settings import Settings
 from limits import decision_log, history, model, scoring
 from limits.decision_log import DecisionLog
@@ -42,10 +42,13 @@ class Decided:
         False if it had been decided before.
     reasons : tuple of str
         Why raises were stopped, if the ledger stopped them.
+    is_supervised : bool
+        False if the policy lets a monitor be silent for as long as it likes.
     """
 
     log: DecisionLog
     is_new: bool
+    is_supervised: bool
     reasons: tuple[str, ...] = ()
 
 
@@ -139,6 +142,7 @@ def decide(
             f"A table of purpose {table.purpose} cannot be decided on; protect it for decision."
         )
     champion = Engine.of(load_verified(settings, "champion"))
+    is_supervised = champion.policy.supervision is not None
     stands = standing(settings, champion.policy, as_of)
     in_force = stands.freeze if freeze is None else freeze
     known = history.survey(settings.decisions, as_of, champion.policy, keyring=keyring)
@@ -150,7 +154,7 @@ def decide(
         # What the ledger says later does not make an earlier decision another one.
         asked = identity if freeze is not None else {**identity, "freeze": log.identity["freeze"]}
         _require_same(log.identity, asked)
-        return Decided(log=log, is_new=False, reasons=())
+        return Decided(log=log, is_new=False, is_supervised=is_supervised)
     if freeze is Freeze.NOTHING:
         _require_free(stands)
     why = ["asked for by this run"] if freeze is Freeze.RAISES else list(stands.reasons)
@@ -165,10 +169,32 @@ def decide(
         for batch in table.reader()
     )
     return Decided(
-        log=decision_log.write(folder, customers.checked(rows), identity, keyring=keyring),
+        log=decision_log.write(
+            folder, reconciled(customers.checked(rows), table.num_rows), identity, keyring=keyring
+        ),
         is_new=True,
+        is_supervised=is_supervised,
         reasons=stands.reasons if freeze is None else (),
     )
+
+
+def reconciled(decided: Iterable[pa.Table], customers: int) -> Iterator[pa.Table]:
+    """Pass decisions on, and refuse the whole vintage if they are not one for each row.
+
+    Raises
+    ------
+    IntegrityError
+        Naming both numbers, before the vintage is there.
+    """
+    passed = 0
+    for rows in decided:
+        passed += rows.num_rows
+        yield rows
+    if passed != customers:
+        raise IntegrityError(
+            f"The table holds {customers} rows, and {passed} decisions were made. Nothing was "
+            "written; decide again from a table that `python -m privacy verify` finds whole."
+        )
 
 
 def identify(

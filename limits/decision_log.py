@@ -87,7 +87,7 @@ class DecisionLog:
             sealed = json.loads((path / MANIFEST).read_bytes())
             manifest, mac = sealed["manifest"], bytes.fromhex(sealed["mac"])
             Facts.read(manifest["file"])
-            version = int(manifest.get("key_version", 1))
+            version = _key_version(manifest)
         except (ValueError, KeyError, TypeError):
             raise _altered(path) from None
         expected = keyring.mac(canonical.dumps(manifest), use=_USE, version=version)
@@ -111,6 +111,15 @@ class DecisionLog:
     def digest(self) -> str:
         """SHA-256 of the manifest, which names the file's digest: the stable id of the vintage."""
         return canonical.digest(self.manifest)
+
+    @property
+    def key_version(self) -> int:
+        """The version of the ring that the vintage was sealed under, for as long as it exists.
+
+        What is named after a decision is named under this version: under the newest one, a ring
+        that was rotated would give every customer a second notice and a second case.
+        """
+        return _key_version(self.manifest)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -218,6 +227,10 @@ class _Tally:
 
 def _seal(keyring: Keyring, identity: Mapping[str, Any]) -> Seal:
     return Seal(keyring=keyring, use=_USE, associated_data=canonical.dumps([_USE, identity]))
+
+
+def _key_version(manifest: Mapping[str, Any]) -> int:
+    return int(manifest.get("key_version", 1))
 
 
 def _altered(path: Path) -> IntegrityError:

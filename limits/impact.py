@@ -19,9 +19,11 @@ from governance.errors import ContractError
 from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from limits import engine
+from limits import engine, inputs
 from limits.policy import LimitPolicy
+from limits.stages.bounds import caps_of
 from limits.stages.climate import PLAIN, Climate
+from limits.stages.plan import Plan
 
 MINIMUM_CELL = 10
 _ACTIONS = tuple(action.value for action in engine.Action)
@@ -109,7 +111,8 @@ def measure_impact(
         raise ContractError(
             f"The new policy counts in {new.currency}, the old one in {old.currency}."
         )
-    totals = _Totals(loss=loss or Loss(), by=tuple(by))
+    plan = Plan.of(new, as_of=as_of, freeze=engine.Freeze.NOTHING, climate=climate)
+    totals = _Totals(loss=loss or Loss(), by=tuple(by), currency=new.currency)
     content: list[str] = []
     for batch in source.batches():
         totals.require(batch)
@@ -120,6 +123,7 @@ def measure_impact(
             for name, policy in (("new", new), ("old", old))
         }
         totals.add(batch, decided)
+        totals.above_cap += _above_cap(plan, batch, decided["new"])
         content.append(canonical.digest([str(batch.schema), _bytes_digest(batch)]))
     if not totals.customers:
         raise ContractError(f"The table {source.name} holds no rows.")
@@ -135,6 +139,16 @@ def measure_impact(
         measured_on=as_of,
         not_evidenced=NOT_EVIDENCED,
     )
+
+
+def _above_cap(plan: Plan, batch: pa.RecordBatch, decided: pa.RecordBatch) -> int:
+    """Count who holds more than the cap of the day: the engine raises none of them and cuts none.
+
+    A row that goes to a person for what is missing has no cap that could be looked up.
+    """
+    rows, is_usable = inputs.read(plan.policy, batch)
+    held = decided["limit_after_minor"].to_numpy() + decided["temporary_uplift_minor"].to_numpy()
+    return int((is_usable & (held > caps_of(plan, rows))).sum())
 
 
 def _stay(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -158,9 +172,9 @@ def _stay(batch: pa.RecordBatch) -> pa.RecordBatch:
 class _Totals:
     """Sums that batches add to; only counts and money are kept."""
 
-    def __init__(self, *, loss: Loss, by: tuple[str, ...]) -> None:
-        self.loss, self.by = loss, by
-        self.customers = 0
+    def __init__(self, *, loss: Loss, by: tuple[str, ...], currency: str) -> None:
+        self.loss, self.by, self.currency = loss, by, currency
+        self.customers = self.above_cap = 0
         self.money: dict[tuple[str, str], float] = {}
         self.actions: dict[tuple[str, str], int] = {}
         self.moves: dict[str, int] = {"higher": 0, "lower": 0}
@@ -211,11 +225,13 @@ class _Totals:
                 found.append(_rate("policy.impact.action", count, n, policy=policy, action=action))
         for direction, count in self.moves.items():
             found.append(_rate("policy.impact.moved", count, n, direction=direction))
+        found.append(_rate("policy.impact.above_cap", self.above_cap, n, policy="new"))
         for (policy, name), amount in sorted(self.money.items()):
             scope = {"policy": policy}
             if name.startswith("expected_loss"):
                 scope["loss_given_default"] = str(self.loss.loss_given_default)
                 scope["conversion"] = str(self.loss.conversion)
+            scope["currency"] = self.currency
             measure = f"policy.impact.{name.removesuffix('_minor')}"
             found.append(
                 Measurement(measure=measure, scope=scope, value=float(amount), n=n, unit="minor")

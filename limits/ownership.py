@@ -8,16 +8,22 @@ policy gives when it decides alone, and the partner's score against what the own
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 
+from governance import durable
+from governance.errors import UsageError
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
 from governance.settings import Settings
 from limits import agreement, replay, suggestions
 from limits.decision_log import DecisionLog
-from limits.suggestions import OWN
+from limits.suggestions import OWN, Compared
 from limits.tolerance import Tolerance
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring
@@ -27,6 +33,14 @@ from registry.record import APPLIED, Record
 STAMPS = ("model_stamp", "policy_stamp")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a proof found; `compared` is None if no partner suggested anything."""
+
+    measurements: list[Measurement]
+    compared: Compared | None = None
+
+
 def of_vintage(
     settings: Settings,
     vintage: str,
@@ -34,7 +48,7 @@ def of_vintage(
     keyring: Keyring,
     suggested: pa.Table | None,
     tolerance: Tolerance,
-) -> list[Measurement]:
+) -> Found:
     """Measure a vintage of the decision log against the ledger and a partner's suggestions.
 
     Every decision with a suggestion is made again from pinned rows, model and policy.
@@ -53,19 +67,19 @@ def of_vintage(
     known = in_ledger(Record.load(settings))
     found = [tolerance.judge(measure_provenance(rows, known))]
     if suggested is None:
-        return found
+        return Found(measurements=found)
     named = suggestions.with_pseudonyms(suggested)
     again = replay.decide_again(settings, log, keyring=keyring, pseudonyms=rows[PSEUDONYM])
     # The features' engine hands pseudonyms on as bytes of any length; a join wants one type.
     names = again[PSEUDONYM].cast(PSEUDONYM_TYPE)
     own = pa.table({PSEUDONYM: names, OWN: again["limit_after_minor"]})
-    compared = suggestions.compare(rows.join(own, keys=PSEUDONYM), named, key=PSEUDONYM)
-    return [*found, *agreement.measure(compared, tolerance.judge)]
+    both = suggestions.numbered(rows).join(own, keys=PSEUDONYM)
+    compared = suggestions.compare(both, named, key=PSEUDONYM)
+    found += agreement.measure(compared, tolerance.judge)
+    return Found(measurements=found, compared=compared)
 
 
-def of_tables(
-    decisions: pa.Table, suggested: pa.Table, *, key: str, tolerance: Tolerance
-) -> list[Measurement]:
+def of_tables(decisions: pa.Table, suggested: pa.Table, *, key: str, tolerance: Tolerance) -> Found:
     """Measure anybody's decisions against a partner's suggestions.
 
     Raises
@@ -73,9 +87,35 @@ def of_tables(
     ContractError
         As `limits.suggestions.compare`.
     """
-    compared = suggestions.compare(decisions, suggested, key=key)
+    compared = suggestions.compare(suggestions.numbered(decisions), suggested, key=key)
     provenance = tolerance.judge(measure_provenance(decisions, None))
-    return [provenance, *agreement.measure(compared, tolerance.judge)]
+    found = [provenance, *agreement.measure(compared, tolerance.judge)]
+    return Found(measurements=found, compared=compared)
+
+
+def write_list(found: Found, path: Path) -> dict[str, Any]:
+    """Write which decisions are equal to the partner's suggestion: rows, no customer, no amount.
+
+    ``own_is_equal`` says whether the own policy, decided again alone, gives that limit too; it is
+    empty where nobody decided again. An equal limit where it does not is a copied one.
+
+    Returns
+    -------
+    dict
+        ``path`` and ``rows``.
+    """
+    compared = found.compared
+    if compared is None:
+        raise UsageError("Without suggestions there is nothing to list.")
+    equal = np.flatnonzero(compared.after == compared.suggested)
+    own = pa.nulls(len(equal), pa.bool_())
+    if compared.own is not None:
+        own = pa.array(compared.own[equal] == compared.suggested[equal])
+    listed = pa.table({"row": compared.row[equal], "own_is_equal": own})
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(listed, sink)
+    durable.write_bytes(path, sink.getvalue().to_pybytes())
+    return {"path": str(path), "rows": listed.num_rows}
 
 
 def document(

@@ -25,6 +25,12 @@ from limits.uniqueness import Customers
 
 CURRENCY = "currency"
 
+NOT_EVIDENCED = (
+    "That anybody approved this policy, or that it was checked and weighed: no gate was asked.",
+    "Whether raises are stopped: no ledger was read, and --freeze alone says it.",
+    "What was decided before, beyond what the table says: there is no decision log.",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
@@ -118,10 +124,25 @@ class Source:
         if CURRENCY in batch.schema.names:
             self._require_currency(batch.column(CURRENCY))
         columns = {
-            name: batch[name].cast(types[name]) if name in types else batch[name]
+            name: self._typed(name, batch[name], types[name]) if name in types else batch[name]
             for name in batch.schema.names
         }
         return pa.RecordBatch.from_pydict(columns)
+
+    def _typed(self, name: str, column: pa.Array, wanted: pa.DataType) -> pa.Array:
+        """Return `column` as the engine reads it; a flag or a day is no number, whatever fits."""
+        is_number = not (pa.types.is_string(wanted) or pa.types.is_boolean(wanted))
+        has_none = pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type)
+        try:
+            if not (is_number and has_none):
+                return column.cast(wanted)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            # Arrow quotes the value that it could not read; the message must not.
+            pass
+        raise ContractError(
+            f"The column {name} of {self.path.name} must be {wanted}. It is {column.type}, or "
+            "holds what cannot be read as that. Money is whole minor units."
+        )
 
     def _require_currency(self, found: pa.Array) -> None:
         same = pc.equal(found.cast(pa.string()), self.policy.currency)
@@ -271,4 +292,5 @@ def document(
         "path": str(output),
         # Without a column that names the customer, nobody can tell whether one appears twice.
         "are_customers_unique": True if source.customer else None,
+        "not_evidenced": list(NOT_EVIDENCED),
     }

@@ -50,6 +50,11 @@ def decided(out: Console, document: Mapping[str, Any]) -> None:
         out.print(f"Raises are stopped: {reason}.", style="yellow", markup=False, soft_wrap=True)
     if len(stopped) > _MOST_LINES:
         out.print(f"    and {len(stopped) - _MOST_LINES} more: --json lists them", style="yellow")
+    if not document.get("is_supervised", True):
+        out.print(
+            "The policy has no [supervision]: a monitor that falls silent stops no raise.",
+            style="yellow",
+        )
     if gaps := identity.get("history", {}).get("gaps"):
         months = ", ".join(gaps)
         out.print(
@@ -59,6 +64,8 @@ def decided(out: Console, document: Mapping[str, Any]) -> None:
         out.print(
             "Whether a customer appears twice was not checked: give --customer.", style="yellow"
         )
+    for line in document.get("not_evidenced", ()):
+        out.print(f"Not evidenced: {line}", style="yellow", soft_wrap=True)
     again = "" if document.get("is_new", True) else " (decided before; nothing was rewritten)"
     out.print(f"Policy {identity['policy']}{again}")
     name = "Decisions" if "are_customers_unique" in document else "Decision log"
@@ -131,13 +138,18 @@ def measured(out: Console, title: str, document: Mapping[str, Any]) -> None:
 def impact(out: Console, evidence: Evidence) -> None:
     """Print an impact report."""
     table = Table(title=f"Policy impact as of {evidence.measured_on}", title_justify="left")
-    for name, justify in (("measure", "left"), ("scope", "left"), ("value", "right")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table.add_column("measure", overflow="fold")
+    table.add_column("scope")
+    table.add_column("value", justify="right", no_wrap=True)
     for item in evidence.measurements:
+        scope = dict(item.scope)
+        # Money stands beside its currency; evidence of earlier releases does not say which.
+        unit = scope.pop("currency", "")
         shown = "withheld"
         if item.value is not None:
-            shown = f"{item.value:.2%}" if item.unit == "rate" else f"{item.value / 100:,.0f}"
-        table.add_row(item.measure, describe_scope(item.scope), shown)
+            money = f"{unit} {item.value / 100:,.0f}".strip()
+            shown = f"{item.value:.2%}" if item.unit == "rate" else money
+        table.add_row(item.measure, describe_scope(scope), shown)
     out.print(table)
     for line in evidence.not_evidenced:
         out.print(f"Not evidenced: {line}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,6 +28,9 @@ from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
 from registry.load import load_verified
 
+# How many differing decisions a replay names; each can then be replayed or explained by itself.
+MOST_ROWS = 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replayed:
@@ -38,6 +42,8 @@ class Replayed:
         How many decisions were made again.
     differing : mapping of str to int
         Column to number of decisions that came out differently; empty means all are equal.
+    rows : tuple of int
+        The first rows of the vintage, from 0, whose decision came out differently.
     other_code : str
         If other code decided than the one at hand: both digests, in words; empty if the same did.
     """
@@ -46,6 +52,7 @@ class Replayed:
     model: str
     decisions: int
     differing: dict[str, int]
+    rows: tuple[int, ...] = ()
     other_code: str = ""
 
     @property
@@ -104,7 +111,10 @@ def replay(
     if sample < 1:
         raise UsageError("A replay needs a sample of at least one decision.")
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
-    return _compared(settings, log, _sampled(log, sample, seed), keyring=keyring)
+    everything = log.read()
+    size = min(sample, everything.num_rows)
+    chosen = np.random.default_rng(seed).choice(everything.num_rows, size, replace=False)
+    return _compared(settings, log, everything=everything, chosen=np.sort(chosen), keyring=keyring)
 
 
 def replay_one(settings: Settings, vintage: str, row: int, *, keyring: Keyring) -> Replayed:
@@ -121,18 +131,30 @@ def replay_one(settings: Settings, vintage: str, row: int, *, keyring: Keyring) 
     everything = log.read()
     if not 0 <= row < everything.num_rows:
         raise UsageError(f"The vintage {vintage} has the rows 0 to {everything.num_rows - 1}.")
-    return _compared(settings, log, everything.slice(row, 1), keyring=keyring)
+    return _compared(settings, log, everything=everything, chosen=np.array([row]), keyring=keyring)
 
 
 def _compared(
-    settings: Settings, log: DecisionLog, logged: pa.Table, *, keyring: Keyring
+    settings: Settings,
+    log: DecisionLog,
+    *,
+    everything: pa.Table,
+    chosen: npt.NDArray[np.int64],
+    keyring: Keyring,
 ) -> Replayed:
+    """Decide the rows `chosen` of a vintage again and compare them with what the log holds."""
+    logged = everything.take(pa.array(chosen))
+    order = pc.sort_indices(logged[PSEUDONYM])
     again = decide_again(settings, log, keyring=keyring, pseudonyms=logged[PSEUDONYM])
+    masks = _unequal(logged.take(order), again.sort_by(PSEUDONYM))
+    is_other = np.logical_or.reduce(list(masks.values()) or [np.zeros(len(chosen), np.bool_)])
+    rows = np.sort(chosen[order.to_numpy()][is_other])
     return Replayed(
         vintage=log.identity["vintage"],
         model=log.identity["model"],
         decisions=logged.num_rows,
-        differing=differences(logged.sort_by(PSEUDONYM), again.sort_by(PSEUDONYM)),
+        differing={name: int(mask.sum()) for name, mask in masks.items()},
+        rows=tuple(rows[:MOST_ROWS].tolist()),
         other_code=_other_code(str(log.identity.get("code_digest", ""))),
     )
 
@@ -218,13 +240,6 @@ def pinned_engine(settings: Settings, log: DecisionLog) -> Engine:
     return engine
 
 
-def _sampled(log: DecisionLog, sample: int, seed: int) -> pa.Table:
-    everything = log.read()
-    size = min(sample, everything.num_rows)
-    chosen = np.random.default_rng(seed).choice(everything.num_rows, size, replace=False)
-    return everything.take(pa.array(np.sort(chosen)))
-
-
 def pinned_table(settings: Settings, log: DecisionLog, *, keyring: Keyring) -> FeatureTable:
     """Open the table that was decided on, and only if it still is that table.
 
@@ -254,14 +269,20 @@ def _pinned_rows(
 
 def differences(logged: pa.Table, again: pa.Table) -> dict[str, int]:
     """Return by column how many decisions differ; both tables are in the same order."""
+    return {name: int(mask.sum()) for name, mask in _unequal(logged, again).items()}
+
+
+def _unequal(logged: pa.Table, again: pa.Table) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return by column which decisions differ, ``(n_rows,)``; columns without any are left out."""
     if logged.num_rows != again.num_rows:
-        return {PSEUDONYM: abs(logged.num_rows - again.num_rows)}
-    counts = {}
+        # Rows that are gone make every comparison by place one of different customers.
+        return {PSEUDONYM: np.ones(logged.num_rows, np.bool_)}
+    found = {}
     for name in logged.column_names:
         left, right = logged[name], again[name]
         # Two nulls are equal here: a decision that has no band has none again.
         same = pc.or_kleene(pc.equal(left, right), pc.and_(pc.is_null(left), pc.is_null(right)))
-        differing = logged.num_rows - (pc.sum(pc.fill_null(same, False)).as_py() or 0)
-        if differing:
-            counts[name] = int(differing)
-    return counts
+        mask = ~pc.fill_null(same, False).to_numpy()
+        if mask.any():
+            found[name] = mask
+    return found

@@ -40,10 +40,15 @@ def replay(
         "model": found.model,
         "decisions": found.decisions,
         "differing": found.differing,
+        "differing_rows": list(found.rows),
         "other_code": found.other_code,
     }
     said = "all equal to the cent" if found.is_equal else f"NOT equal: {found.differing}"
     line = f"{found.decisions:,} decisions of {vintage} made again: {said}\nModel {found.model}"
+    if found.rows:
+        line += (
+            f"\nRows that differ, the first {len(found.rows)}: {', '.join(map(str, found.rows))}"
+        )
     if found.other_code:
         line += f"\nOther code: {found.other_code}"
     command.emit(document, as_json=as_json, people=lambda out: out.print(line))

@@ -19,6 +19,7 @@ from privacy.pseudonym import PSEUDONYM_TYPE
 
 SUGGESTED, SCORE = "suggested_limit_minor", "partner_score"
 OWN = "own_limit_minor"
+ROW = "decision row"
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -41,6 +42,8 @@ class Compared:
     ----------
     decisions : int
         All decisions, also those without a suggestion.
+    row : numpy.ndarray
+        Which of them each is, from 0; ascending.
     own : numpy.ndarray or None
         The own policy's decision made again; None if it is not known.
     score : numpy.ndarray or None
@@ -48,6 +51,7 @@ class Compared:
     """
 
     decisions: int
+    row: Integers
     before: Integers
     after: Integers
     suggested: Integers
@@ -92,14 +96,19 @@ def with_pseudonyms(suggestions: pa.Table) -> pa.Table:
     return suggestions.set_column(suggestions.column_names.index(PSEUDONYM), PSEUDONYM, column)
 
 
+def numbered(decisions: pa.Table) -> pa.Table:
+    """Return `decisions` with the number of each row, which a join would lose."""
+    return decisions.append_column(ROW, pa.array(np.arange(decisions.num_rows)))
+
+
 def compare(decisions: pa.Table, suggestions: pa.Table, *, key: str) -> Compared:
     """Put decisions and suggestions side by side.
 
     Parameters
     ----------
     decisions : pyarrow.Table
-        ``limit_before_minor``, ``limit_after_minor``, ``default_probability`` (0-1); optionally
-        ``own_limit_minor``.
+        `numbered`, with ``limit_before_minor``, ``limit_after_minor``, ``default_probability``
+        (0-1); optionally ``own_limit_minor``.
     suggestions : pyarrow.Table
         ``suggested_limit_minor``; optionally ``partner_score``.
     key : str
@@ -114,13 +123,15 @@ def compare(decisions: pa.Table, suggestions: pa.Table, *, key: str) -> Compared
     needed = ["limit_before_minor", "limit_after_minor", "default_probability"]
     has_own, has_score = OWN in decisions.column_names, SCORE in suggestions.column_names
     left = _checked(decisions, key, [*needed, *([OWN] if has_own else [])], "decisions")
+    left = left.append_column(ROW, decisions[ROW])
     right = _checked(suggestions, key, [SUGGESTED], "suggestions")
     if has_score:
         right = right.append_column(SCORE, _number(suggestions, SCORE, "suggestions"))
-    joined = left.join(right, keys=key, join_type="inner").sort_by(key)
+    joined = left.join(right, keys=key, join_type="inner").sort_by(ROW)
     taken = {name: joined[name].to_numpy() for name in joined.column_names if name != key}
     return Compared(
         decisions=decisions.num_rows,
+        row=taken[ROW],
         before=taken["limit_before_minor"],
         after=taken["limit_after_minor"],
         suggested=taken[SUGGESTED],

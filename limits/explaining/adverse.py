@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from limits import features, scoring
 from limits.book import Engine
 from limits.explaining import method as methods
-from limits.explaining.contributions import MOST_REASONS, explain
+from limits.explaining.contributions import explain
 from limits.explaining.method import Method
 from limits.explaining.points import PointsTable
-from limits.explanation import principal_reasons
+from limits.explanation import MOST_REASONS, principal_reasons
 from limits.reasons import Reason, Text
 
 REFINED = (Reason.HIGH_RISK, Reason.PROBABILITY_JUMP)

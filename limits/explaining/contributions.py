@@ -23,9 +23,8 @@ from governance.errors import ContractError
 from limits.explaining.points import Matrix, PointsTable, Scores
 from limits.explaining.reason_texts import ReasonTexts
 from limits.explaining.reference import Reference
+from limits.explanation import MOST_REASONS
 from limits.features import FeatureSpec
-
-MOST_REASONS = 4
 
 # One percent of the odds is no principal reason.
 NEGLIGIBLE = 0.01

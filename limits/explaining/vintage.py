@@ -17,7 +17,7 @@ from governance.settings import Settings
 from limits import replay
 from limits.decision_log import DecisionLog
 from limits.explaining.adverse import REFINED, Explainer, Places
-from limits.explaining.contributions import MOST_REASONS
+from limits.explanation import MOST_REASONS
 from limits.reasons import Text
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring

@@ -113,7 +113,7 @@ def _facts(
             "at the decision's stages with `python -m limits explain`."
         )
     finer = decided.get("model_texts", ()) if kind is Kind.CUT else ()
-    refined = next((reason for reason in adverse.REFINED if reason in reasons), None)
+    refined = adverse.refined(mask, str(decided["action"]))
     expiry = decided["uplift_expires_on"]
     if kind is Kind.UPLIFT and expiry is None:
         raise ContractError("A temporary uplift without an expiry may not be announced.")

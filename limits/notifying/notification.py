@@ -116,7 +116,7 @@ def _written(
 ) -> Iterator[tuple[str, Notice]]:
     for batch in log.reader(_COLUMNS):
         for row, texts in zip(batch.to_pylist(), found.texts(batch), strict=True):
-            stands_for = keyring.mac(row[PSEUDONYM], use=_USE)
+            stands_for = keyring.mac(row[PSEUDONYM], use=_USE, version=log.key_version)
             written = notices.write(
                 {**row, "model_texts": texts},
                 lender=announcement.lender,

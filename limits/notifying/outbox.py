@@ -46,6 +46,20 @@ CREATE TABLE IF NOT EXISTS deliveries (
 ) STRICT;
 """
 
+# An outbox from before routes had states of their own: what it delivered is settled for every
+# route, and what it still owes belongs to no vintage until a run names routes for it.
+_OWED, _SETTLED = "", "before routes"
+_FORWARD = """
+CREATE TABLE forward (
+    key TEXT PRIMARY KEY, vintage TEXT NOT NULL, channel TEXT NOT NULL, text TEXT NOT NULL
+) STRICT;
+INSERT INTO forward
+    SELECT key, CASE is_delivered WHEN 0 THEN '' ELSE 'before routes' END, channel, text
+    FROM notices ORDER BY rowid;
+DROP TABLE notices;
+ALTER TABLE forward RENAME TO notices
+"""
+
 _WAITING = """
 SELECT deliveries.key, channel, text, attempts FROM deliveries JOIN notices USING (key)
 WHERE route = ? AND is_delivered = 0 AND next_at <= ?
@@ -110,6 +124,7 @@ class Outbox:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         with closing(durable.open_database(self.path)) as connection:
+            _bring_forward(connection)
             connection.executescript(_SCHEMA)
             yield connection
 
@@ -119,7 +134,8 @@ class Outbox:
         """Queue notices under their keys for these routes, all or none; return how many were new.
 
         A key that is queued already is left as it is: deciding again announces nothing again. A
-        route that is new to the vintage gets all of it, and nothing of other vintages.
+        route that is new to the vintage gets all of it, and nothing of other vintages. What an
+        outbox of the older form still held goes to the routes of the first run after it.
         """
         with self._opened() as connection:
             connection.execute("BEGIN IMMEDIATE")
@@ -134,9 +150,17 @@ class Outbox:
                 for route in routes:
                     connection.executemany(
                         "INSERT OR IGNORE INTO deliveries (key, route) "
-                        "SELECT key, ? FROM notices WHERE vintage = ? AND channel = ?",
-                        ((route.name, vintage, channel) for channel in sorted(route.channels)),
+                        "SELECT key, ? FROM notices WHERE vintage IN (?, ?) AND channel = ?",
+                        (
+                            (route.name, vintage, _OWED, channel)
+                            for channel in sorted(route.channels)
+                        ),
                     )
+                connection.execute(
+                    "UPDATE notices SET vintage = ? WHERE vintage = ? "
+                    "AND key IN (SELECT key FROM deliveries)",
+                    (_SETTLED, _OWED),
+                )
             except BaseException:
                 connection.execute("ROLLBACK")
                 raise
@@ -218,6 +242,19 @@ class Outbox:
         return Sent(
             route=route.name, delivered=delivered, failed=failed, waiting=left, reason=reason
         )
+
+
+def _bring_forward(connection: sqlite3.Connection) -> None:
+    """Give an outbox of the older form the table of this one, whole or not at all."""
+    names = "SELECT name FROM pragma_table_info('notices')"
+    if ("is_delivered",) not in connection.execute(names).fetchall():
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    # Another process may have been faster since the first look.
+    if ("is_delivered",) in connection.execute(names).fetchall():
+        for step in _FORWARD.split(";"):
+            connection.execute(step)
+    connection.execute("COMMIT")
 
 
 def _due(

@@ -80,9 +80,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One case, named by its number."""
+    """One case, named by its number at home and by its key in the ledger."""
 
     number: int
+    key: str
     vintage: str
     trigger: Trigger
     queued_on: date

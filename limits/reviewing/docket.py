@@ -52,16 +52,28 @@ class Docket:
     keyring: Keyring
 
     def queue(
-        self, vintage: str, found: Iterable[tuple[Trigger, Subject]], *, on: date
+        self,
+        vintage: str,
+        found: Iterable[tuple[Trigger, Subject]],
+        *,
+        on: date,
+        key_version: int | None = None,
     ) -> list[int]:
         """Queue cases, all or none; return the numbers of the new ones.
 
-        A decision that is queued already is left as it is. Its key is a MAC under the ring.
+        A decision that is queued already is left as it is. Its key is a MAC under the ring, which
+        says nothing to whoever does not hold it.
+
+        Parameters
+        ----------
+        key_version : int, optional
+            The version of the ring that the vintage was sealed under; the newest if left out.
         """
         numbers = []
         with self._transaction() as connection:
             for trigger, subject in found:
-                key = self.key_of(vintage, subject.pseudonym)
+                about = canonical.dumps([vintage, subject.pseudonym])
+                key = self.keyring.mac(about, use=_USE, version=key_version).hex()
                 clear = (key, vintage, trigger.value, on.isoformat())
                 row = (*clear, self._seal(asdict(subject), ["case", *clear]))
                 done = connection.execute(
@@ -72,10 +84,6 @@ class Docket:
                 if done.rowcount:
                     numbers.append(int(done.lastrowid or 0))
         return numbers
-
-    def key_of(self, vintage: str, pseudonym: str) -> str:
-        """Return the name of a case that says nothing to whoever does not hold the ring."""
-        return self.keyring.mac(canonical.dumps([vintage, pseudonym]), use=_USE).hex()
 
     def cases(self) -> list[Case]:
         """Return every case, oldest first.
@@ -155,6 +163,7 @@ class Docket:
             turned, turned_on = Turned(said["turned"]), date.fromisoformat(said["on"])
         return Case(
             number=number,
+            key=key,
             vintage=vintage,
             trigger=Trigger(trigger),
             queued_on=date.fromisoformat(queued_on),

@@ -63,7 +63,8 @@ def queue(
         (_trigger(one), _subject(one, known[one[PSEUDONYM]], policy, as_of))
         for one in chosen.to_pylist()
     ]
-    return docket(settings, keyring).queue(vintage, found, on=on)
+    held = docket(settings, keyring)
+    return held.queue(vintage, found, on=on, key_version=log.key_version)
 
 
 def decide(settings: Settings, number: int, verdict: Verdict, *, keyring: Keyring) -> None:

@@ -57,7 +57,7 @@ def publish(settings: Settings, docket: Docket) -> int:
 def acts(docket: Docket) -> Iterator[tuple[Group, dict[str, Any]]]:
     """Yield every act of the docket: kind, vintage and day, and what may be said about it."""
     for case in docket.cases():
-        name = docket.key_of(case.vintage, case.subject.pseudonym)[:32]
+        name = case.key[:32]
         yield (
             (QUEUED, case.vintage, case.queued_on.isoformat()),
             {"case": name, "trigger": case.trigger.value},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -15,7 +16,7 @@ from limits.reviewing.case import Case, State, Turned
 def measure(
     cases: Sequence[Case], *, on: date, within_days: int, tolerance: float
 ) -> list[Measurement]:
-    """Measure the docket on the day `on`.
+    """Measure the docket as it was on the day `on`: what came later is not known yet.
 
     Parameters
     ----------
@@ -31,6 +32,7 @@ def measure(
     others, with Newcombe's interval. When it says nothing: if no outcome is known on either side.
     It compares the cases that people chose to override with those they did not; it is no trial.
     """
+    cases = [_as_of(case, on) for case in cases if case.queued_on <= on]
     decided = [case for case in cases if case.state is not State.OPEN]
     overridden = sum(bool(case.is_override) for case in decided)
     return [
@@ -38,6 +40,15 @@ def measure(
         _rate("review.override_rate", overridden, len(decided)),
         *_quality(decided, tolerance),
     ]
+
+
+def _as_of(case: Case, on: date) -> Case:
+    """Return the case without what was decided or became known after `on`."""
+    if case.verdict is not None and case.verdict.on > on:
+        return replace(case, verdict=None, turned=None, turned_on=None)
+    if case.turned_on is not None and case.turned_on > on:
+        return replace(case, turned=None, turned_on=None)
+    return case
 
 
 def document(measurements: Sequence[Measurement], on: date) -> dict[str, Any]:

@@ -37,6 +37,7 @@ DOORS: dict[str, set[str]] = {
     | {
         "governance/command.py",
         "limits/options.py",
+        "limits/ownership_commands.py",
         "limits/replay_commands.py",
         "registry/finding_commands.py",
     }

@@ -82,8 +82,8 @@ def test_the_impact_counts_what_a_decision_of_the_same_book_does(own_world: Worl
 
     for action, number in decided["actions"].items():
         assert found["policy.impact.action", f"new {action}"] == pytest.approx(number / 2_000)
-    assert found["policy.impact.limits", "new"] == decided["limits_after_minor"]
-    assert found["policy.impact.limits", "old"] == decided["limits_before_minor"]
+    assert found["policy.impact.limits", "new TWD"] == decided["limits_after_minor"]
+    assert found["policy.impact.limits", "old TWD"] == decided["limits_before_minor"]
     assert found["policy.impact.action", "old hold"] == 1.0
     assert attached.evidence.subject["against"] == STATIC_DIGEST
     assert attached.evidence.subject["data"] == table.digest

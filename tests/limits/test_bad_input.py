@@ -157,6 +157,55 @@ def test_a_table_that_cannot_be_meant_is_refused_and_no_value_is_repeated(
     assert not (tmp_path / "out.parquet").exists()
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("income_minor", pa.array(["secret-7"])),
+        ("income_minor", pa.array([777.77])),
+        ("income_minor", pa.array([True])),
+        ("default_probability", pa.array([True])),
+        ("months_delinquent", pa.array([0], pa.date32())),
+        ("current_limit_minor", pa.array([2**63], pa.uint64())),
+        ("has_consent", pa.array(["secret-7"])),
+    ],
+)
+def test_a_column_of_another_type_is_refused_by_name_and_no_value_is_repeated(
+    tmp_path: Path, column: str, value: pa.Array
+) -> None:
+    """A flag read as a probability would be 0 or 1, and a day read as months thousands of them."""
+    names = pa.schema([*cases.schema(POLICY), ("account", pa.string()), ("currency", pa.string())])
+    book = pa.Table.from_pylist([plain(account="a", currency="CNY")], names)
+    book = book.set_column(book.column_names.index(column), column, value)
+    pq.write_table(book, tmp_path / "book.parquet")
+    (tmp_path / "policy.toml").write_text(TEXT, encoding="utf-8")
+    arguments = ["decide", "--policy", str(tmp_path / "policy.toml"), "--as-of", DAY]
+    arguments += ["--input", str(tmp_path / "book.parquet")]
+    done = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "out.parquet")])
+    assert done.exit_code == 10, done.output
+    assert column in done.output
+    assert "secret-7" not in done.output
+    assert "777" not in done.output
+    assert {item.name for item in tmp_path.iterdir()} == {"book.parquet", "policy.toml"}
+
+
+@pytest.mark.parametrize("name", [*TABLES, "nothing"])
+def test_an_earlier_output_is_kept_when_the_next_run_is_refused(tmp_path: Path, name: str) -> None:
+    assert decide(tmp_path, [plain()]).exit_code == 0
+    before = (tmp_path / "out.parquet").read_bytes()
+    rows = TABLES[name][0] if name in TABLES else []
+    assert decide(tmp_path, rows, "--customer", "account").exit_code == 10
+    assert (tmp_path / "out.parquet").read_bytes() == before
+
+
+def test_a_table_decided_by_a_file_says_that_no_gate_was_asked(tmp_path: Path) -> None:
+    document = json.loads(decide(tmp_path, [plain()]).stdout)
+    assert "no gate was asked" in document["not_evidenced"][0]
+    arguments = ["decide", "--policy", str(tmp_path / "policy.toml"), "--as-of", DAY]
+    arguments += ["--input", str(tmp_path / "book.parquet")]
+    people = CliRunner().invoke(app, [*arguments, "--output", str(tmp_path / "out.parquet")])
+    assert "no gate was asked" in " ".join(people.output.split())
+
+
 def test_customers_who_cannot_be_told_apart_are_not_called_unique(tmp_path: Path) -> None:
     rows = [plain(account="a"), plain(account="a")]
     assert json.loads(decide(tmp_path, rows).stdout)["are_customers_unique"] is None

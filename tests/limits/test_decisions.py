@@ -56,6 +56,23 @@ def test_the_counts_of_the_manifest_reconcile_with_the_rows(own_world: World) ->
     assert sum(rows["limit_after_minor"].to_pylist()) == counts["limits_after_minor"]
 
 
+@pytest.mark.parametrize("customers", [4, 6])
+def test_decisions_that_are_not_one_for_each_row_make_no_vintage(
+    own_world: World, customers: int
+) -> None:
+    log = decide(own_world).log
+    folder = own_world.settings.decisions / "2005-12"
+    identity = {**log.identity, "vintage": "2005-12"}
+    rows = log.read().slice(0, 5)
+    with pytest.raises(IntegrityError, match=f"holds {customers} rows, and 5 decisions"):
+        decision_log.write(
+            folder, book.reconciled([rows], customers), identity, keyring=own_world.keyring
+        )
+    assert not folder.exists()
+    whole = book.reconciled([rows], 5)
+    assert decision_log.write(folder, whole, identity, keyring=own_world.keyring).read() == rows
+
+
 def test_deciding_again_rewrites_nothing(own_world: World) -> None:
     first = decide(own_world)
     before = (first.log.path / FILE).read_bytes()
@@ -84,8 +101,6 @@ def test_every_replayed_decision_is_equal(own_world: World) -> None:
 
 def test_a_replay_notices_one_altered_decision(own_world: World) -> None:
     """The log itself would refuse an edit; here it was written wrongly, under valid keys."""
-    from limits import decision_log
-
     log = decide(own_world).log
     rows = log.read()
     forged = rows["limit_after_minor"].to_pylist()
@@ -95,7 +110,8 @@ def test_a_replay_notices_one_altered_decision(own_world: World) -> None:
     folder = own_world.settings.decisions / "2005-12"
     identity = {**log.identity, "vintage": "2005-12"}
     decision_log.write(folder, [rows], identity, keyring=own_world.keyring)
-    assert replay(own_world, "2005-12", 2_000).differing == {"limit_after_minor": 1}
+    found = replay(own_world, "2005-12", 2_000)
+    assert (found.differing, found.rows) == ({"limit_after_minor": 1}, (7,))
 
 
 def test_a_replay_needs_the_very_model_that_decided(own_world: World) -> None:

@@ -63,14 +63,29 @@ def measured(folder: Path, **more: Any) -> dict[tuple[str, str], float | None]:
 def test_the_impact_is_as_worked_by_hand(tmp_path: Path) -> None:
     found = measured(tmp_path, loss=Loss(loss_given_default=0.5, conversion=0.5))
     # 23 good customers: 110,000 by the old policy, 105,000 by the new; 10 bad: 50,000 and 60,000.
-    assert found["policy.impact.limits", "old"] == 23 * 11_000_000 + 10 * 5_000_000
-    assert found["policy.impact.limits", "new"] == 23 * 10_500_000 + 10 * 6_000_000
+    assert found["policy.impact.limits", f"old {OLD.currency}"] == 23 * 11_000_000 + 10 * 5_000_000
+    assert found["policy.impact.limits", f"new {OLD.currency}"] == 23 * 10_500_000 + 10 * 6_000_000
     assert found["policy.impact.moved", "higher"] == pytest.approx(10 / 33)
     assert found["policy.impact.moved", "lower"] == pytest.approx(23 / 33)
     assert found["policy.impact.action", "old raise"] == pytest.approx(23 / 33)
     # Exposure is balance + half of the unused limit: 65,000 and 35,000 in the old world.
     expected = 0.5 * (23 * 0.01 * 6_500_000 + 10 * 0.9 * 3_500_000)
-    assert found["policy.impact.expected_loss", "old 0.5 0.5"] == pytest.approx(expected)
+    assert found["policy.impact.expected_loss", f"old 0.5 0.5 {OLD.currency}"] == pytest.approx(
+        expected
+    )
+
+
+def test_who_already_holds_more_than_the_cap_is_counted_and_not_cut(tmp_path: Path) -> None:
+    cap = max(OLD.caps_on(AS_OF).values())
+    above = [row | {"current_limit_minor": cap + 1_000_000} for row in rows(0.15, 4)]
+    unknown = [row | {"balance_minor": None} for row in above[:2]]
+    source = Source(path=table(tmp_path, above + unknown + rows(0.01, 16)), policy=OLD)
+    found = {
+        (m.measure, *m.scope.values()): m.value
+        for m in measure_impact(NEW, source, as_of=AS_OF).measurements
+    }
+    assert found["policy.impact.above_cap", "new"] == pytest.approx(4 / 22)
+    assert found["policy.impact.action", "new", "cut"] == 0
 
 
 def test_small_groups_are_withheld(tmp_path: Path) -> None:
@@ -152,3 +167,7 @@ def test_the_verbs_diff_and_impact(tmp_path: Path) -> None:
     assert document["not_evidenced"]
     people = verb("impact", *files, "--as-of", "2005-10-01")
     assert document["digest"] in people.stdout
+    # A sum without its currency is no sum.
+    sums = [line for line in people.stdout.splitlines() if "impact.limits" in line]
+    assert len(sums) == 2
+    assert all(f"{OLD.currency} " in line for line in sums)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -26,7 +27,7 @@ from governance.settings import Settings
 from limits.notifying import notices, routes, routing, sms
 from limits.notifying.messenger import Messenger
 from limits.notifying.notices import Channel, Kind, Lender, Notice
-from limits.notifying.outbox import ROUTE_IS_DOWN, Outbox, key_of
+from limits.notifying.outbox import _SCHEMA, ROUTE_IS_DOWN, Outbox, key_of
 from limits.notifying.routes import EVERY_CHANNEL, DeliveryFailed
 from limits.reasons import LOWERING
 
@@ -173,6 +174,48 @@ def test_a_route_takes_its_channels_and_nothing_of_a_vintage_before_it(tmp_path:
     box.deliver([first, texts], now=NOW)
     assert len(first.taken) == 12
     assert sorted(texts.taken) == sorted(k for k, said in many(3) if said.channel is Channel.SMS)
+
+
+OLDER = """
+CREATE TABLE notices (
+    key TEXT PRIMARY KEY,
+    channel TEXT NOT NULL,
+    text TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    is_delivered INTEGER NOT NULL DEFAULT 0
+) STRICT
+"""
+
+
+@pytest.mark.parametrize("was_opened", [False, True])
+def test_an_outbox_of_the_older_form_repeats_nothing_and_owes_the_rest(
+    tmp_path: Path, *, was_opened: bool
+) -> None:
+    """A release that did not know the older form may have left its second table in the file."""
+    box, pairs = Outbox(tmp_path / "outbox.db"), many(5, "2026-01")
+    before = sqlite3.connect(box.path)
+    before.execute(OLDER)
+    rows = [(key, said.channel.value, said.text, n < 4) for n, (key, said) in enumerate(pairs)]
+    before.executemany(
+        "INSERT INTO notices (key, channel, text, is_delivered) VALUES (?, ?, ?, ?)", rows
+    )
+    if was_opened:
+        before.executescript(_SCHEMA)
+    before.commit()
+    before.close()
+    texts = Flaky(name="texts", channels=frozenset({"sms"}))
+    first, later = Flaky(name="first"), Flaky(name="later")
+    assert box.queue("2026-01", pairs, [texts]) == 0
+    assert box.queue("2026-02", many(1), [first]) == 2
+    box.deliver([texts, first], now=NOW)
+    box.queue("2026-01", pairs, [first, later])
+    box.deliver([texts, first, later], now=LATER)
+    owed = [(key, said.channel) for key, said in pairs[4:]]
+    assert texts.taken == [key for key, channel in owed if channel is Channel.SMS]
+    new = {key for key, _ in many(1)}
+    assert set(first.taken) - new == {key for key, channel in owed if channel is Channel.APP}
+    assert later.taken == []
+    assert set(box.waiting().values()) <= {0}
 
 
 def test_a_batch_of_notices_is_queued_whole_or_not_at_all(tmp_path: Path) -> None:

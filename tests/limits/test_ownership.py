@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -65,7 +66,7 @@ def made_up(rows: int = 4_000, copied: float = 0.0, seed: int = 3) -> tuple[pa.T
 
 def measured(copied: float, seed: int = 3) -> list[Measurement]:
     decisions, proposed = made_up(copied=copied, seed=seed)
-    return ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE)
+    return ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE).measurements
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -86,6 +87,7 @@ def by_hand(**changed: Any) -> suggestions.Compared:
     """Ten decisions: four equal the suggestion, of which the own policy gives three."""
     columns = {
         "decisions": 20,
+        "row": np.arange(10),
         "before": np.full(10, 100),
         "after": np.array([120] * 4 + [100] * 6),
         "suggested": np.array([120] * 4 + [80] * 6),
@@ -118,6 +120,7 @@ def test_what_is_expected_is_what_others_in_the_same_place_were_suggested() -> N
     # 200 alike: half are suggested 120, half 80; all get 120. Each has 100 or 99 such others.
     compared = suggestions.Compared(
         decisions=200,
+        row=np.arange(200),
         before=np.full(200, 100),
         after=np.full(200, 120),
         suggested=np.array([120, 80] * 100),
@@ -136,7 +139,7 @@ def test_one_decision_without_a_stamp_is_one_too_many(empty: str, value: str | N
     stamps = ["own@1#abc"] * 199 + [value]
     position = decisions.column_names.index(empty)
     decisions = decisions.set_column(position, empty, pa.array(stamps, pa.string()))
-    found = ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE)
+    found = ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE).measurements
     assert named(found, "without_provenance").value == 1
     assert named(found, "without_provenance").outcome is Outcome.BREACH
 
@@ -145,7 +148,7 @@ def test_without_stamps_provenance_cannot_be_told() -> None:
     decisions, proposed = made_up(200)
     found = ownership.of_tables(
         decisions.drop_columns(list(STAMPS)), proposed, key="id", tolerance=TOLERANCE
-    )
+    ).measurements
     assert named(found, "without_provenance").outcome is Outcome.INCONCLUSIVE
 
 
@@ -213,7 +216,7 @@ def of_vintage(world: World, vintage: str, proposed: pa.Table | None) -> list[Me
     ring = world.keyring
     return ownership.of_vintage(
         world.settings, vintage, keyring=ring, suggested=proposed, tolerance=TOLERANCE
-    )
+    ).measurements
 
 
 def test_an_honest_vintage_stays_silent_and_a_copied_one_is_caught(own_world: World) -> None:
@@ -233,6 +236,34 @@ def test_an_honest_vintage_stays_silent_and_a_copied_one_is_caught(own_world: Wo
     assert (named(copied, "equal_share").value or 0) > 0.7
     assert named(copied, "excess_share").outcome is Outcome.BREACH
     assert named(copied, "partner_influence", beyond="own decision").outcome is Outcome.BREACH
+
+
+def test_equal_limits_are_listed_by_row_and_a_copied_one_is_told_from_an_own_one(
+    own_world: World, tmp_path: Path
+) -> None:
+    log = decided(own_world)
+    rows = log.read()
+    proposed = suggested_for(rows)
+    limits, theirs = (
+        rows["limit_after_minor"].to_pylist(),
+        proposed["suggested_limit_minor"].to_pylist(),
+    )
+    agreed = [place for place in range(2_000) if limits[place] == theirs[place]]
+    copied = [place for place in range(2_000) if limits[place] != theirs[place]][:50]
+    forged = [theirs[place] if place in copied else limit for place, limit in enumerate(limits)]
+    forge(own_world, log, "limit_after_minor", forged)
+    files = [tmp_path / "suggested.csv", tmp_path / "equal.csv"]
+    pyarrow.csv.write_csv(proposed.take(pa.array(range(1_999, -1, -1))), files[0])
+    arguments = ["ownership", "--vintage", "2005-12", "--suggestions", str(files[0])]
+    done = CliRunner().invoke(app, [*arguments, "--list", str(files[1]), "--json"])
+    listed = pyarrow.csv.read_csv(files[1])
+    assert listed.column_names == ["row", "own_is_equal"]
+    assert listed["row"].to_pylist() == sorted(agreed + copied)
+    held = zip(listed["row"].to_pylist(), listed["own_is_equal"].to_pylist(), strict=True)
+    assert [row for row, is_own in held if not is_own] == copied
+    assert f'"rows": {len(agreed) + 50}' in done.stdout
+    alone = CliRunner().invoke(app, ["ownership", "--vintage", "2005-12", "--list", str(files[1])])
+    assert alone.exit_code == 2, alone.output
 
 
 @pytest.mark.parametrize(
@@ -282,8 +313,15 @@ def test_the_verb_takes_plain_tables(tmp_path: Path, rows: int, copied: float, c
     pq.write_table(proposed, tmp_path / "s.parquet")
     arguments = ["ownership", "--decisions", str(tmp_path / "d.parquet"), "--key", "id"]
     arguments += ["--suggestions", str(tmp_path / "s.parquet")]
-    done = CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(app, [*arguments, "--list", str(tmp_path / "equal.csv")])
     assert done.exit_code == code, done.output
+    listed = pyarrow.csv.read_csv(tmp_path / "equal.csv")
+    limits = pa.Table.join(decisions, proposed, keys="id").sort_by("id")
+    equal = limits.filter(pc.equal(limits["limit_after_minor"], limits["suggested_limit_minor"]))
+    names = decisions["id"].take(listed["row"]).to_pylist()
+    assert sorted(names) == equal["id"].to_pylist()
+    # Nobody decided again here, so nobody can say which of them are copies.
+    assert listed["own_is_equal"].null_count == listed.num_rows
 
 
 def run_verb(folder: Path, *more: str) -> tuple[int, dict[str, Any]]:

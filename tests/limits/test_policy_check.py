@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import os
 import subprocess
@@ -43,7 +44,14 @@ def found(law: str, policy: LimitPolicy, decide: Decide = engine.decide) -> dict
     raise AssertionError(f"{law} was never seen to be broken")
 
 
-@pytest.mark.parametrize("name", ["consumer_sme", "uci_demo"])
+FILED = sorted(
+    item.name.removesuffix(".toml")
+    for item in (importlib.resources.files("limits") / "policies").iterdir()
+    if item.name.endswith(".toml")
+)
+
+
+@pytest.mark.parametrize("name", FILED)
 def test_the_packaged_policies_break_no_law(name: str) -> None:
     document = check(LimitPolicy.parse(packaged(name)), inputs=65_536, seed=1)
     assert document["counterexamples"] == []

@@ -132,7 +132,9 @@ def test_one_altered_limit_in_a_resealed_log_is_named_elsewhere(
     there = packed(own_world, tmp_path, "2005-12")
     done = elsewhere(there.home, "--vintage", "2005-12", "--sample", "2000", "--json")
     assert done.returncode == 15
-    assert json.loads(done.stdout)["differing"] == {"limit_after_minor": 1}
+    document = json.loads(done.stdout)
+    assert document["differing"] == {"limit_after_minor": 1}
+    assert document["differing_rows"] == [7]
     assert "limit_after_minor" in done.stderr
     assert "The code is the one that decided" in done.stderr
     altered = elsewhere(there.home, "--vintage", "2005-12", "--row", "7")

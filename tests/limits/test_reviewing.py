@@ -208,6 +208,7 @@ def test_a_kill_inside_an_act_leaves_the_docket_as_it_was(held: Docket) -> None:
 def made(number: int, *, amount: int, turned: Turned | None) -> Case:
     case = Case(
         number=number,
+        key=HEX,
         vintage="2005-10",
         trigger=Trigger.OBJECTION,
         queued_on=AS_OF,
@@ -242,6 +243,25 @@ def test_overrides_are_compared_with_the_others(
     rate = next(m for m in found if m.measure == "review.override_rate")
     assert rate.value == pytest.approx((counts[0] + counts[1]) / sum(counts))
     assert rate.low is not None
+
+
+def test_a_report_on_a_day_knows_nothing_of_what_came_later() -> None:
+    later = date(2006, 1, 2)
+    known = replace(made(1, amount=9_000, turned=Turned.BAD), turned_on=later)
+    verdict_later = replace(known, verdict=replace(known.verdict, on=LATER))  # type: ignore[type-var]
+    queued_later = replace(known, queued_on=later)
+    cases = [known, verdict_later, queued_later]
+
+    def report(on: date) -> dict[str, tuple[float | None, int]]:
+        found = quality.measure(cases, on=on, within_days=30, tolerance=0.05)
+        return {m.measure + (m.scope.get("overridden", "")): (m.value, m.n) for m in found}
+
+    early = report(date(2005, 10, 20))
+    assert early["review.override_rate"] == (1.0, 1)
+    assert early["review.bad_rateyes"] == (None, 0)
+    assert early["review.overdue"] == (0, 2)
+    assert report(LATER)["review.override_rate"] == (1.0, 2)
+    assert report(later)["review.bad_rateyes"] == (1.0, 3)
 
 
 def test_a_case_that_waits_too_long_is_a_breach(held: Docket) -> None:

@@ -17,6 +17,7 @@ from privacy import assignment
 
 TEXT = packaged("consumer_sme")
 POLICY = LimitPolicy.parse(TEXT)
+
 AS_OF = date(2026, 4, 1)
 YUAN = 100
 
@@ -369,3 +370,9 @@ def test_a_section_that_cannot_be_meant_is_refused(name: str) -> None:
     assert old in TEXT
     with pytest.raises(ContractError, match="limit policy cannot be used"):
         LimitPolicy.parse(TEXT.replace(old, new))
+
+
+def test_the_complete_example_has_every_section() -> None:
+    """It is what people copy: a section that it lacks is a rule that they will lack."""
+    said = POLICY.model_dump()
+    assert [name for name, value in said.items() if value in (None, ())] == ["effective_to"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
 import pytest
+from rich.console import Console
 
 from governance.errors import GateClosed
 from governance.evidence import Evidence, Finding, Severity
 from governance.measurement import Measurement
-from limits import book
+from limits import book, printing
 from limits.engine import Freeze
 from limits.policy import LimitPolicy, packaged
 from limits.reasons import Reason
@@ -80,6 +82,19 @@ def test_a_silent_monitor_stops_raises_the_day_after_its_grace(own_world: World)
 def test_a_policy_without_supervision_asks_for_no_heartbeat(own_world: World) -> None:
     free = POLICY.model_copy(update={"supervision": None})
     assert standing(own_world.settings, free, PROMOTED + 90 * DAY).freeze is Freeze.NOTHING
+
+
+@pytest.mark.parametrize("is_supervised", [True, False])
+def test_a_person_reads_that_nobody_has_to_watch(own_world: World, *, is_supervised: bool) -> None:
+    here, ring = own_world.settings, own_world.keyring
+    table = book.open_table(here, "uci-credit", keyring=ring)
+    decided = book.decide(here, table, keyring=ring, as_of=PROMOTED)
+    assert decided.is_supervised
+    manifest = {name: decided.log.manifest[name] for name in ("identity", "counts")}
+    said = io.StringIO()
+    out = Console(file=said, width=200)
+    printing.decided(out, {**manifest, "path": "", "is_supervised": is_supervised})
+    assert ("falls silent stops no raise" in said.getvalue()) is not is_supervised
 
 
 def test_approvals_that_ran_out_stop_raises_until_both_are_given_again(own_world: World) -> None:
