@@ -106,6 +106,7 @@ def tell(console: Console, document: Mapping[str, Any]) -> None:
             cells = (look(name, strategy=strategy, seed=seed) for name, _ in shown)
             # On a line of 80 signs an interval has no room for words.
             told = ("\n".join(_parts(each)).replace("% to ", "…") for each in cells)
+            told = (text.replace(" to ", "…") for text in told)
             table.add_row(strategy, *told)
         console.print(table, "")
     for each in document["targets"]:
