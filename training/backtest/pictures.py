@@ -145,9 +145,8 @@ def frontier(report: Report) -> Figure:
         zorder=3,
     )
     for spot in spots:
-        cut, profit = np.array(spot.cut_edges), np.array(spot.profit_edges)
-        wide = np.abs(cut - spot.cut)[:, None]
-        high = np.abs(profit - spot.profit)[:, None]
+        wide = np.abs(np.array(spot.cut_edges) - spot.cut)[:, None]
+        high = np.abs(np.array(spot.profit_edges) - spot.profit)[:, None]
         axes.errorbar(spot.cut, spot.profit, high, wide, color=_SOFT, lw=0.6, zorder=1)
     bar = figure.colorbar(drawn, ax=axes, format=lambda value, _: f"{value:+.1%}")
     bar.set_label("losses over static (darker: fewer)")
@@ -198,9 +197,17 @@ def _spots(report: Report) -> list[_Spot]:
             look(part, **scope)
             for part in ("good_customers_cut", "profit_over_static", "losses_over_static")
         )
-        values = [each.value for each in (cut, profit, losses) if each and each.value is not None]
-        if cut and profit and len(values) == 3:
-            spots.append(_Spot(name, *values, _edges(cut), _edges(profit)))
+        if cut and profit and losses and None not in (cut.value, profit.value, losses.value):
+            spots.append(
+                _Spot(
+                    name=name,
+                    cut=cut.value or 0.0,
+                    profit=profit.value or 0.0,
+                    losses=losses.value or 0.0,
+                    cut_edges=_edges(cut),
+                    profit_edges=_edges(profit),
+                )
+            )
     return spots
 
 

@@ -105,7 +105,8 @@ def _bars(axes: Axes, kind: tuple[float, str, str], shares: Floats, reach: Float
 def _reach(shares: Floats, n: int) -> Floats:
     """Return how far Wilson's intervals reach below and above shares of n, ``(2, n_shares)``."""
     ends = np.array([wilson(round(share * n), n) for share in shares.tolist()])
-    return np.clip([shares - ends[:, 0], ends[:, 1] - shares], 0.0, None)
+    reach: Floats = np.clip([shares - ends[:, 0], ends[:, 1] - shares], 0.0, None)
+    return reach
 
 
 def calendar(chunk: Chunk, settings: WorldSettings) -> Figure:
