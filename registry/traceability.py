@@ -39,6 +39,9 @@ class Item:
         What is asked for.
     names : tuple of str
         Facts that answer it.
+    where_it_applies : tuple of str
+        Facts that stand only in the lineage of a candidate that they apply to; without one there
+        is nothing to answer, and no gap.
     remark : str
         What a reader must know about the answer, or why there may be none.
     """
@@ -46,6 +49,7 @@ class Item:
     asked: str
     asked_zh: str
     names: tuple[str, ...]
+    where_it_applies: tuple[str, ...] = ()
     remark: str = ""
 
 
@@ -94,6 +98,8 @@ MODELING: tuple[Item, ...] = (
         asked="Data: volume",
         asked_zh="数据:数据量",
         names=("data_rows_read", "data_rows", "data_events"),
+        where_it_applies=("data_customers",),
+        remark="Customers are counted where one may have several rows.",
     ),
     Item(
         asked="Data: storage medium",
@@ -109,6 +115,7 @@ MODELING: tuple[Item, ...] = (
             *("data_part", "data_sampling", "labels_missing", "labels_undated"),
             *("labels_after_cutoff", "labels_immature", "data_rows_superseded"),
         ),
+        where_it_applies=("labels_awaited", "data_rows_identical", "data_selection"),
     ),
     Item(
         asked="Modeling: script",
@@ -194,8 +201,10 @@ def trace(items: tuple[Item, ...], sources: Mapping[str, Mapping[str, Any]]) -> 
 
 def _answers(items: tuple[Item, ...], sources: Mapping[str, Mapping[str, Any]]) -> Iterator[Answer]:
     for item in items:
-        for name in item.names:
+        for name in (*item.names, *item.where_it_applies):
             where = next((place for place, facts in sources.items() if name in facts), None)
+            if where is None and name in item.where_it_applies:
+                continue
             yield Answer(
                 item=item,
                 name=name,

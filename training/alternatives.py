@@ -20,8 +20,6 @@ from training.evaluation import OutOfFold
 from training.fitted import Fitted, Lesson, say_nothing
 from training.recipes import Recipe
 
-REFERENCE_LIMIT = "reference_limit"
-
 _BLOCK = "[[features]]"
 
 
@@ -61,9 +59,7 @@ class Evaluated:
     measurements: tuple[Measurement, ...]
 
 
-def family(
-    features_text: str, *, proxies: Sequence[str] = (), limit_column: str = REFERENCE_LIMIT
-) -> tuple[Alternative, ...]:
+def family(features_text: str, *, proxies: Sequence[str] = ()) -> tuple[Alternative, ...]:
     """Return the family on a feature spec, the champion first.
 
     Parameters
@@ -71,8 +67,6 @@ def family(
     proxies : sequence of str
         Features that monitoring found to stand in for a protected attribute; training cannot know.
         Without them the alternative that drops them is left out.
-    limit_column : str
-        The frozen limit; features that read it are derived from a limit.
 
     Raises
     ------
@@ -88,7 +82,7 @@ def family(
     derived = tuple(
         feature.name
         for feature in spec.features
-        if {limit_column, spec.current_limit_column} & set(feature.sources)
+        if any(name == spec.current_limit_column or is_limit(name) for name in feature.sources)
     )
     for name, title, dropped in (
         ("no_limit", "Nothing derived from the limit", derived),
@@ -100,6 +94,17 @@ def family(
             recipe = recipes.CHAMPION
             made.append(Alternative(name=name, title=title, recipe=recipe, features_text=text))
     return tuple(made)
+
+
+def is_limit(column: str) -> bool:
+    """Tell whether a column is named like a limit; a spec declares only the one under decision.
+
+    Examples
+    --------
+    >>> is_limit("reference_limit_minor"), is_limit("unlimited")
+    (True, False)
+    """
+    return not {"limit", "limits"}.isdisjoint(column.split("_"))
 
 
 def without(features_text: str, dropped: Sequence[str], *, suffix: str) -> str:

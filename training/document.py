@@ -17,7 +17,7 @@ from governance.outcome import Outcome
 from limits.features import FeatureSpec
 from limits.policy import BASIS_POINTS, LimitPolicy
 from registry import traceability
-from training import terms
+from training import suspicion, terms
 from training.wording import (
     ANNEX,
     ELSEWHERE,
@@ -141,11 +141,20 @@ def _data(facts: Facts, language: Language) -> Lines:
 def _features(facts: Facts, language: Language) -> Lines:
     direction = {1: "raises", -1: "lowers", 0: "free"}
     rows = (
-        (f.name, WORDS[direction[f.sign]][language], f.reason_group, ", ".join(f.sources), f.why)
+        (
+            *(f.name, WORDS[direction[f.sign]][language], f.reason_group, ", ".join(f.sources)),
+            *(_protected((f.name, *f.sources), language), f.why),
+        )
         for f in facts.spec.features
     )
     yield from _table(WORDS["feature_head"][language], rows)
     yield from ("", WORDS["no_protected"][language])
+
+
+def _protected(names: Sequence[str], language: Language) -> str:
+    """Say whether a feature is named like, or reads what is named like, a protected attribute."""
+    is_named_like_one = any(suspicion.is_protected(name) for name in names)
+    return WORDS["protected_name" if is_named_like_one else "protected_not"][language]
 
 
 def _formulas(facts: Facts, language: Language) -> Lines:

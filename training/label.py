@@ -180,6 +180,28 @@ def find_known(
     )
 
 
+def refuse_later_than(acquired_on: date, rows: pa.Table, rule: LabelRule) -> None:
+    """Refuse outcomes that became known after the data were acquired: nobody can have seen them.
+
+    Raises
+    ------
+    ContractError
+        If an outcome that the rule counts as known has a day after `acquired_on`.
+    """
+    if rule.observed_at is None or rule.cutoff is None:
+        return
+    observed = days(rows, rule.observed_at, may_be_null=True)
+    # A missing day is neither before nor after another one.
+    counted = observed <= np.datetime64(rule.cutoff, "D")
+    unborn = int((counted & (observed > np.datetime64(acquired_on, "D"))).sum())
+    if unborn:
+        raise ContractError(
+            f"In {unborn} rows the outcome became known ({rule.observed_at}) after "
+            f"{acquired_on.isoformat()}, the declared day on which the data were acquired; nobody "
+            "can have seen it. Correct the export or that day, or set --cutoff to it."
+        )
+
+
 def _awaited(month: Days, known: Mask, later: Mask, default: Mask) -> Days:
     """Return the months, of rows whose windows have ended, of which outcomes are awaited."""
     months, at = np.unique(month, return_inverse=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from governance.errors import ContractError
 from limits import features, scoring
 from limits.features import FeatureSpec
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable
+from privacy.gate import DECLARED
 from training import label, suspicion
 from training.customers import Customers
 from training.discrimination import Labels
@@ -140,6 +142,8 @@ def read(table: FeatureTable, question: Question) -> Sample:
     computed = features.compute(spec, table.reader(), keep=tuple(kept))
     sources = table.read([name for name in spec.sources if name in table.schema.names])
     suspicion.refuse_special_codes(spec, sources, question.allowances)
+    if table.about.get("acquired_at_is") == DECLARED:
+        label.refuse_later_than(date.fromisoformat(table.about["acquired_at"]), computed, rule)
     known, unknown = label.find_known(computed, target, rule, horizon_months=spec.horizon_months)
     left = computed.filter(pa.array(known))
     customers = None if table.day is None else _customers(left)

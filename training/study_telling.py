@@ -18,6 +18,8 @@ def print_study(console: Console, made: Study, recorded: Recorded) -> None:
     document = made.document
     if "dropped" in document:
         console.print(_necessity(document))
+    elif any("against" in item.scope for item in made.headlines):
+        console.print(_family(document, made.headlines))
     else:
         console.print(_measured(document, made.headlines))
     state = "signed" if recorded.is_new else "signed before; nothing changed"
@@ -38,6 +40,22 @@ def _measured(document: Any, found: Sequence[Measurement]) -> Table:
         value, interval = _numbers(item)
         scope = Text(describe_scope(item.scope))
         table.add_row(item.measure, scope, value, interval, f"{item.n:,}")
+    return table
+
+
+def _family(document: Any, found: Sequence[Measurement]) -> Table:
+    """Return one row per alternative: how well it separates, and the difference to the version."""
+    whose = f"version {document['version']}, out-of-fold, n = {document['rows']:,}"
+    table = Table(title=f"alternatives of {whose}; 95 % intervals, differences are paired")
+    for heading in ("alternative", "AUC", "minus the version's"):
+        table.add_column(heading)
+    columns: dict[str, dict[bool, str]] = {}
+    for item in found:
+        value, interval = _numbers(item)
+        told = columns.setdefault(item.scope["alternative"], {})
+        told["against" in item.scope] = f"{value} ({interval})"
+    for name, told in columns.items():
+        table.add_row(Text(name), told.get(False, ""), told.get(True, ""))
     return table
 
 

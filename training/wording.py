@@ -77,9 +77,11 @@ WORDS: Mapping[str, Both] = {
         "Traceability, item by item as JR/T 0221-2021 lists them", "可追溯性(按JR/T 0221-2021逐项)"
     ),
     "feature_head": _both(
-        "| feature | direction | reason group | reads | why |",
-        "| 特征 | 方向 | 原因组 | 来源列 | 理由 |",
+        "| feature | direction | reason group | reads | protected | why |",
+        "| 特征 | 方向 | 原因组 | 来源列 | 受保护 | 理由 |",
     ),
+    "protected_not": _both("no", "否"),
+    "protected_name": _both("named like one", "名称相似"),
     "measure_head": _both(
         "| measure | scope | value | 95 % interval | n | outcome |",
         "| 指标 | 范围 | 数值 | 95 % 区间 | n | 结果 |",

@@ -66,6 +66,19 @@ def test_every_item_is_listed_and_what_nobody_recorded_is_not_invented(champion:
     )
 
 
+def test_a_fact_that_applies_to_some_candidates_is_listed_where_it_stands_and_is_no_gap() -> None:
+    told = {"data_rows": "900", "data_customers": "300", "labels_awaited": "12"}
+    with_them = traceability.trace(traceability.MODELING, {"lineage": told})
+    without = traceability.trace(traceability.MODELING, {"lineage": {"data_rows": "900"}})
+    found = {answer.name: answer for answer in with_them}
+    assert (found["data_customers"].value, found["data_customers"].where) == ("300", "lineage")
+    assert found["data_customers"].item.asked == "Data: volume"
+    assert (found["labels_awaited"].value, found["labels_awaited"].item.asked) == (
+        *("12", "Data: sampling"),
+    )
+    assert {"data_customers", "labels_awaited"}.isdisjoint(answer.name for answer in without)
+
+
 def test_a_version_that_never_went_live_has_no_deployer(home: Settings) -> None:
     answers = {answer.name: answer for answer in traceability.of(Record.load(home), 1)}
 

@@ -40,6 +40,19 @@ def test_nothing_derived_from_the_limit_reads_a_limit(text: str) -> None:
     assert left.inputs == spec.inputs
 
 
+@pytest.mark.parametrize(
+    ("packaged", "dropped"),
+    [
+        ("world_consumer_features", {"utilization_now", "utilization_mean_6m"}),
+        ("world_business_features", {"utilization_now", "utilization_mean_6m"}),
+    ],
+)
+def test_a_frozen_limit_of_another_name_is_a_limit(packaged: str, dropped: set[str]) -> None:
+    whole = declared.packaged(packaged)
+    made = {a.name: FeatureSpec.parse(a.features_text) for a in family(whole)}
+    assert set(made["champion"].names) - set(made["no_limit"].names) == dropped
+
+
 def test_dropping_nothing_known_or_everything_is_refused(shop_spec: str) -> None:
     with pytest.raises(ContractError, match="no feature weather"):
         without(shop_spec, ("weather",), suffix="x")

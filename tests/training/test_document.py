@@ -90,7 +90,7 @@ def test_a_document_claims_no_law_and_lists_what_is_not_evidenced(
 
 def test_features_are_told_with_direction_and_reason(written: dict[str, str]) -> None:
     card = written["model_card.en.md"]
-    assert "| arrears | may only raise the risk | delinquency | late | Months late. |" in card
+    assert "| arrears | may only raise the risk | delinquency | late | no | Months late. |" in card
     assert "| turnover | 只能降低风险 | income | turnover |" in written["model_card.zh.md"]
 
 
@@ -105,6 +105,8 @@ def test_the_chinese_documents_name_facts_measures_and_policy_in_chinese(
         # A recorded sentence stays as it was signed, as a quotation.
         for line in text.splitlines():
             assert not re.match(r"(- )?(The slope|Calibrated|bands|step|cap of)", line), line
+    asked = [n for item in traceability.MODELING for n in (*item.names, *item.where_it_applies)]
+    assert [name for name in asked if name not in terms.FACTS] == []
     bare = [name for name in facts.metadata if name not in terms.FACTS]
     listed = [
         n for n in bare if n.startswith(("data_", "label", "recipe")) or n.endswith("_digest")
@@ -148,6 +150,21 @@ def test_what_varies_by_run_is_signed_and_is_no_part_of_the_candidate(world: Any
     assert observed["started_at"] < observed["finished_at"]
 
 
+def test_a_feature_that_is_named_like_a_protected_attribute_is_marked(
+    facts: Facts, tmp_path: Path
+) -> None:
+    first, *others = facts.spec.features
+    named = first.model_copy(update={"sources": (*first.sources, "marital_state")})
+    spec = facts.spec.model_copy(update={"features": (named, *others)})
+    folder = document.write(
+        tmp_path, Facts(spec=spec, policy=facts.policy, metadata=facts.metadata)
+    )
+    rows = (folder / "model_card.en.md").read_text(encoding="utf-8").splitlines()
+    marked = [row.split(" | ")[0] for row in rows if "| named like one |" in row]
+    assert marked == [f"| {first.name}"]
+    assert "| 名称相似 |" in (folder / "model_card.zh.md").read_text(encoding="utf-8")
+
+
 def test_what_nobody_recorded_is_told_as_such_in_both_languages(
     facts: Facts, tmp_path: Path
 ) -> None:
@@ -156,7 +173,7 @@ def test_what_nobody_recorded_is_told_as_such_in_both_languages(
     english = (folder / "technical_file.en.md").read_text(encoding="utf-8")
     chinese = (folder / "technical_file.zh.md").read_text(encoding="utf-8")
     assert "| Data: storage medium | data_storage_medium |  | not recorded |" in english
-    assert "| 数据:存储介质标识 | data_storage_medium |  | 未记录 |" in chinese
+    assert "| 数据:存储介质标识 | 存储介质(data_storage_medium) |  | 未记录 |" in chinese
 
 
 def test_a_declared_text_cannot_break_the_form(facts: Facts, tmp_path: Path) -> None:

@@ -87,6 +87,17 @@ def test_an_outcome_before_its_row_is_refused() -> None:
         find_known(table, "failed", rule, horizon_months=3)
 
 
+def test_an_outcome_that_was_known_after_the_data_were_acquired_is_refused() -> None:
+    table = rows([1, 0, 1], [date(2026, 4, 1), date(2026, 6, 1), None], [JANUARY] * 3)
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 7, 1))
+    with pytest.raises(ContractError, match=r"In 1 rows .* after 2026-05-31, the declared day"):
+        label.refuse_later_than(date(2026, 5, 31), table, rule)
+    label.refuse_later_than(date(2026, 6, 1), table, rule)
+    # What the cutoff leaves out anyway is no claim of the candidate.
+    earlier = LabelRule(observed_at="seen", cutoff=date(2026, 5, 1))
+    label.refuse_later_than(date(2026, 5, 31), table, earlier)
+
+
 def test_days_are_days_and_every_vintage_is_there() -> None:
     table = rows([1, 0], [JANUARY, None], [JANUARY, FEBRUARY])
     assert np.isnat(label.days(table, "seen", may_be_null=True)).tolist() == [False, True]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,14 +97,18 @@ def tell(console: Console, document: Mapping[str, Any]) -> None:
         markup=False,
     )
     shown = _COLUMNS[:5]
-    table = Table()
-    for name in ("seed", "strategy", *(title for _, title in shown)):
-        table.add_column(name, no_wrap=name == "strategy")
     for seed in [*seeds, ALL] if len(seeds) > 1 else seeds:
+        title = f"{_where(seed)}, {_count(look, seed)}; with 95 % intervals"
+        table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
+        for name in ("strategy", *(title for _, title in shown)):
+            table.add_column(name)
         for strategy in document["strategies"]:
             cells = (look(name, strategy=strategy, seed=seed) for name, _ in shown)
-            table.add_row(seed, strategy, *(_plain(each) for each in cells))
-    console.print(table)
+            # On a line of 80 signs an interval has no room for words.
+            told = ("\n".join(_parts(each)).replace("% to ", "…") for each in cells)
+            told = (text.replace(" to ", "…") for text in told)
+            table.add_row(strategy, *told)
+        console.print(table, "")
     for each in document["targets"]:
         if each["outcome"] != "PASS" and each["scope"]["seed"] != ALL:
             scope = f"{each['scope']['strategy']}, seed {each['scope']['seed']}"
@@ -166,8 +170,23 @@ def _compared(report: Report, seed: str) -> str:
         meaning = f"<small>{_text(MEANING[strategy])}</small>"
         rows.append(f"<tr><td class=s><b>{strategy.value}</b><br>{meaning}</td>{told}</tr>")
     head = "<th>strategy" + "".join(f"<th class=n>{title}" for _, title in _COLUMNS)
-    where = "all seeds together" if seed == ALL else f"seed {seed}"
-    return _section(f"Strategies, {where}", _table(head, rows))
+    title = f"Strategies, {_where(seed)}: {_count(look, seed)}"
+    note = "<p><small>95 % intervals; of the shares over static paired, account by account. "
+    note += "That of a profit is the luck of the draw of accounts, which all strategies share."
+    return _section(title, _table(head, rows) + note + "</small></p>")
+
+
+def _where(seed: str) -> str:
+    return "all seeds together" if seed == ALL else f"seed {seed}"
+
+
+def _count(look: Callable[..., Measurement | None], seed: str) -> str:
+    """Say how many accounts the numbers of a seed rest on, and how many of them were good."""
+    scope = {"strategy": Strategy.STATIC.value, "seed": seed}
+    whole, good = look("profit", **scope), look("good_customers_cut", **scope)
+    if whole is None or good is None:
+        return "no accounts"
+    return f"n = {whole.n:,}, {good.n:,} of them good"
 
 
 def _picture(name: str, file: str) -> str:
@@ -251,17 +270,20 @@ def _table(head: str, rows: Iterable[str]) -> str:
 
 
 def _number(found: Measurement | None) -> str:
+    if found is not None and found.value is None:
+        return "<small>undefined</small>"
+    text, *interval = _parts(found)
+    return " ".join([text, *(f"<small>{ends}</small>" for ends in interval)])
+
+
+def _parts(found: Measurement | None) -> tuple[str, ...]:
+    """Return a number and, if it has one, its interval."""
     if found is None or found.value is None:
-        return "" if found is None else "<small>undefined</small>"
-    text = _plain(found)
+        return ("",)
+    text = _written(found.value, found)
     if found.low is None or found.high is None:
-        return text
-    low, high = (_written(end, found) for end in (found.low, found.high))
-    return f"{text} <small>{low} to {high}</small>"
-
-
-def _plain(found: Measurement | None) -> str:
-    return "" if found is None or found.value is None else _written(found.value, found)
+        return (text,)
+    return text, f"{_written(found.low, found)} to {_written(found.high, found)}"
 
 
 def _written(value: float, found: Measurement) -> str:

@@ -144,6 +144,10 @@ def frontier(report: Report) -> Figure:
         linewidths=[2.5 if spot.is_filed else 0.8 for spot in spots],
         zorder=3,
     )
+    for spot in spots:
+        wide = np.abs(np.array(spot.cut_edges) - spot.cut)[:, None]
+        high = np.abs(np.array(spot.profit_edges) - spot.profit)[:, None]
+        axes.errorbar(spot.cut, spot.profit, high, wide, color=_SOFT, lw=0.6, zorder=1)
     bar = figure.colorbar(drawn, ax=axes, format=lambda value, _: f"{value:+.1%}")
     bar.set_label("losses over static (darker: fewer)")
     for cut, profit, names in _labels(spots):
@@ -152,7 +156,8 @@ def frontier(report: Report) -> Figure:
     axes.set(
         xlabel="good customers cut at least once",
         ylabel="profit over static",
-        title=f"Simulated, {report.accounts:,} accounts: what cutting good customers buys",
+        title=f"Simulated, {report.accounts:,} accounts, 95 % intervals:\n"
+        "what cutting good customers buys",
     )
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:+.1%}")
@@ -171,6 +176,8 @@ class _Spot:
     cut: float
     profit: float
     losses: float
+    cut_edges: tuple[float, float]
+    profit_edges: tuple[float, float]
 
     @property
     def is_filed(self) -> bool:
@@ -186,14 +193,31 @@ def _spots(report: Report) -> list[_Spot]:
     scopes["optimized, as filed"] = {"strategy": Strategy.OPTIMIZED.value, "seed": seed}
     spots = []
     for name, scope in scopes.items():
-        measured = [
+        cut, profit, losses = (
             look(part, **scope)
             for part in ("good_customers_cut", "profit_over_static", "losses_over_static")
-        ]
-        values = [each.value for each in measured if each is not None and each.value is not None]
-        if len(values) == len(measured):
-            spots.append(_Spot(name, *values))
+        )
+        if cut and profit and losses and None not in (cut.value, profit.value, losses.value):
+            spots.append(
+                _Spot(
+                    name=name,
+                    cut=cut.value or 0.0,
+                    profit=profit.value or 0.0,
+                    losses=losses.value or 0.0,
+                    cut_edges=_edges(cut),
+                    profit_edges=_edges(profit),
+                )
+            )
     return spots
+
+
+def _edges(found: Measurement) -> tuple[float, float]:
+    """Return the interval of a number; the number itself where it has none."""
+    value = found.value or 0.0
+    return (
+        value if found.low is None else found.low,
+        value if found.high is None else found.high,
+    )
 
 
 def _labels(spots: Sequence[_Spot]) -> list[tuple[float, float, str]]:

@@ -37,12 +37,15 @@ class Movement:
         P(late next | late, k of the three earlier months late), k = 0 to 3.
     persistence_n : ndarray of int64, shape (4,)
         How many account-months each of them rests on.
+    persistence_error : ndarray of float64, shape (4,)
+        Its standard error over drawn accounts: the months of one account go together.
     """
 
     rows: Floats
     occupancy: Floats
     persistence: Floats
     persistence_n: NDArray[np.int64]
+    persistence_error: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,8 @@ class Fidelity:
         Total variation between simulated and real rows, weighted by the real occupancy.
     marginal_distance : float
         Total variation between the states of simulated month 6 and of the last real month.
+    marginal_n : tuple of int
+        How many real and how many simulated accounts the marginals rest on.
     real_late_months, simulated_late_months : ndarray of float64, shape (6,)
         Share of accounts by how many of five months they were late: a figure that is not fitted.
     """
@@ -63,6 +68,7 @@ class Fidelity:
     simulated: Movement
     real_marginal: Floats
     simulated_marginal: Floats
+    marginal_n: tuple[int, int]
     row_distance: float
     marginal_distance: float
     real_late_months: Floats
@@ -75,8 +81,8 @@ def measure_movement(status: States) -> Movement:
     A closed account's months are -1 and count nowhere.
     """
     steps = np.zeros((STATES, STATES))
-    kept, total = np.zeros(EARLIER + 1), np.zeros(EARLIER + 1, dtype=np.int64)
-    months = status.shape[1]
+    accounts, months = status.shape
+    kept, total = (np.zeros((accounts, EARLIER + 1), dtype=np.int64) for _ in range(2))
     for month in range(months - 1):
         now, following = status[:, month], status[:, month + 1]
         known = (now >= 0) & (following >= 0)
@@ -85,16 +91,18 @@ def measure_movement(status: States) -> Movement:
         if month >= EARLIER:
             late = known & (now >= LATE)
             count = (status[late, month - EARLIER : month] >= LATE).sum(axis=1)
-            total += np.bincount(count, minlength=EARLIER + 1)
-            stays = (following[late] >= LATE).astype(np.float64)
-            kept += np.bincount(count, weights=stays, minlength=EARLIER + 1)
-    starts = steps.sum(axis=1)
+            # An account has one status a month, so no cell is named twice.
+            total[late, count] += 1
+            kept[late, count] += following[late] >= LATE
+    starts, n = steps.sum(axis=1), total.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
+        stays = kept.sum(axis=0) / n
         return Movement(
             rows=steps / starts[:, None],
             occupancy=starts / starts.sum(),
-            persistence=kept / total,
-            persistence_n=total,
+            persistence=stays,
+            persistence_n=n,
+            persistence_error=np.sqrt(((kept - stays * total) ** 2).sum(axis=0)) / n,
         )
 
 
@@ -128,12 +136,15 @@ def measure(settings: WorldSettings) -> Fidelity:
     real_states, lived = anchors.load().status, live(neutral(settings))
     real, simulated = measure_movement(real_states), measure_movement(lived)
     apart = 0.5 * np.abs(real.rows - simulated.rows).sum(axis=1)
-    marginals = [_shares(real_states[:, -1]), _shares(lived[:, MONTH - 1])]
+    months = (real_states[:, -1], lived[:, MONTH - 1])
+    marginals = [_shares(month) for month in months]
+    open_then = [int((month >= 0).sum()) for month in months]
     return Fidelity(
         real=real,
         simulated=simulated,
         real_marginal=marginals[0],
         simulated_marginal=marginals[1],
+        marginal_n=(open_then[0], open_then[1]),
         row_distance=float((real.occupancy * apart).sum()),
         marginal_distance=float(0.5 * np.abs(marginals[0] - marginals[1]).sum()),
         real_late_months=_late_months(real_states),

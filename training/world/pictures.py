@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from governance.proportion import QUANTILE, wilson
+from training.calibration import margin_of_mean
 from training.world import climate, evolution, fidelity, panel
 from training.world.anchors import CODES
 from training.world.evolution import MINOR
@@ -57,31 +60,60 @@ def movement(found: Fidelity) -> Figure:
     figure = Figure(figsize=(9.6, 4.0), layout="constrained")
     stay, states = figure.subplots(1, 2)
     late = np.arange(len(found.real.persistence))
-    stay.bar(late - 0.2, found.real.persistence, 0.38, color=_SOFT, label="UCI, real")
-    stay.bar(late + 0.2, found.simulated.persistence, 0.38, color=_INK, label="simulated")
+    real_n, simulated_n = found.real.persistence_n, found.simulated.persistence_n
+    for moved, kind in (
+        (found.real, (-0.2, _SOFT, "UCI, real")),
+        (found.simulated, (0.2, _INK, "simulated")),
+    ):
+        _bars(stay, kind, moved.persistence, QUANTILE * np.tile(moved.persistence_error, (2, 1)))
+    counts = [
+        f"{k}\n{one:,}\n{two:,}" for k, one, two in zip(late, real_n, simulated_n, strict=True)
+    ]
     stay.set(
         xticks=late,
+        xticklabels=counts,
         ylim=(0, 1),
-        xlabel="of the three earlier months, late in",
+        xlabel="of the three earlier months, late in\n(below: n real, n simulated account-months)",
         ylabel="late again next month",
         title="Who is late stays late",
     )
     stay.legend(frameon=False, loc="upper left")
     place = np.arange(len(CODES))
-    states.bar(place - 0.2, found.real_marginal, 0.38, color=_SOFT, label="UCI, August, real")
-    states.bar(place + 0.2, found.simulated_marginal, 0.38, color=_INK, label="simulated, month 6")
+    real, simulated = found.marginal_n
+    lead = (-0.2, _SOFT, f"UCI, August, real, n = {real:,}")
+    _bars(states, lead, found.real_marginal, _reach(found.real_marginal, real))
+    lead = (0.2, _INK, f"simulated, month 6, n = {simulated:,}")
+    _bars(states, lead, found.simulated_marginal, _reach(found.simulated_marginal, simulated))
     names = ["no use", "in full", "revolving", "2", "3", "4+"]
     states.set(xticks=place, xticklabels=names, ylabel="share of accounts", title="Status")
-    states.legend(frameon=False)
-    figure.suptitle("Simulated delinquency beside the real rows it is anchored on", fontsize=11)
+    states.set_ylim(0, 0.75)
+    states.legend(frameon=False, loc="upper right")
+    figure.suptitle(
+        "Simulated delinquency beside the real rows it is anchored on, 95 % intervals", fontsize=11
+    )
     return figure
+
+
+def _bars(axes: Axes, kind: tuple[float, str, str], shares: Floats, reach: Floats) -> None:
+    """Draw shares with what their intervals reach; `kind` is the shift, the color and the label."""
+    shift, color, label = kind
+    place = np.arange(len(shares)) + shift
+    axes.bar(place, shares, 0.38, color=color, label=label)
+    axes.errorbar(place, shares, reach, fmt="none", color=_WARM, capsize=2, lw=1)
+
+
+def _reach(shares: Floats, n: int) -> Floats:
+    """Return how far Wilson's intervals reach below and above shares of n, ``(2, n_shares)``."""
+    ends = np.array([wilson(round(share * n), n) for share in shares.tolist()])
+    reach: Floats = np.clip([shares - ends[:, 0], ends[:, 1] - shares], 0.0, None)
+    return reach
 
 
 def calendar(chunk: Chunk, settings: WorldSettings) -> Figure:
     """Draw purchases by category and lateness by month, with regimes and feasts."""
     weather = climate.forecast(settings)
     months = weather.months[: settings.months]
-    spent, late = _by_month(chunk)
+    spent, late, rows = _by_month(chunk)
     figure = Figure(figsize=(9.6, 5.4), layout="constrained")
     figure.suptitle(f"Simulated, {len(chunk.accounts):,} accounts", fontsize=11)
     money, risk = figure.subplots(2, 1, sharex=True)
@@ -91,7 +123,12 @@ def calendar(chunk: Chunk, settings: WorldSettings) -> Figure:
     money.legend(frameon=False, fontsize=8, ncols=3, loc="upper left")
     money.set_ylim(0, float(np.nanmax(spent)) * 1.35)
     risk.plot(late, color=_BAD)
-    risk.set(ylabel="share of accounts late", title="Lateness and the planted regimes")
+    spread = QUANTILE * np.sqrt(late * (1 - late) / rows)
+    risk.fill_between(np.arange(len(late)), late - spread, late + spread, color=_BAD, alpha=0.25)
+    risk.set(
+        ylabel="share of accounts late",
+        title="Lateness with its 95 % interval, and the planted regimes",
+    )
     ruled = np.array(weather.regimes[: len(months)])
     for name, color in (("downturn", _BAD), ("boom", _GOOD)):
         for month in np.flatnonzero(ruled == name):
@@ -119,11 +156,15 @@ def truth(chunk: Chunk) -> Figure:
     observed = np.array([happened[rows].mean() for rows in groups])
     top = float(max([0.05, *expected, *observed])) * 1.05
     axes.plot([0, top], [0, top], color=_SOFT, linewidth=1)
-    axes.plot(expected, observed, "o", color=_INK, markersize=4)
+    # Windows of one account overlap, so the intervals draw accounts and not rows.
+    account = known["account"].to_numpy()[is_long]
+    reach = [margin_of_mean(happened[rows].astype(np.float64), account[rows]) for rows in groups]
+    axes.errorbar(expected, observed, reach, fmt="o", color=_INK, ms=4, capsize=2, lw=1)
     axes.set(
         xlabel=f"true probability of 90 days late in {longest} months",
-        ylabel="share that was",
-        title=f"Simulated, n = {len(chance):,}: the truth under seal holds",
+        ylabel="share that was, 95 % interval",
+        title=f"Simulated, n = {len(chance):,} windows of {len(np.unique(account)):,} accounts:\n"
+        "the truth under seal holds",
     )
     return figure
 
@@ -136,46 +177,57 @@ def response(settings: WorldSettings) -> Figure:
         breaks=(),
         months=_RAISED_IN + _FOLLOWED,
     )
-    shares = measure_response(still)
+    shares, spread = measure_response(still)
+    month = np.arange(1, _FOLLOWED + 1)
     figure = Figure(figsize=(5.6, 4.4), layout="constrained")
     axes = figure.subplots()
     names = ("safest quarter", "second", "third", "riskiest quarter")
     for part, color in enumerate((_GOOD, _SOFT, _WARM, _BAD)):
-        axes.plot(np.arange(1, _FOLLOWED + 1), shares[:, part], color=color, label=names[part])
+        middle, reach = shares[:, part], spread[:, part]
+        axes.plot(month, middle, color=color, label=names[part])
+        axes.fill_between(month, middle - reach, middle + reach, color=color, alpha=0.2, lw=0)
     axes.set(
         xlabel="months after the raise",
         ylabel="more debt per unit of more limit",
-        title=f"Simulated, {settings.accounts:,} accounts: what a limit causes",
+        title=f"Simulated, {settings.accounts:,} accounts: what a limit causes\n"
+        "(paired, 95 % intervals)",
     )
-    axes.set_ylim(0, float(shares.max()) * 1.3)
+    axes.set_ylim(0, float(shares.max()) * 1.4)
     axes.legend(frameon=False)
     return figure
 
 
-def measure_response(settings: WorldSettings) -> Floats:
+def measure_response(settings: WorldSettings) -> tuple[Floats, Floats]:
     """Return more debt per more limit, shape ``(24, 4)``: by month after a raise and risk quarter.
 
-    Both worlds have the same luck; the only difference is the limits.
+    Both worlds have the same luck; the only difference is the limits. Beside it stands how far its
+    95 % interval reaches: that of a ratio of two sums over the same accounts.
     """
     plain = raised = evolution.start(settings)
     limits = plain.limit_minor
-    more = np.minimum(np.floor(limits * _RAISE / MINOR) * MINOR, evolution.LARGEST_LIMIT * MINOR)
+    higher = np.minimum(np.floor(limits * _RAISE / MINOR) * MINOR, evolution.LARGEST_LIMIT * MINOR)
     quarter = np.argsort(np.argsort(plain.book.frailty)) * QUARTERS // len(limits)
-    shares = np.zeros((_FOLLOWED, QUARTERS))
+    shares, spread = np.zeros((_FOLLOWED, QUARTERS)), np.zeros((_FOLLOWED, QUARTERS))
     for month in range(_RAISED_IN + _FOLLOWED):
-        given = limits if month < _RAISED_IN else more.astype(np.int64)
+        given = limits if month < _RAISED_IN else higher.astype(np.int64)
         plain = evolution.advance(plain, month, limits)
         raised = evolution.advance(raised, month, given)
         if month >= _RAISED_IN:
             both = plain.is_active & raised.is_active
-            debt = np.bincount(quarter, (raised.balance - plain.balance) * both, QUARTERS)
-            room = np.bincount(quarter, (raised.limit - plain.limit) * both, QUARTERS)
-            shares[month - _RAISED_IN] = debt / np.maximum(room, 1.0)
-    return shares
+            debt, room = (
+                (raised.balance - plain.balance) * both,
+                (raised.limit - plain.limit) * both,
+            )
+            more = np.maximum(np.bincount(quarter, room, QUARTERS), 1.0)
+            share = np.bincount(quarter, debt, QUARTERS) / more
+            apart = np.bincount(quarter, (debt - share[quarter] * room) ** 2, QUARTERS)
+            shares[month - _RAISED_IN] = share
+            spread[month - _RAISED_IN] = QUANTILE * np.sqrt(apart) / more
+    return shares, spread
 
 
-def _by_month(chunk: Chunk) -> tuple[Floats, Floats]:
-    """Return consumers' mean purchases by month and category, and the share of accounts late.
+def _by_month(chunk: Chunk) -> tuple[Floats, Floats, Floats]:
+    """Return consumers' mean purchases by month and category, the share late, and of how many.
 
     A month in which too few accounts are left is nan.
     """
@@ -193,7 +245,7 @@ def _by_month(chunk: Chunk) -> tuple[Floats, Floats]:
     )
     late = np.bincount(month, chunk.panel["status"].to_numpy() > 0)
     buyers, rows = (_enough(month[kept]) for kept in (is_consumer, slice(None)))
-    return spent / MINOR / buyers[:, None], late / rows
+    return spent / MINOR / buyers[:, None], late / rows, rows
 
 
 def _enough(month: NDArray[np.int64]) -> Floats:

@@ -63,6 +63,15 @@ def test_every_seed_and_all_of_them_are_measured(found: Report) -> None:
     )
 
 
+def test_every_number_has_its_interval_and_its_n(found: Report) -> None:
+    told = [each for each in found.evidence.measurements if each.value is not None]
+    assert [each.key for each in told if each.low is None or each.high is None] == []
+    assert min(each.n for each in told) > 0
+    text = page.render(found, {})
+    assert f"Strategies, all seeds together: n = {found.accounts:,}, " in text
+    assert f"Strategies, seed 11: n = {found.accounts:,}, " not in text
+
+
 def test_what_a_limit_causes_is_measured_where_everybody_was_raised(found: Report) -> None:
     known = {each.measure: each for each in found.evidence.measurements}
     assert 0.05 < (known["backtest.debt_per_limit"].value or 0) < 0.6

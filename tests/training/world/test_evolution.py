@@ -119,11 +119,12 @@ def test_without_a_planted_effect_limits_leave_delinquency_alone(baseline: World
 
 
 def test_the_risky_borrow_more_out_of_a_higher_limit_and_slowly(baseline: WorldSettings) -> None:
-    shares = pictures.measure_response(baseline)
+    shares, reach = pictures.measure_response(baseline)
     assert np.all(np.diff(shares[11]) > 0)
     assert shares[11, 3] > 3 * shares[11, 0]
     assert np.all(shares[2] < shares[11])
     assert np.all((shares > 0) & (shares < 0.6))
+    assert np.all((reach > 0) & (reach < shares))
 
 
 def test_without_a_propensity_a_limit_causes_debt_only_where_it_was_too_small(

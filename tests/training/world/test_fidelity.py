@@ -20,6 +20,18 @@ def test_movement_of_a_hand_worked_matrix() -> None:
     assert np.isnan(found.persistence[0])
 
 
+def test_the_error_of_persistence_draws_accounts_and_not_months() -> None:
+    """One hundred accounts late for months; forty of them recover in the last."""
+    states = np.full((100, 5), 3, dtype=np.int8)
+    states[:40, -1] = 1
+    once = fidelity.measure_movement(states)
+    assert once.persistence[3] == pytest.approx(0.6)
+    assert once.persistence_error[3] == pytest.approx((0.6 * 0.4 / 100) ** 0.5)
+    # Every account followed by a closed twin of itself: no more is known, and no more is claimed.
+    closed = fidelity.measure_movement(np.vstack([states, np.full((100, 5), -1, dtype=np.int8)]))
+    assert closed.persistence_error[3] == once.persistence_error[3]
+
+
 def test_the_real_persistence_is_the_published_one() -> None:
     real = fidelity.measure_movement(anchors.load().status)
     assert real.persistence == pytest.approx([0.483, 0.680, 0.752, 0.881], abs=0.002)
