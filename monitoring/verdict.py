@@ -1,0 +1,155 @@
+"""Verdicts: whether an alternative is less discriminatory at no measurable loss.
+
+The rule is fixed here; each number that it needs stands in the risk appetite, dated and owned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+from governance.appetite import RiskAppetite, Threshold
+from governance.errors import ContractError
+from governance.measurement import Measurement, describe_scope
+from governance.outcome import Outcome
+from monitoring.paired_accuracy import AUC_DIFFERENCE
+from monitoring.paired_fairness import GAIN
+
+RULE = (
+    "An alternative is less discriminatory if, for one attribute and kind of decision at least, "
+    "the whole interval of its gain lies above the line of the risk appetite, and no gain lies "
+    "wholly below zero. It is so at no measurable loss if the whole interval of its AUC minus the "
+    "version's lies above the line for that. It is not shown to be if every gain lies within the "
+    "line, or its AUC lies wholly below. Everything else cannot be told."
+)
+
+
+class Verdict(StrEnum):
+    """What is said of one alternative."""
+
+    FOUND = "less discriminatory at no measurable loss"
+    COSTLY = "less discriminatory, at a measured loss"
+    NOT_SHOWN = "not shown"
+    TRADE = "cannot tell: a trade between groups"
+    UNKNOWN = "cannot tell"
+
+
+OUTCOMES: Mapping[Verdict, Outcome] = {
+    Verdict.FOUND: Outcome.BREACH,
+    Verdict.COSTLY: Outcome.PASS,
+    Verdict.NOT_SHOWN: Outcome.PASS,
+    Verdict.TRADE: Outcome.INCONCLUSIVE,
+    Verdict.UNKNOWN: Outcome.INCONCLUSIVE,
+}
+"""What a verdict means for the version: a breach is an alternative that it has to answer for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The verdict on one alternative, with its reason in one sentence."""
+
+    alternative: str
+    title: str
+    verdict: Verdict
+    why: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the verdict means for the version."""
+        return OUTCOMES[self.verdict]
+
+    def as_json(self) -> dict[str, str]:
+        """Return the public JSON form."""
+        return {
+            "alternative": self.alternative,
+            "title": self.title,
+            "verdict": self.verdict.value,
+            "outcome": self.outcome.value,
+            "why": self.why,
+        }
+
+
+def lines(appetite: RiskAppetite, on: date) -> tuple[Threshold, ...]:
+    """Return the lines that judge alternatives on a day.
+
+    Raises
+    ------
+    ContractError
+        If the appetite has none for the gain, or none for the loss.
+    """
+    found = tuple(t for t in appetite.in_force(on) if t.measure in (GAIN, AUC_DIFFERENCE))
+    missing = [name for name in (GAIN, AUC_DIFFERENCE) if name not in {t.measure for t in found}]
+    wrong = [t for t in found if (t.at_most if t.measure == GAIN else t.at_least) is None]
+    if missing or wrong:
+        problem = f"has no line for {missing[0]}" if missing else "has a line without its side"
+        raise ContractError(
+            f"The risk appetite {appetite.id} {problem}: alternatives are judged by {GAIN} "
+            f"(at_most) and {AUC_DIFFERENCE} (at_least)."
+        )
+    return found
+
+
+def judge(
+    name: str, title: str, measured: Sequence[Measurement], appetite: RiskAppetite, on: date
+) -> Judgement:
+    """Judge one alternative by its measurements, as the `RULE` says.
+
+    Parameters
+    ----------
+    measured : sequence of Measurement
+        Judged by the appetite; those of other alternatives are left aside.
+    """
+    mine = [found for found in measured if found.scope.get("alternative") == name]
+    gains = [m for m in mine if m.measure == GAIN and appetite.threshold_for(m, on)]
+    losses = [m.outcome for m in mine if m.measure == AUC_DIFFERENCE]
+    loss = losses[0] if losses else Outcome.INCONCLUSIVE
+    verdict, why = _verdict(gains, loss)
+    return Judgement(alternative=name, title=title, verdict=verdict, why=why)
+
+
+def used(thresholds: Sequence[Threshold]) -> list[dict[str, Any]]:
+    """Return the lines as they are signed with a judgement."""
+    return [
+        {
+            "measure": line.measure,
+            "scope": dict(line.scope),
+            "allowed": line.allowed,
+            "minimum_n": line.minimum_n,
+            "kind": line.kind,
+            "owner": line.owner,
+            "source": line.source,
+            "effective_from": line.effective_from.isoformat(),
+        }
+        for line in thresholds
+    ]
+
+
+def _verdict(gains: Sequence[Measurement], loss: Outcome) -> tuple[Verdict, str]:
+    fairer = [m for m in gains if m.outcome is Outcome.BREACH]
+    worse = [m for m in gains if m.high is not None and m.high < 0]
+    unclear = [m for m in gains if m.outcome is Outcome.INCONCLUSIVE]
+    if loss is Outcome.BREACH and not fairer:
+        return Verdict.NOT_SHOWN, "it separates measurably worse than the version"
+    if fairer and worse:
+        return Verdict.TRADE, f"nearer to equality in {_told(fairer)}, further in {_told(worse)}"
+    if fairer and loss is Outcome.PASS:
+        return Verdict.FOUND, f"nearer to equality in {_told(fairer)}"
+    if fairer and loss is Outcome.BREACH:
+        return Verdict.COSTLY, f"nearer to equality in {_told(fairer)}; people weigh the loss"
+    if fairer:
+        return Verdict.UNKNOWN, f"nearer to equality in {_told(fairer)}; the loss is not known"
+    if unclear or not gains:
+        what = _told(unclear) if unclear else "no gain that the risk appetite speaks about"
+        return Verdict.UNKNOWN, f"the interval or the number of customers leaves open {what}"
+    return Verdict.NOT_SHOWN, "no gain above the line, and the intervals rule one out"
+
+
+def _told(found: Sequence[Measurement]) -> str:
+    shown = [
+        describe_scope({name: m.scope[name] for name in ("attribute", "of") if name in m.scope})
+        for m in found[:3]
+    ]
+    return "; ".join(shown) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
