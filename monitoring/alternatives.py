@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from governance.appetite import RiskAppetite
+from governance.appetite import RiskAppetite, Threshold
 from governance.contract import Purpose
 from governance.errors import ContractError, UsageError
 from governance.evidence import Evidence
@@ -97,12 +97,19 @@ class Judged:
     evidence: Evidence
     measurements: tuple[Measurement, ...]
     judgements: tuple[Judgement, ...]
-    lines: tuple[Mapping[str, object], ...]
+    lines: tuple[Threshold, ...]
 
     @property
     def outcome(self) -> Outcome:
         """The gravest verdict; a breach is an alternative that the version has to answer for."""
         return worst(found.outcome for found in self.judgements)
+
+    def limit(self, measure: str, attribute: str) -> float | None:
+        """Return the line for a measure: the most of a gain, or the least of a difference."""
+        for line in self.lines:
+            if line.measure == measure and line.scope.get("attribute", "*") in ("*", attribute):
+                return line.at_least if line.at_most is None else line.at_most
+        return None
 
     def as_signed(self) -> dict[str, object]:
         """Return what is signed beside the evidence."""
@@ -110,7 +117,7 @@ class Judged:
             "version": self.version,
             "study": self.family.digest,
             "rule": verdict.RULE,
-            "lines": list(self.lines),
+            "lines": verdict.told(self.lines),
             "outcome": self.outcome.value,
             "verdicts": [found.as_json() for found in self.judgements],
         }
@@ -190,7 +197,7 @@ def judge_alternatives(
             verdict.judge(one.name, one.title, judged, question.appetite, question.on)
             for one in family.members
         ),
-        lines=tuple(verdict.used(lines)),
+        lines=lines,
     )
 
 

@@ -98,18 +98,19 @@ def _tell(out: Console, judged: Judged, document: dict[str, Any]) -> None:
 
     from monitoring.verdict import RULE
 
-    title = f"Alternatives to version {judged.version}, sealed customers"
+    title = f"Alternatives to version {judged.version}, sealed customers, 95 % paired intervals"
     table = Table(title=title, title_justify="left")
-    for name in ("", "alternative", "AUC − version's", "largest gain of a worst ratio", "verdict"):
+    for name in ("", "alternative", "AUC minus its", "gravest gain in equality"):
         table.add_column(name, overflow="fold")
     colors = {"PASS": "green", "BREACH": "red", "INCONCLUSIVE": "yellow"}
     for found in judged.judgements:
-        area, gain = _shown(judged, found.alternative)
-        said = Text(f"{found.verdict.value}: {found.why}")
         outcome = Text(found.outcome.value, style=colors[found.outcome.value])
-        table.add_row(outcome, found.alternative, area, gain, said)
+        table.add_row(outcome, found.alternative, *_shown(judged, found.alternative))
     out.print(table)
-    out.print(RULE, markup=False)
+    for found in judged.judgements:
+        said = f"{found.alternative}: {found.verdict.value}: {found.why}."
+        out.print(said, markup=False, soft_wrap=True)
+    out.print(RULE, markup=False, style="dim")
     out.print(
         f"Nothing was chosen by this. Evidence {judged.evidence.digest[:16]}, ledger entry "
         f"{document['entry']}, about the study in entry {judged.family.entry}.",
@@ -126,8 +127,11 @@ def _shown(judged: Judged, name: str) -> tuple[str, str]:
 
     mine = [m for m in judged.measurements if m.scope.get("alternative") == name]
     area = [m for m in mine if m.measure == AUC_DIFFERENCE]
-    named = {line["scope"].get("attribute") for line in judged.lines}  # type: ignore[attr-defined]
-    gains = [m for m in mine if m.measure == GAIN and m.scope["attribute"] in named]
+    gains = [
+        m
+        for m in mine
+        if m.measure == GAIN and judged.limit(GAIN, m.scope["attribute"]) is not None
+    ]
     order = (Outcome.BREACH, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.INFO)
     gains.sort(key=lambda m: (order.index(m.outcome), -(m.value if m.value is not None else -9)))
     return _number(area), f"{_about(gains)} {_number(gains)}".strip()

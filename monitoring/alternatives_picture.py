@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from governance.measurement import Measurement
-from governance.outcome import Outcome
 from monitoring.alternatives import Judged, of_model
 from monitoring.counted_pairs import EVENTS
-from monitoring.paired_fairness import WORST_RATIO
-from monitoring.verdict import Verdict
+from monitoring.paired_accuracy import AUC_DIFFERENCE
+from monitoring.paired_fairness import GAIN, WORST_RATIO
 
-_INK, _SOFT = "#1f3a5f", "#9aa5b1"
+_INK, _SOFT, _ZONE = "#1f3a5f", "#9aa5b1", "#d55e00"
 # Chosen to be told apart by people who see no red or no green; the shape tells them apart again.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f", "#56b4e9", "#7f3c8d", "#4d4d4d")
 _SHAPES = "osD^vPX<"
@@ -44,9 +43,11 @@ def draw(judged: Judged) -> bytes:
     )
     n = max((found.n for found in judged.measurements if found.measure == _AUC), default=0)
     figure.suptitle(
-        f"Alternatives to version {judged.version}: separation against equality, n = {n:,} sealed "
-        "(95 % intervals; 1 = every group treated like the reference)",
-        fontsize=10,
+        f"Alternatives to version {judged.version} on {n:,} sealed customers: separation against "
+        "equality (1 = every group treated like the reference)\n"
+        "Bars: 95 % paired interval of the difference to the version. Shaded: less discriminatory "
+        "at no measurable loss, if the whole bar of both lies there. Hollow: a group left out",
+        fontsize=9,
     )
     out = io.BytesIO()
     # Without the library's version in it, the same figure is the same bytes.
@@ -58,9 +59,7 @@ def _attributes(judged: Judged) -> list[str]:
     """Return the attributes that the risk appetite speaks about, or all if it names none."""
     gains = [found for found in judged.measurements if found.measure == WORST_RATIO]
     every = sorted({found.scope["attribute"] for found in gains})
-    scopes = [line["scope"] for line in judged.lines]
-    named = {scope.get("attribute") for scope in scopes if isinstance(scope, dict)}
-    return [name for name in every if name in named] or every
+    return [name for name in every if judged.limit(GAIN, name) is not None] or every
 
 
 def _panel(axes: Axes, judged: Judged, attribute: str, of: str) -> None:
@@ -68,40 +67,77 @@ def _panel(axes: Axes, judged: Judged, attribute: str, of: str) -> None:
     axes.set_xlabel("ratio of the worst-treated group", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.grid(color="#e3e7ec", linewidth=0.6)
-    drawn = 0
-    for place, name in enumerate(_names(judged)):
-        scope = {"alternative": name, "attribute": attribute, "of": of}
-        area = of_model(judged.measurements, _AUC, alternative=name)
-        ratio = of_model(judged.measurements, WORST_RATIO, **scope)
-        drawn += _point(axes, area, ratio, place)
-    if not drawn:
+    about = {"attribute": attribute, "of": of}
+    found = judged.measurements
+    area = of_model(found, _AUC, alternative=judged.itself)
+    ratio = of_model(found, WORST_RATIO, alternative=judged.itself, **about)
+    origin = (_value(ratio), _value(area))
+    if origin[0] is None or origin[1] is None:
         axes.text(0.5, 0.5, "too few customers", ha="center", transform=axes.transAxes, color=_SOFT)
+        return
+    base = (origin[0], origin[1])
+    for place, name in enumerate(_names(judged)[1:], 1):
+        gain = of_model(found, GAIN, alternative=name, **about)
+        loss = of_model(found, AUC_DIFFERENCE, alternative=name)
+        _point(axes, (gain, loss), base, place)
+    _version(axes, ratio, base)
+    _zone(axes, judged, attribute, base)
 
 
-def _point(axes: Axes, area: Measurement | None, ratio: Measurement | None, place: int) -> bool:
-    if area is None or ratio is None or area.value is None or ratio.value is None:
-        return False
+def _point(
+    axes: Axes,
+    paired: tuple[Measurement | None, Measurement | None],
+    base: tuple[float, float],
+    place: int,
+) -> None:
+    """Draw an alternative where it is, with the intervals of its differences to the version."""
+    gain, loss = paired
+    if gain is None or loss is None or gain.value is None or loss.value is None:
+        return
     color, shape, size = _style(place)
-    edges = [_edges(found) for found in (ratio, area)]
-    is_known = ratio.outcome is not Outcome.INCONCLUSIVE
     axes.errorbar(
-        ratio.value,
-        area.value,
-        xerr=edges[0],
-        yerr=edges[1],
+        base[0] + gain.value,
+        base[1] + loss.value,
+        xerr=_edges(gain),
+        yerr=_edges(loss),
         fmt=shape,
         ms=size,
         color=color,
         # A hollow point leaves out a group that is too small, and says nothing about the worst.
-        markerfacecolor=color if is_known else "white",
-        elinewidth=1.4 if place == 0 else 0.7,
-        alpha=1.0 if place == 0 else 0.9,
-        zorder=3 if place == 0 else 2,
+        markerfacecolor="white" if _leaves_out(gain) else color,
+        elinewidth=0.8,
+        zorder=2,
     )
-    if place == 0:
-        axes.axvline(ratio.value, color=_INK, lw=0.7, ls=":")
-        axes.axhline(area.value, color=_INK, lw=0.7, ls=":")
-    return True
+
+
+def _version(axes: Axes, ratio: Measurement | None, base: tuple[float, float]) -> None:
+    """Mark the version where the lines cross; a hollow star leaves a group out."""
+    color, shape, size = _style(0)
+    inside = "white" if ratio is not None and _leaves_out(ratio) else color
+    axes.plot(*base, shape, ms=size, color=color, markerfacecolor=inside, zorder=3)
+    axes.axvline(base[0], color=_INK, lw=0.7, ls=":")
+    axes.axhline(base[1], color=_INK, lw=0.7, ls=":")
+
+
+def _zone(axes: Axes, judged: Judged, attribute: str, base: tuple[float, float]) -> None:
+    """Shade where an alternative is found, if its whole interval lies there."""
+    gain, loss = (judged.limit(name, attribute) for name in (GAIN, AUC_DIFFERENCE))
+    if gain is None or loss is None:
+        return
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    edge, floor = base[0] + gain, base[1] + loss
+    right = max(right, edge + 0.15 * (edge - left))
+    low, high = min(low, floor - 0.1 * (high - floor)), max(high, base[1] + 0.004)
+    axes.fill_between([edge, right], floor, high, color=_ZONE, alpha=0.16, lw=0, zorder=0)
+    axes.set(xlim=(left, right), ylim=(low, high))
+
+
+def _leaves_out(found: Measurement) -> bool:
+    return "needed" in found.reason or "withheld" in found.reason
+
+
+def _value(found: Measurement | None) -> float | None:
+    return None if found is None else found.value
 
 
 def _edges(found: Measurement) -> list[list[float]] | None:
@@ -127,9 +163,15 @@ def _legend(judged: Judged) -> Sequence[Line2D]:
     for place, name in enumerate(_names(judged)):
         color, shape, size = _style(place)
         verdict = told.get(name)
-        label = f"{name}: {verdict.value if verdict else 'the version that is judged'}"
-        mark = Line2D([], [], color=color, marker=shape, ms=min(size, 9), ls="", label=label)
-        if verdict is Verdict.FOUND:
-            mark.set_label(f"{label}  ◀")
-        handles.append(mark)
+        label = f"{name}: {verdict.value}" if verdict else _itself(judged)
+        handles.append(
+            Line2D([], [], color=color, marker=shape, ms=min(size, 9), ls="", label=label)
+        )
     return handles
+
+
+def _itself(judged: Judged) -> str:
+    area = of_model(judged.measurements, _AUC, alternative=judged.itself)
+    if area is None or area.value is None or area.low is None or area.high is None:
+        return f"{judged.itself}: the version that is judged"
+    return f"{judged.itself}, judged: AUC {area.value:.3f} [{area.low:.3f}, {area.high:.3f}]"

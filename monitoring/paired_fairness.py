@@ -138,7 +138,9 @@ def _outer(useful: tuple[Pair, ...], place: int, kind: int, seed: int) -> Interv
         found.append(mirrored(value, interval.low, interval.high))
         if all(pair.fewest == pair.most for pair in useful):
             break
-    return Interval(min(one.low or 0.0 for one in found), max(one.high or 0.0 for one in found))
+    low, high = min(end.low or 0.0 for end in found), max(end.high or 0.0 for end in found)
+    # A ratio of the worst-treated group lies between 0 and 1; a gain may be negative.
+    return Interval(low, high) if kind == 2 else Interval(max(low, 0.0), min(high, 1.0))
 
 
 def _counted(pair: Pair) -> list[float]:

@@ -110,7 +110,7 @@ def judge(
     return Judgement(alternative=name, title=title, verdict=verdict, why=why)
 
 
-def used(thresholds: Sequence[Threshold]) -> list[dict[str, Any]]:
+def told(thresholds: Sequence[Threshold]) -> list[dict[str, Any]]:
     """Return the lines as they are signed with a judgement."""
     return [
         {
@@ -134,20 +134,20 @@ def _verdict(gains: Sequence[Measurement], loss: Outcome) -> tuple[Verdict, str]
     if loss is Outcome.BREACH and not fairer:
         return Verdict.NOT_SHOWN, "it separates measurably worse than the version"
     if fairer and worse:
-        return Verdict.TRADE, f"nearer to equality in {_told(fairer)}, further in {_told(worse)}"
+        return Verdict.TRADE, f"nearer to equality in {_where(fairer)}, further in {_where(worse)}"
     if fairer and loss is Outcome.PASS:
-        return Verdict.FOUND, f"nearer to equality in {_told(fairer)}"
+        return Verdict.FOUND, f"nearer to equality in {_where(fairer)}"
     if fairer and loss is Outcome.BREACH:
-        return Verdict.COSTLY, f"nearer to equality in {_told(fairer)}; people weigh the loss"
+        return Verdict.COSTLY, f"nearer to equality in {_where(fairer)}; people weigh the loss"
     if fairer:
-        return Verdict.UNKNOWN, f"nearer to equality in {_told(fairer)}; the loss is not known"
+        return Verdict.UNKNOWN, f"nearer to equality in {_where(fairer)}; the loss is not known"
     if unclear or not gains:
-        what = _told(unclear) if unclear else "no gain that the risk appetite speaks about"
+        what = _where(unclear) if unclear else "no gain that the risk appetite speaks about"
         return Verdict.UNKNOWN, f"the interval or the number of customers leaves open {what}"
     return Verdict.NOT_SHOWN, "no gain above the line, and the intervals rule one out"
 
 
-def _told(found: Sequence[Measurement]) -> str:
+def _where(found: Sequence[Measurement]) -> str:
     shown = [
         describe_scope({name: m.scope[name] for name in ("attribute", "of") if name in m.scope})
         for m in found[:3]
