@@ -13,7 +13,7 @@ from typing import Any
 
 from governance.appetite import RiskAppetite, Threshold
 from governance.errors import ContractError
-from governance.measurement import Measurement, describe_scope
+from governance.measurement import Measurement
 from governance.outcome import Outcome
 from monitoring.paired_accuracy import AUC_DIFFERENCE
 from monitoring.paired_fairness import GAIN
@@ -141,15 +141,27 @@ def _verdict(gains: Sequence[Measurement], loss: Outcome) -> tuple[Verdict, str]
         return Verdict.COSTLY, f"nearer to equality in {_where(fairer)}; people weigh the loss"
     if fairer:
         return Verdict.UNKNOWN, f"nearer to equality in {_where(fairer)}; the loss is not known"
-    if unclear or not gains:
-        what = _where(unclear) if unclear else "no gain that the risk appetite speaks about"
-        return Verdict.UNKNOWN, f"the interval or the number of customers leaves open {what}"
+    if not gains:
+        return Verdict.UNKNOWN, "there is no gain that the risk appetite speaks about"
+    if unclear:
+        return (
+            Verdict.UNKNOWN,
+            f"{len(unclear)} of {len(gains)} gains are open; {_largest(unclear)}",
+        )
     return Verdict.NOT_SHOWN, "no gain above the line, and the intervals rule one out"
 
 
 def _where(found: Sequence[Measurement]) -> str:
-    shown = [
-        describe_scope({name: m.scope[name] for name in ("attribute", "of") if name in m.scope})
-        for m in found[:3]
-    ]
+    shown = [f"{m.scope['attribute']}, {m.scope['of']}" for m in found[:3]]
     return "; ".join(shown) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+
+
+def _largest(found: Sequence[Measurement]) -> str:
+    """Say which gain is the largest, and why it does not decide."""
+    known = [m for m in found if m.value is not None]
+    if not known:
+        return found[0].reason.partition(": ")[0].rstrip(".")
+    most = max(known, key=lambda m: m.value or 0.0)
+    ends = "" if most.low is None or most.high is None else f" [{most.low:+.3f}, {most.high:+.3f}]"
+    why = most.reason.partition(": ")[0].rstrip(".")
+    return f"the largest, {_where([most])}, is {most.value:+.3f}{ends}, {why}"
