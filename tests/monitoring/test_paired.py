@@ -78,17 +78,18 @@ def test_without_ten_defaults_nothing_is_measured() -> None:
 
 
 def test_the_worst_ratio_is_folded_and_the_gain_is_worked_by_hand() -> None:
-    # Version: b at .5 of a, c at 2.0: both as far from equality. Alternative: .8 and 1.25.
+    # Version: b at .5 of a, c at 2.5, which is further, .4. Alternative: .8 and 1.25, so .8.
     pairs = (
         Pair(group="a", n=1_000, version=200, alternative=200, fewest=50, most=50),
         Pair(group="b", n=1_000, version=100, alternative=160, fewest=90, most=90),
-        Pair(group="c", n=1_000, version=400, alternative=250, fewest=20, most=20),
+        Pair(group="c", n=1_000, version=500, alternative=250, fewest=20, most=20),
     )
     version, alternative, gain = measured(pairs, reference="a")
-    assert (version.measure, version.value) == (WORST_RATIO, 0.5)
+    assert (version.measure, version.value) == (WORST_RATIO, 0.4)
     assert (alternative.measure, alternative.value) == (WORST_RATIO, pytest.approx(0.8))
-    assert (gain.measure, gain.value) == (GAIN, pytest.approx(0.3))
-    assert 0 < gain.low < 0.3 < gain.high < 0.6  # type: ignore[operator]
+    assert (gain.measure, gain.value) == (GAIN, pytest.approx(0.4))
+    assert "c furthest from a" in gain.reason
+    assert 0.2 < gain.low < 0.4 < gain.high < 0.6  # type: ignore[operator]
     assert gain.n == 3_000
 
 
