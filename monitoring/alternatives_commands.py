@@ -100,7 +100,7 @@ def _tell(out: Console, judged: Judged, document: dict[str, Any]) -> None:
 
     title = f"Alternatives to version {judged.version}, sealed customers, 95 % paired intervals"
     table = Table(title=title, title_justify="left")
-    for name in ("", "alternative", "AUC minus its", "gravest gain in equality"):
+    for name in ("", "alternative", "AUC, minus the version's", "gain in equality, the gravest"):
         table.add_column(name, overflow="fold")
     colors = {"PASS": "green", "BREACH": "red", "INCONCLUSIVE": "yellow"}
     for found in judged.judgements:

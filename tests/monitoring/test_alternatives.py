@@ -23,7 +23,7 @@ from monitoring.alternatives import Judged, Question, judge_alternatives, of_mod
 from monitoring.verdict import Verdict
 from monitoring.watch import read_appetite
 from privacy import egress, gate
-from privacy.feature_table import FeatureTable, Part
+from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
 from registry import card, evidence
 from registry.alternative import attest_alternatives, load_alternatives
@@ -171,7 +171,13 @@ def test_the_command_signs_draws_and_shows_and_the_same_again_signs_nothing(
 
 def test_what_is_written_holds_no_customer(book: Book, tmp_path: Path) -> None:
     assert run(book, tmp_path, "--out", str(tmp_path / "out")).exit_code == 0
-    canaries = [f"CANARY{number:06d}" for number in range(8_000)]
+    path = gate.latest(
+        book.settings.features, contract_id=family.CONTRACT_ID, purpose=Purpose.TRAINING
+    )
+    ring = Keyring.open(book.settings.keyring)
+    table = FeatureTable.open(path, keyring=ring, part=Part.ALL).read([PSEUDONYM])
+    canaries = [value.hex() for value in table[PSEUDONYM].to_pylist()]
+    canaries += [f"CANARY{number:06d}" for number in range(8_000)]
     for place in (tmp_path / "out", book.settings.home / "ledger"):
         assert egress.scan(place, canaries=canaries).hits == (), place.name
     for m in json.loads((tmp_path / "out" / "evidence.json").read_text())["measurements"]:
