@@ -46,7 +46,7 @@ def draw(judged: Judged) -> bytes:
         f"Alternatives to version {judged.version} on {n:,} sealed customers: separation against "
         "equality (1 = every group treated like the reference)\n"
         "Bars: 95 % paired interval of the difference to the version. Shaded: less discriminatory "
-        "at no measurable loss, if the whole bar of both lies there. Hollow: a group left out",
+        "at no measurable loss, only if both whole bars lie there. Hollow: a group left out",
         fontsize=9,
     )
     out = io.BytesIO()

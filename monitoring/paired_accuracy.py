@@ -93,8 +93,8 @@ def basic(value: float, draws: Floats, *, floor: float | None = None) -> Interva
 
 
 def mirrored(value: float, low: float, high: float, *, floor: float | None = None) -> Interval:
-    """Return the interval whose ends are two percentiles, mirrored at the value."""
-    ends = (2 * value - high, 2 * value - low)
+    """Return the interval whose ends are two percentiles, mirrored at the value, which it holds."""
+    ends = (min(2 * value - high, value), max(2 * value - low, value))
     return Interval(*(end if floor is None else max(end, floor) for end in ends))
 
 

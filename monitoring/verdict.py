@@ -15,15 +15,17 @@ from governance.appetite import RiskAppetite, Threshold
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.outcome import Outcome
+from governance.proportion import CONFIDENCE, normal_quantile
 from monitoring.paired_accuracy import AUC_DIFFERENCE
 from monitoring.paired_fairness import GAIN
 
 RULE = (
     "An alternative is less discriminatory if, for one attribute and kind of decision at least, "
-    "the whole interval of its gain lies above the line of the risk appetite, and no gain lies "
-    "wholly below zero. It is so at no measurable loss if the whole interval of its AUC minus the "
-    "version's lies above the line for that. It is not shown to be if every gain lies within the "
-    "line, or its AUC lies wholly below. Everything else cannot be told."
+    "the whole interval of its gain, widened for the number of gains that were looked at in the "
+    "family (Bonferroni), lies above the line of the risk appetite, and no gain lies wholly below "
+    "zero. It is so at no measurable loss if the whole interval of its AUC minus the version's "
+    "lies above the line for that. It is not shown to be if every gain lies within the line, or if "
+    "its AUC lies wholly below. Everything else cannot be told."
 )
 
 
@@ -100,10 +102,13 @@ def judge(
     Parameters
     ----------
     measured : sequence of Measurement
-        Judged by the appetite; those of other alternatives are left aside.
+        Of the whole family, judged by the appetite: the more gains are looked at, the more often
+        chance alone lifts one of them above its line.
     """
+    looks = sum(m.measure == GAIN and bool(appetite.threshold_for(m, on)) for m in measured)
     mine = [found for found in measured if found.scope.get("alternative") == name]
-    gains = [m for m in mine if m.measure == GAIN and appetite.threshold_for(m, on)]
+    lined = [(m, appetite.threshold_for(m, on)) for m in mine if m.measure == GAIN]
+    gains = [_widened(m, line, looks) for m, line in lined if line is not None]
     losses = [m.outcome for m in mine if m.measure == AUC_DIFFERENCE]
     loss = losses[0] if losses else Outcome.INCONCLUSIVE
     verdict, why = _verdict(gains, loss)
@@ -125,6 +130,18 @@ def told(thresholds: Sequence[Threshold]) -> list[dict[str, Any]]:
         }
         for line in thresholds
     ]
+
+
+def _widened(gain: Measurement, line: Threshold, looks: int) -> Measurement:
+    """Return a gain that is above its line only if it is so among all gains looked at."""
+    if gain.outcome is not Outcome.BREACH or gain.value is None or gain.low is None:
+        return gain
+    stretch = normal_quantile(1 - (1 - CONFIDENCE) / max(looks, 1)) / normal_quantile()
+    low = gain.value - (gain.value - gain.low) * stretch
+    if line.at_most is not None and low > line.at_most:
+        return gain
+    reason = f"alone it would be above {line.at_most:g}, among {looks} gains it is not"
+    return gain.judged(Outcome.INCONCLUSIVE, reason)
 
 
 def _verdict(gains: Sequence[Measurement], loss: Outcome) -> tuple[Verdict, str]:

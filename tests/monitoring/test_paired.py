@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date
 
 import numpy as np
@@ -175,34 +176,70 @@ def test_hidden_disagreement_lies_between_what_margins_and_totals_allow() -> Non
         assert pair.most <= 12
 
 
-@pytest.mark.parametrize(("gain", "at_least", "at_most"), [(0.0, 0.0, 0.02), (0.3, 0.9, 1.0)])
-def test_a_clean_world_stays_silent_and_a_planted_gain_is_found(
-    gain: float, at_least: float, at_most: float
-) -> None:
-    """Two hundred books of 1,500 customers a group; a tenth of the decisions is another."""
-    rng, found = np.random.default_rng(3), 0
-    for _ in range(200):
-        pairs = []
-        for group, before, after in (("a", 0.4, 0.4), ("b", 0.24, 0.24 + 0.4 * gain)):
-            stay = rng.random(1_500) < 0.9
-            version = rng.random(1_500) < before
-            alternative = np.where(stay, version, rng.random(1_500) < before)
-            more = (after - before) / (1 - before)
-            alternative = alternative | (rng.random(1_500) < more)
-            only = int((alternative & ~version).sum())
-            pairs.append(
-                Pair(
-                    group=group,
-                    n=1_500,
-                    version=int(version.sum()),
-                    alternative=int(alternative.sum()),
-                    fewest=only,
-                    most=only,
-                )
+def drawn(
+    rng: np.random.Generator, sizes: tuple[int, ...], before: float, after: tuple[float, ...]
+) -> tuple[Pair, ...]:
+    """Draw groups that the version moves equally often and the alternative as often as said.
+
+    A twentieth of the customers is treated differently, whether the rate moves or not.
+    """
+    pairs = []
+    for group, size, wanted in zip("abcde", sizes, after, strict=False):
+        version = rng.random(size) < before
+        leaves = 0.025 / before + max(before - wanted, 0) / before
+        joins = 0.025 / (1 - before) + max(wanted - before, 0) / (1 - before)
+        alternative = np.where(version, rng.random(size) >= leaves, rng.random(size) < joins)
+        only = int((alternative & ~version).sum())
+        pairs.append(
+            Pair(
+                group=group,
+                n=size,
+                version=int(version.sum()),
+                alternative=int(alternative.sum()),
+                fewest=only,
+                most=only,
             )
-        judged = LINES.judge(measured(tuple(pairs), reference="a")[2], DAY)
-        found += judged.outcome is Outcome.BREACH
-    assert at_least <= found / 200 <= at_most
+        )
+    return tuple(pairs)
+
+
+def share_found(sizes: tuple[int, ...], after: tuple[float, ...], *, is_mended: bool) -> float:
+    """Judge 200 books among 36 gains; the mended ones are those of the alternative."""
+    rng, found = np.random.default_rng(3), 0
+    good = LINES.judge(loss(*AS_GOOD), DAY)
+    for _ in range(200):
+        pairs = drawn(rng, sizes, 0.2, after)
+        if is_mended:
+            # What moved the groups apart is the version's, and the alternative moves them alike.
+            pairs = tuple(
+                dataclasses.replace(
+                    pair,
+                    version=pair.alternative,
+                    alternative=pair.version,
+                    fewest=(pair.version or 0) - (pair.alternative or 0) + pair.most,
+                    most=(pair.version or 0) - (pair.alternative or 0) + pair.most,
+                )
+                for pair in pairs
+            )
+        gain = LINES.judge(measured(pairs, reference="a")[2], DAY)
+        others = [
+            gain.model_copy(update={"scope": {**gain.scope, "alternative": f"y{place}"}})
+            for place in range(35)
+        ]
+        said = verdict.judge("x", "X", [gain, good, *others], LINES, DAY)
+        found += said.verdict is Verdict.FOUND
+    return found / 200
+
+
+def test_in_a_clean_world_chance_finds_nothing() -> None:
+    """Five groups treated equally by both models, one of them of 170 customers."""
+    sizes = (2_600, 770, 1_700, 765, 170)
+    assert share_found(sizes, (0.2,) * 5, is_mended=False) <= 0.005
+
+
+def test_a_planted_gain_is_found() -> None:
+    """The version moves one group at 0.6 of the other's rate, the alternative at the same."""
+    assert share_found((3_000, 3_000), (0.2, 0.12), is_mended=True) >= 0.9
 
 
 def gains(*values: tuple[float, float, float]) -> list[Measurement]:
@@ -259,6 +296,21 @@ def test_the_rule(
     found = verdict.judge("x", "X", judged, LINES, DAY)
     assert found.verdict is expected, found.why
     assert found.why
+
+
+def test_a_gain_that_stands_alone_may_not_stand_among_many() -> None:
+    barely = (0.2, 0.06, 0.34)
+    alone = [LINES.judge(m, DAY) for m in (*gains(barely), loss(*AS_GOOD))]
+    assert verdict.judge("x", "X", alone, LINES, DAY).verdict is Verdict.FOUND
+    others = [
+        gains(LEVEL)[0].model_copy(
+            update={"scope": {"alternative": f"y{place}", "attribute": "sex", "of": "raise"}}
+        )
+        for place in range(20)
+    ]
+    found = verdict.judge("x", "X", [*alone, *others], LINES, DAY)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "among 21 gains" in found.why
 
 
 def test_a_gain_without_a_line_decides_nothing() -> None:
