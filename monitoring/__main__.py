@@ -12,7 +12,7 @@ from governance import command
 from governance.command import AsJson, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
 from governance.outcome import Outcome, worst
-from monitoring import terminal
+from monitoring import alternatives_commands, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from monitoring.tick import Done
 
 app = command.room("monitoring", "Is the model right, is it fair, has the world moved?")
+alternatives_commands.register(app)
 
-Appetite = Annotated[
-    Path | None, typer.Option(help="Risk appetite; the demonstration's if left out.")
-]
+Appetite = Annotated[Path | None, typer.Option(help="Risk appetite; the demonstration's.")]
 Decisions = Annotated[Path, typer.Option(help="Parquet or CSV of decisions, anybody's.")]
 Action = Annotated[str, typer.Option(help="Column: raise, hold, cut, refuse or review.")]
 Result = Annotated[str, typer.Option(help="Column: good, bad, pending; or 0, 1 = bad, missing.")]

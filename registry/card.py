@@ -65,7 +65,10 @@ def state(record: Record, version: int) -> str:
 
 def describe(record: Record, version: int) -> str:
     """Return the Markdown description of a version."""
-    parts = (_summary, _verdicts, _people, _findings, _studies, _lineage, _digests)
+    parts = (
+        *(_summary, _verdicts, _people, _findings, _studies),
+        *(_alternatives, _lineage, _digests),
+    )
     return "\n".join(line for part in parts for line in part(record, version)) + "\n"
 
 
@@ -225,6 +228,30 @@ def _studies(record: Record, version: int) -> Iterator[str]:
     if not found:
         yield "None. `python -m training challenge` makes the alternatives."
         yield ""
+
+
+def _alternatives(record: Record, version: int) -> Iterator[str]:
+    """Show what the validator said of the alternatives; of an older family it says so."""
+    entry = record.judged_alternatives(version)
+    yield "## Alternatives, judged by the validator"
+    yield ""
+    if entry is None:
+        yield f"Not judged. `python -m monitoring alternatives --version {version}` judges them."
+        yield ""
+        return
+    said, study = entry.statement.predicate["judgement"], record.studies(version)["alternatives"]
+    yield f"**{said['outcome']}**, measured on {read_evidence(entry).measured_on}, signed by "
+    yield f"{entry.statement.person.name}. {_cell(said['rule'])}"
+    yield ""
+    if study.statement.predicate["digest"] != said["study"]:
+        yield "**The family was made anew since; these verdicts are about the one before.**"
+        yield ""
+    yield "| outcome | alternative | verdict | why |"
+    yield "|---|---|---|---|"
+    for one in said["verdicts"]:
+        cells = (one["outcome"], f"{one['alternative']}: {one['title']}", one["verdict"])
+        yield "| " + " | ".join(_cell(str(cell)) for cell in (*cells, one["why"])) + " |"
+    yield ""
 
 
 def _lineage(record: Record, version: int) -> Iterator[str]:

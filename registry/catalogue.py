@@ -122,6 +122,14 @@ class Catalogue:
             self._client.set_terminated(run_id)
             return run_id
 
+    def location(self, run_id: str) -> str:
+        """Return where the files of a run lie, below the folder of all artifacts."""
+        with _quiet("finding a run"):
+            run = self._client.get_run(run_id).info
+            root = self._client.get_experiment(run.experiment_id).artifact_location
+        place, below = (Path(unquote(urlparse(str(uri)).path)) for uri in (run.artifact_uri, root))
+        return place.relative_to(below).as_posix()
+
     def log_report(self, path: Path, run_name: str, metrics: Mapping[str, float]) -> str:
         """Log a report file with its metrics and return the run id; the same report only once."""
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

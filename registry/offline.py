@@ -58,6 +58,8 @@ SIGNERS: Mapping[str, frozenset[str]] = {
     "review/v1": frozenset({"reviewer"}),
     "lifecycle/v1": frozenset({"ledger"}),
     "developer-study/v1": frozenset({"developer"}),
+    # The developer makes alternatives; whether one should have been chosen is not theirs to say.
+    "alternatives-evidence/v1": frozenset({"validator"}),
 }
 """Which role's key may sign which kind of statement."""
 

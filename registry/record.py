@@ -121,6 +121,10 @@ class Record:
         }
         return {name: found[name] for name in sorted(found)}
 
+    def judged_alternatives(self, version: int) -> Entry | None:
+        """Return the newest judgement of a version's alternatives."""
+        return self._newest(Kind.ALTERNATIVES, version)
+
     def events(self, *names: str) -> tuple[Entry, ...]:
         """Return the life-cycle events with these names, oldest first."""
         found = self.of(Kind.LIFECYCLE)

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     REVIEW = "review"
     LIFECYCLE = "lifecycle"
     STUDY = "developer-study"
+    ALTERNATIVES = "alternatives-evidence"
 
     @property
     def predicate_type(self) -> str:

@@ -125,6 +125,7 @@ def _version(record: Record, version: int, on: date) -> dict[str, Any]:
         "decided_on": decision.decided_on.isoformat() if decision else None,
         "refusals": list(decision.refusals) if decision else [],
         "policy_evidence": [_attached(found) for found in record.attached(version).values()],
+        "alternatives": _alternatives(record, version),
         "waivers": [_waiver(waiver, on) for waiver in waivers],
         "approvals": [
             {
@@ -153,6 +154,26 @@ def _attached(entry: Entry) -> dict[str, Any]:
     }
 
 
+def _alternatives(record: Record, version: int) -> dict[str, Any] | None:
+    entry = record.judged_alternatives(version)
+    if entry is None:
+        return None
+    said, study = entry.statement.predicate, record.studies(version)["alternatives"]
+    judgement = said["judgement"]
+    return {
+        "entry": entry.seq,
+        "digest": said["digest"],
+        "measured_on": said["evidence"]["measured_on"],
+        "by": entry.statement.person.name,
+        "is_newest_family": judgement["study"] == study.statement.predicate["digest"],
+        "outcome": judgement["outcome"],
+        "verdicts": [
+            {name: one[name] for name in ("alternative", "outcome", "verdict")}
+            for one in judgement["verdicts"]
+        ],
+    }
+
+
 def _waiver(waiver: Waiver, on: date) -> dict[str, Any]:
     return {
         "measure": waiver.measure,
@@ -175,6 +196,7 @@ def _parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield from _refusals(version)
     for version in document["versions"]:
         yield from _waivers(version)
+        yield from _judged_alternatives(version)
     yield from _freezes(document)
     yield from _findings(document)
     yield from _closing(document)
@@ -233,6 +255,18 @@ def _waivers(version: Mapping[str, Any]) -> Iterator[RenderableType]:
                 for (measure, owner, expires), scopes in groups.items()
             ]
         )
+
+
+def _judged_alternatives(version: Mapping[str, Any]) -> Iterator[RenderableType]:
+    judged = version["alternatives"]
+    if judged:
+        older = "" if judged["is_newest_family"] else ", of an older family"
+        said = f"\nAlternatives to version {version['version']}, judged for "
+        yield Text(f"{said}{judged['measured_on']}{older}: {judged['outcome']}", style="bold")
+        names: dict[str, list[str]] = {}
+        for one in judged["verdicts"]:
+            names.setdefault(one["verdict"], []).append(one["alternative"])
+        yield from _bullets([f"{verdict}: {', '.join(some)}" for verdict, some in names.items()])
 
 
 def _freezes(document: Mapping[str, Any]) -> Iterator[RenderableType]:

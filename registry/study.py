@@ -6,6 +6,7 @@ signed so that nobody can later show other alternatives than those that were mad
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +14,11 @@ from typing import Any
 from governance import canonical
 from governance.measurement import Measurement
 from governance.settings import Settings
-from registry import card
+from registry import card, offline
 from registry.candidate import RunFacts
 from registry.catalogue import Catalogue
 from registry.record import Record, append, subject_of
-from registry.signing import Signer
+from registry.signing import Signer, checked
 from registry.statement import Kind
 
 
@@ -72,11 +73,13 @@ def record_study(settings: Settings, version: int, study: Study, *, signer: Sign
     manifest = record.manifest(version)
     digest = canonical.digest(study.document)
     known = record.studies(version).get(study.name)
-    if known is not None and known.statement.predicate["digest"] == digest:
+    if known is not None and _is_same(known.statement.predicate, digest):
         runs = tuple(known.statement.predicate["run_ids"])
         return Recorded(digest=digest, seq=known.seq, run_ids=runs, is_new=False)
     catalogue = Catalogue.open(settings)
     parent = manifest.statement.predicate["run_id"]
+    # Listed before they are logged: what is signed is what was made, not what lies in the store.
+    files = [_files(facts) for facts in study.runs]
     runs = tuple(catalogue.log_child(parent, facts) for facts in study.runs)
     predicate = {
         "study": study.name,
@@ -84,8 +87,36 @@ def record_study(settings: Settings, version: int, study: Study, *, signer: Sign
         "digest": digest,
         "headlines": canonical.plain(tuple(study.headlines)),
         "run_ids": list(runs),
+        "artifacts": [
+            {"run_id": run, "location": catalogue.location(run), "files": listed}
+            for run, listed in zip(runs, files, strict=True)
+        ],
     }
     subject = (subject_of(version), manifest.statement.sha256)
     seq = append(settings, Kind.STUDY, subject=subject, predicate=predicate, signer=signer)
     card.project(settings, version)
     return Recorded(digest=digest, seq=seq, run_ids=runs, is_new=True)
+
+
+def _is_same(predicate: Mapping[str, Any], digest: str) -> bool:
+    """Tell whether a signed study is this one, with its files.
+
+    Studies from before files were listed name what they hold by digest only; the next run of such a
+    study is signed anew, so that its models can be loaded.
+    """
+    return predicate["digest"] == digest and "artifacts" in predicate
+
+
+def _files(facts: RunFacts) -> list[dict[str, Any]]:
+    """List every file that a child run is about to hold: path, SHA-256 and size, sorted."""
+    listed: list[dict[str, Any]] = []
+    for folder, path in facts.figures.items():
+        if path.is_dir():
+            with checked():
+                inside = offline.manifest(path)
+            listed += [{**file, "path": f"{folder}/{path.name}/{file['path']}"} for file in inside]
+        else:
+            data = path.read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            listed.append({"path": f"{folder}/{path.name}", "sha256": digest, "size": len(data)})
+    return sorted(listed, key=lambda file: str(file["path"]))

@@ -22,6 +22,7 @@ DOORS: dict[str, set[str]] = {
     "apprise": {"limits/notifying/messenger.py"},
     "faker": {"training/identities.py"},
     "matplotlib": {
+        "monitoring/alternatives_picture.py",
         "training/figures.py",
         "training/vintages.py",
         "training/backtest/pictures.py",
@@ -39,6 +40,7 @@ DOORS: dict[str, set[str]] = {
         "limits/options.py",
         "limits/ownership_commands.py",
         "limits/replay_commands.py",
+        "monitoring/alternatives_commands.py",
         "registry/finding_commands.py",
     }
     | {

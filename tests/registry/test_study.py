@@ -10,7 +10,7 @@ import pytest
 from governance.errors import KeyringError, UsageError
 from governance.measurement import Measurement
 from governance.settings import Settings
-from registry import card, evidence
+from registry import card, evidence, offline
 from registry.candidate import RunFacts
 from registry.catalogue import Catalogue
 from registry.record import Record
@@ -91,3 +91,24 @@ def test_an_evidence_pack_holds_the_study_and_verifies(home: Settings, tmp_path:
     record_study(home, VERSION, family(), signer=developer(home))
     verdict = evidence.write_pack(home, tmp_path / "pack.zip", on=date(2026, 1, 5))
     assert json.dumps(verdict)
+
+
+def test_what_a_child_run_holds_is_signed_file_by_file(home: Settings, tmp_path: Path) -> None:
+    folder = tmp_path / "floor"
+    folder.mkdir()
+    (folder / "model.txt").write_text("model")
+    (tmp_path / "curve.png").write_bytes(b"curve")
+    figures = {"alternatives": folder, "curve": tmp_path / "curve.png"}
+    made = dataclasses.replace(family(), runs=[RunFacts(run_name="floor", figures=figures)])
+    recorded = record_study(home, VERSION, made, signer=developer(home))
+    entry = Record.load(home).studies(VERSION)["alternatives"]
+    (held,) = entry.statement.predicate["artifacts"]
+    assert held["run_id"] == recorded.run_ids[0]
+    assert [file["path"] for file in held["files"]] == [
+        "alternatives/floor/model.txt",
+        "curve/curve.png",
+    ]
+    assert held["location"] == f"{held['run_id']}/artifacts"
+    # The listing is of what was made; what the store gives back is just that.
+    given_back = Catalogue.open(home)._client.download_artifacts(held["run_id"], "")
+    assert offline.manifest(Path(given_back)) == held["files"]
