@@ -18,6 +18,7 @@ from monitoring.validate import validate
 from monitoring.watch import read_appetite
 from privacy.__main__ import app as privacy
 from registry.__main__ import app as registry
+from tests.training.declared import LATE_AND_LOAD
 from training import study
 from training.__main__ import app as training
 
@@ -43,7 +44,8 @@ COLUMNS = {
     "failed": ("int64", "label", "keep"),
 }
 
-SPEC = """
+SPEC = (
+    """
 schema = "feature-spec/1"
 id = "stalls"
 version = "1"
@@ -51,23 +53,9 @@ title = "Simulated market stalls"
 horizon_months = 3
 currency = "CNY"
 current_limit_column = "line"
-
-[[features]]
-name = "months_late"
-sql = "late"
-sources = ["late"]
-sign = 1
-reason_group = "delinquency"
-why = "Months late."
-
-[[features]]
-name = "load"
-sql = "owed * 1.0 / line"
-sources = ["owed", "line"]
-sign = 1
-reason_group = "utilization"
-why = "Owed against the line."
-
+"""
+    + LATE_AND_LOAD
+    + """
 [inputs]
 current_limit_minor = "line * 100"
 balance_minor = "owed * 100"
@@ -77,6 +65,7 @@ months_since_raise = "NULL"
 months_since_cut = "NULL"
 segment = "'consumer'"
 """
+)
 
 
 def stalls(people: int = PEOPLE, seed: int = 4) -> pa.Table:

@@ -23,6 +23,7 @@ from monitoring.validate import validate
 from monitoring.watch import read_appetite
 from privacy.__main__ import app as privacy
 from registry.__main__ import app as registry
+from tests.training.declared import LATE_AND_LOAD
 from training.__main__ import app as training
 
 ROWS = 3_000
@@ -51,7 +52,8 @@ COLUMNS: dict[str, tuple[str, str, str, str]] = {
     "known_on": ("date32", "time", "keep", "may_be_null = true"),
 }
 
-SPEC = """
+SPEC = (
+    """
 schema = "feature-spec/1"
 id = "tea-houses"
 version = "1"
@@ -59,23 +61,9 @@ title = "Simulated tea houses"
 horizon_months = 3
 currency = "CNY"
 current_limit_column = "line"
-
-[[features]]
-name = "months_late"
-sql = "late"
-sources = ["late"]
-sign = 1
-reason_group = "delinquency"
-why = "Months late."
-
-[[features]]
-name = "load"
-sql = "owed * 1.0 / line"
-sources = ["owed", "line"]
-sign = 1
-reason_group = "utilization"
-why = "Owed against the line."
-
+"""
+    + LATE_AND_LOAD
+    + """
 [[features]]
 name = "sales"
 sql = "sales"
@@ -101,6 +89,7 @@ months_since_raise = "NULL"
 months_since_cut = "NULL"
 segment = "'consumer'"
 """
+)
 
 
 def houses(n: int = ROWS, seed: int = 3) -> pa.Table:
