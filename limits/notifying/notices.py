@@ -127,9 +127,9 @@ def _facts(
         "on": on,
         "expiry": expiry,
         "currency": currency,
-        "before": decided["limit_before_minor"] // 100,
-        "after": decided["limit_after_minor"] // 100,
-        "uplift": decided["temporary_uplift_minor"] // 100,
+        "before": _amount(decided["limit_before_minor"]),
+        "after": _amount(decided["limit_after_minor"]),
+        "uplift": _amount(decided["temporary_uplift_minor"]),
         "reasons": _principal(reasons, refined, finer),
         "origins": {
             origin: [(TEXTS[reason], finer if reason is refined else ()) for reason in found]
@@ -137,6 +137,18 @@ def _facts(
             if found and kind is Kind.CUT
         },
     }
+
+
+def _amount(minor: int) -> str:
+    """Write an amount to the cent; a limit that was kept at the balance may have cents."""
+    whole, cents = divmod(minor, 100)
+    return f"{whole:,}.{cents:02d}" if cents else f"{whole:,}"
+
+
+def _yuan(facts: Mapping[str, Any], name: str) -> str:
+    """Write an amount as Chinese readers do; only two currencies are simply called 元."""
+    amount, currency = facts[name], facts["currency"]
+    return f"{amount}元" if currency in ("CNY", "TWD") else f"{currency} {amount}"
 
 
 def _principal(
@@ -160,10 +172,10 @@ def _chinese(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
     if kind is Kind.UPLIFT:
         end = f"{facts['expiry']:%Y年%m月%d日}"
         return (
-            f"{head}自{day}起,您的额度临时增加{facts['uplift']:,}元,"
+            f"{head}自{day}起,您的额度临时增加{_yuan(facts, 'uplift')},"
             f"有效期至{end},到期自动恢复,固定额度不变。请理性消费。"
         )
-    change = f"自{day}起,您的额度由{facts['before']:,}元调整为{facts['after']:,}元。"
+    change = f"自{day}起,您的额度由{_yuan(facts, 'before')}调整为{_yuan(facts, 'after')}。"
     way = f"如有异议,可{lender.review_zh}。"
     if kind is Kind.RAISE:
         return f"{head}{change}如不需要,可在App内调低或拒绝。{way}"
@@ -184,10 +196,10 @@ def _english(kind: Kind, channel: Channel, facts: dict[str, Any]) -> str:
     if kind is Kind.UPLIFT:
         end = facts["expiry"].isoformat()
         return (
-            f"{head}from {day} you have a temporary extra limit of {unit} {facts['uplift']:,}. It "
+            f"{head}from {day} you have a temporary extra limit of {unit} {facts['uplift']}. It "
             f"ends on {end} by itself; your permanent limit does not change."
         )
-    change = f"from {day} your limit is {unit} {facts['after']:,} instead of {facts['before']:,}. "
+    change = f"from {day} your limit is {unit} {facts['after']} instead of {facts['before']}. "
     way = f"If you disagree, {lender.review_en}."
     if kind is Kind.RAISE:
         return f"{head}{change}You may lower or refuse it in the app. {way}"

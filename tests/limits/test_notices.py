@@ -58,6 +58,24 @@ def test_a_cut_says_what_why_and_whom_to_ask() -> None:
     assert "review by a person" in english
 
 
+@pytest.mark.parametrize(
+    ("currency", "language", "said"),
+    [
+        ("CNY", "zh", "由100,000元调整为21,590.07元"),
+        ("TWD", "zh", "由100,000元调整为21,590.07元"),
+        ("USD", "zh", "由USD 100,000调整为USD 21,590.07"),
+        ("USD", "en", "USD 21,590.07 instead of 100,000"),
+    ],
+)
+def test_an_amount_is_told_to_the_cent_and_in_its_currency(
+    currency: str, language: str, said: str
+) -> None:
+    """A limit that was kept at the balance is no round sum, and 元 is not every currency."""
+    kept = CUT | {"limit_after_minor": 2_159_007}
+    written = notices.write(kept, lender=LENDER, on=ON, currency=currency, language=language)
+    assert all(said in notice.text for notice in written)
+
+
 def test_the_app_splits_the_reasons_of_a_cut_by_where_they_come_from() -> None:
     english = texts(CUT, "en")[Kind.CUT, Channel.APP]
     assert "your repayment risk as assessed: Nearly the whole limit is used" in english
