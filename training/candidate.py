@@ -193,6 +193,7 @@ def _assemble(
             "evaluation_sample": "out-of-fold, open customers",
             "evaluation": canonical.plain(fitted.evaluation),
             "evaluation_breakdown": canonical.plain(fitted.breakdown),
+            "evaluation_directions": canonical.plain(fitted.directions),
             "iterations": fitted.iterations,
             "explanation": told.as_facts(),
         },

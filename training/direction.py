@@ -1,7 +1,7 @@
 """Directions: a customer who behaves worse must never look safer.
 
-Training asks this of its own model before handing it over; validation asks again, on other
-customers and by other means.
+Training asks this of its own model and hands the answer over with it; validation asks again, on
+other customers and by other means, and its answer is the one that is judged.
 """
 
 from __future__ import annotations

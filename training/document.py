@@ -193,7 +193,12 @@ def _recipe(facts: Facts, language: Language) -> Lines:
 
 
 def _evaluation(facts: Facts, language: Language) -> Lines:
-    yield from _measured(facts.metadata["evaluation"], language)
+    # Versions that were made before directions were asked for have no such fact.
+    directions = facts.metadata.get("evaluation_directions")
+    asked = [] if directions is None else [directions]
+    yield from _measured([*facts.metadata["evaluation"], *asked], language)
+    if directions is not None:
+        yield from ("", WORDS["directions"][language])
     yield from ("", _calibration(facts, language))
 
 
@@ -272,11 +277,15 @@ def _traces(facts: Facts, language: Language) -> Iterator[Sequence[str]]:
 def _measured(found: Sequence[Mapping[str, Any]], language: Language) -> Lines:
     rows = []
     for item in found:
+        digits = 0 if item["unit"] == "count" else 4
         value, low, high = (
-            WORDS["undefined"][language] if item[name] is None else f"{float(item[name]):.4f}"
+            WORDS["undefined"][language]
+            if item[name] is None
+            else f"{float(item[name]):.{digits}f}"
             for name in ("value", "low", "high")
         )
-        interval = f"{low} – {high}"
+        is_exact = item["unit"] == "count" and item["low"] is None and item["high"] is None
+        interval = WORDS["none"][language] if is_exact else f"{low} – {high}"
         scope = _scope(item, language)
         name = item["measure"] if language is Language.EN else terms.measure(item["measure"])
         rows.append((name, scope, value, interval, str(item["n"]), item["outcome"]))

@@ -14,7 +14,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
 from limits.features import FeatureSpec
-from training import breakdown, evaluation, lift, lineage, vintages
+from training import breakdown, direction, evaluation, lift, lineage, vintages
 from training.calibration import Verdict
 from training.customers import Customers
 from training.discrimination import Labels
@@ -22,6 +22,9 @@ from training.evaluation import FOLDS, Matrix, OutOfFold
 from training.job import Job
 from training.recipes import Recipe
 from training.sample import Sample
+
+ASKED_ROWS = 6_000
+"""Of more rows a seeded draw is asked whether worse behavior ever looks safer."""
 
 
 def say_nothing(step: str) -> None:
@@ -42,6 +45,8 @@ class Fitted:
         Whether the recipe alone was calibrated; if not, `estimator` has a sigmoid.
     breakdown : tuple of Measurement
         The same measures by segment and out of time, as far as the data have either.
+    directions : Measurement or None
+        How often `estimator` breaks a declared direction; None where nobody asked.
     """
 
     estimator: Any
@@ -49,6 +54,7 @@ class Fitted:
     evaluation: tuple[Measurement, ...]
     verdict: Verdict
     breakdown: tuple[Measurement, ...] = ()
+    directions: Measurement | None = None
 
     @property
     def iterations(self) -> str:
@@ -122,7 +128,7 @@ def make(
 def fit(
     job: Job, spec: FeatureSpec, rows: Sample, *, done: Callable[[str], None] = say_nothing
 ) -> Fitted:
-    """Make what a job asks for, and break its evaluation down by segment and by time."""
+    """Make what a job asks for, ask for its directions, and break its evaluation down."""
     told = Lesson(rows.features, rows.labels, rows.customers)
     made = make(job.recipe, spec.signs, told, seed=job.seed, done=done)
     broken_down = breakdown.out_of_time(lambda: clone(made.estimator), rows, seed=job.seed)
@@ -131,7 +137,18 @@ def fit(
         broken_down += vintages.withhold_incomplete(by_month, rows.vintage, rows.vintage_of_all)
     if rows.segment is not None:
         broken_down += breakdown.by_segment(made.out_of_fold, rows.segment, seed=job.seed)
-    return dataclasses.replace(made, breakdown=broken_down)
+    asked = _asked(rows.features, seed=job.seed)
+    directions = direction.measure_violations(made.estimator, asked, spec.names, spec.signs)
+    return dataclasses.replace(made, breakdown=broken_down, directions=directions)
+
+
+def _asked(features: Matrix, *, seed: int) -> Matrix:
+    """Return the rows whose directions are asked for: every feature is another prediction."""
+    if len(features) <= ASKED_ROWS:
+        return features
+    drawn = np.random.default_rng([seed, 6]).choice(len(features), ASKED_ROWS, replace=False)
+    asked: Matrix = features[np.sort(drawn)]
+    return asked
 
 
 def caveats(rows: Sample, fitted: Fitted) -> tuple[str, ...]:

@@ -25,7 +25,12 @@ def as_document(made: Candidate) -> dict[str, Any]:
         "is_sigmoid_fitted": made.fitted.verdict.is_sigmoid_needed,
         "measurements": [
             measurement.as_json()
-            for measurement in (*made.fitted.evaluation, *made.fitted.breakdown, *made.fitted.lift)
+            for measurement in (
+                *made.fitted.evaluation,
+                *filter(None, [made.fitted.directions]),
+                *made.fitted.breakdown,
+                *made.fitted.lift,
+            )
         ],
         "lineage": dict(made.lineage),
         "caveats": list(made.caveats),
@@ -34,18 +39,25 @@ def as_document(made: Candidate) -> dict[str, Any]:
 
 
 def _headlines(made: Candidate) -> list[Measurement]:
-    """Return the part of the breakdown that fits on a screen; the document has all of it."""
-    return [found for found in made.fitted.breakdown if found.measure == "discrimination.auc"]
+    """Return what fits on a screen beside the evaluation; the document has all of it."""
+    asked = [made.fitted.directions] if made.fitted.directions else []
+    return asked + [
+        found for found in made.fitted.breakdown if found.measure == "discrimination.auc"
+    ]
 
 
 def print_candidate(console: Console, made: Candidate) -> None:
     """Print the evaluation of a candidate and what must be known about it."""
     table = Table("measure", "value", "95 % interval", "n", title="Out-of-fold, open customers")
     for found in (*made.fitted.evaluation, *_headlines(made)):
+        is_count = found.unit == "count"
         shown = (found.value, found.low, found.high)
-        value, low, high = ("undefined" if x is None else f"{x:.4f}" for x in shown)
+        value, low, high = (
+            "undefined" if x is None else f"{x:,.{0 if is_count else 4}f}" for x in shown
+        )
         name = " ".join([found.measure, *(f"{k}={v}" for k, v in found.scope.items())])
-        table.add_row(name, value, f"{low} – {high}", f"{found.n:,}")
+        interval = "none: exact" if is_count and found.low is None else f"{low} – {high}"
+        table.add_row(name, value, interval, f"{found.n:,}")
     console.print(table)
     console.print(made.fitted.calibration)
     for said in made.caveats:

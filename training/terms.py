@@ -83,6 +83,7 @@ MEASURES: Mapping[str, str] = {
     "calibration.ece_floor": "校准误差的噪声水平",
     "calibration.slope": "校准斜率",
     "calibration.intercept": "校准截距",
+    "soundness.monotonicity_violations": "方向违反次数",
     "calibration.observed_over_expected": "实际与预期违约之比",
     "vintage.default_rate": "各账龄违约率",
     "explanation.explained": "得到至少一条原因的客户占比",

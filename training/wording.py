@@ -35,6 +35,13 @@ WORDS: Mapping[str, Both] = {
     "features": _both("Features", "特征"),
     "policy": _both("Limit policy", "额度策略"),
     "evaluation": _both("Evaluation, out-of-fold, open customers", "评估(折外,开放客户)"),
+    "directions": _both(
+        "Violations: worsenings of one feature with a declared direction that lower the default "
+        "probability of the model as handed over; n counts features times customers, so there is "
+        "no interval.",
+        "方向违反次数:将某一声明了方向的特征调差后,所交付模型的违约概率反而下降的次数;n为特征数乘"
+        "客户数,故无区间。",
+    ),
     "breakdown": _both("Evaluation by segment and over time", "按客群与时间的评估"),
     "reasons": _both("Reasons told to customers", "向客户说明的原因"),
     "method_points": _both(

@@ -83,6 +83,11 @@ def test_the_lineage_says_what_an_auditor_asks(world_home: Settings, trained: Ca
     assert len(trained.lineage["lock_digest"]) == 64
     measured = {found["measure"] for found in loaded.metadata["evaluation"]}
     assert measured == {found.measure for found in trained.fitted.evaluation}
+    directions = loaded.metadata["evaluation_directions"]
+    assert (directions["measure"], directions["value"]) == (
+        "soundness.monotonicity_violations",
+        "0",
+    )
 
 
 def test_times_are_shown_and_are_no_part_of_the_candidate(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from governance.outcome import Outcome
-from training import evaluation
+from training import evaluation, fitted
 from training.direction import measure_violations
 from training.recipes import CHAMPION, SIMPLER
 
@@ -47,8 +47,16 @@ def test_a_recipe_keeps_what_the_spec_declares(features: np.ndarray, recipe: obj
     rng = np.random.default_rng(1)
     # The truth goes against the declared direction, so that only the constraint can keep it.
     labels = (rng.random(400) < 1 / (1 + np.exp(features[:, 0] - features[:, 1]))).astype(np.int64)
-    fitted = evaluation.fit(recipe.estimator((1, 1, 0), seed=0), features, labels)  # type: ignore[attr-defined]
-    assert measure_violations(fitted, features, NAMES, (1, 1, 0)).value == 0.0
+    made = evaluation.fit(recipe.estimator((1, 1, 0), seed=0), features, labels)  # type: ignore[attr-defined]
+    assert measure_violations(made, features, NAMES, (1, 1, 0)).value == 0.0
+
+
+def test_only_so_many_customers_are_asked_and_always_the_same(features: np.ndarray) -> None:
+    many = np.repeat(features, 20, axis=0)
+    first, again = (fitted._asked(many, seed=3) for _ in range(2))
+    assert len(first) == fitted.ASKED_ROWS < len(many)
+    assert np.array_equal(first, again)
+    assert fitted._asked(features, seed=3) is features
 
 
 def test_without_a_direction_nothing_was_promised(features: np.ndarray) -> None:

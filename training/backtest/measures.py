@@ -93,10 +93,10 @@ def _of_strategy(
     sheets: Mapping[Strategy, Sheet], strategy: Strategy, scope: Scope
 ) -> Iterator[Measurement]:
     sheet, static = sheets[strategy], sheets[Strategy.STATIC]
-    yield measure_total("profit", sheet.profit, scope)
+    yield _total("profit", sheet.profit, scope)
     for name in _MONEY:
-        yield measure_total(name, sheet.money[name], scope)
-    yield measure_total("final_limits", sheet.limit, scope)
+        yield _total(name, sheet.money[name], scope)
+    yield _total("final_limits", sheet.limit, scope)
     yield from people(sheet, scope)
     if strategy is not Strategy.STATIC:
         yield measure_over("profit_over_static", sheet.profit, static.profit, scope)
@@ -181,31 +181,13 @@ def measure_mean(name: str, values: Floats, scope: Scope) -> Measurement:
     )
 
 
-def measure_total(name: str, amounts: Floats, scope: Scope) -> Measurement:
-    """Measure a sum of money over all accounts, with the normal interval of as many other accounts.
-
-    Most of its width is luck that all strategies share: compare strategies by the paired measures.
-
-    Notes
-    -----
-    When it says nothing: of fewer than two accounts there is a sum and no interval.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> found = measure_total("profit", np.array([1.0, 3.0]), {})
-    >>> found.value, round(found.low), round(found.high)
-    (400.0, 8, 792)
-    """
-    n, total = len(amounts), float(amounts.sum()) * MINOR
-    spread = None if n < 2 else QUANTILE * math.sqrt(n) * float(amounts.std(ddof=1)) * MINOR
+def _total(name: str, amounts: Floats, scope: Scope) -> Measurement:
+    """Return a sum over these accounts; it is exact, so it has no interval."""
     return Measurement(
         measure=f"backtest.{name}",
         scope=scope,
-        value=float(round(total)),
-        low=None if spread is None else float(round(total - spread)),
-        high=None if spread is None else float(round(total + spread)),
-        n=n,
+        value=float(round(float(amounts.sum()) * MINOR)),
+        n=len(amounts),
         unit="minor",
     )
 

@@ -172,7 +172,7 @@ def _compared(report: Report, seed: str) -> str:
     head = "<th>strategy" + "".join(f"<th class=n>{title}" for _, title in _COLUMNS)
     title = f"Strategies, {_where(seed)}: {_count(look, seed)}"
     note = "<p><small>95 % intervals; of the shares over static paired, account by account. "
-    note += "That of a profit is the luck of the draw of accounts, which all strategies share."
+    note += "A profit is the sum over these accounts, without an interval."
     return _section(title, _table(head, rows) + note + "</small></p>")
 
 
