@@ -161,6 +161,10 @@ def promote(demo: Demo, version: int) -> None:
     """The sound candidate: real findings, recorded waivers, two approvals, champion."""
     demo.step("Validate the sound candidate")
     demo.run(f"monitoring validate --version {version} --on {DAY}")
+    if demo.customers >= SMALL_WORLD:
+        demo.step("Ask whether a fairer model would have done as well")
+        demo.run(f"training challenge --version {version}")
+        demo.run(f"monitoring alternatives --version {version} --on {DAY}")
     demo.step("What its policy shows before it decides anybody: laws, impact, a closed loop")
     demo.run(f"limits policy check --version {version} --inputs 100000 --on {DAY}")
     demo.run(f"limits policy impact --version {version} --as-of {DAY}")
