@@ -10,6 +10,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 PYTHON ?= python3
 CUSTOMERS ?= 30000
+ALTERNATIVES ?=
 ON ?= 2005-10-01
 VERSION ?= latest
 ROLE ?= risk_approver
@@ -27,7 +28,7 @@ setup: $(READY) ## Create the locked environment (no root, no uv; about a minute
 
 .PHONY: demo
 demo: $(READY) ## The main job on the real data: protect, train, validate, approve, decide, watch
-	@$(PY) scripts/demo.py --customers $(CUSTOMERS)
+	@$(PY) scripts/demo.py --customers $(CUSTOMERS) $(if $(ALTERNATIVES),--alternatives)
 
 .PHONY: test
 test: $(READY) ## The test suite; needs nothing but the locked environment

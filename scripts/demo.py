@@ -43,6 +43,7 @@ class Demo:
     """Runs commands and remembers how long each step took."""
 
     customers: int
+    with_alternatives: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     _step: str = ""
     _began: float = 0.0
@@ -86,11 +87,14 @@ def main() -> int:
     """Run the demonstration; returns an exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, default=30_000)
-    customers = parser.parse_args().customers
+    parser.add_argument(
+        "--alternatives", action="store_true", help="also judge other models; a minute more"
+    )
+    asked = parser.parse_args()
     try:
         home = command.load_home().home
         with durable.locked(home / ".demo.lock", what="The demonstration"):
-            demo = Demo(customers)
+            demo = Demo(asked.customers, with_alternatives=asked.alternatives)
             journey(demo)
             close(demo)
     except LimitlineError as error:
@@ -161,7 +165,7 @@ def promote(demo: Demo, version: int) -> None:
     """The sound candidate: real findings, recorded waivers, two approvals, champion."""
     demo.step("Validate the sound candidate")
     demo.run(f"monitoring validate --version {version} --on {DAY}")
-    if demo.customers >= SMALL_WORLD:
+    if demo.with_alternatives:
         demo.step("Ask whether a fairer model would have done as well")
         demo.run(f"training challenge --version {version}")
         demo.run(f"monitoring alternatives --version {version} --on {DAY}")
