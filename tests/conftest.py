@@ -87,24 +87,34 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("repeatable")
 
 
-def _draw_again_from(place: str) -> None:
-    _draws.seed(f"{DRAWS} {place}")
+class Draws:
+    """Every fixture starts the draws anew, and so does every test.
+
+    A plugin of its own, because pytest does not ask the hooks of a conftest below the root for a
+    fixture of the session: the small world's ring would be another one in every run.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object]
+    ) -> Generator[None, object, object]:
+        """A fixture draws the same whichever test asks for it first."""
+        self.start_again(f"{fixturedef.baseid}::{fixturedef.argname}")
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """A test draws the same whatever ran before it."""
+        self.start_again(item.nodeid)
+        return (yield)
+
+    @staticmethod
+    def start_again(place: str) -> None:
+        _draws.seed(f"{DRAWS} {place}")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[object],
-) -> Generator[None, object, object]:
-    """A fixture draws the same whichever test asks for it first."""
-    _draw_again_from(f"{fixturedef.baseid}::{fixturedef.argname}")
-    return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """A test draws the same whatever ran before it."""
-    _draw_again_from(item.nodeid)
-    return (yield)
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Draws(), "limitline-draws")
 
 
 @pytest.fixture(scope="session", autouse=True)

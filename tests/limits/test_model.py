@@ -133,7 +133,7 @@ def test_a_served_model_asks_for_all_it_reads_and_obeys_climate_and_freeze(
     """Its policy has every section, its inputs read columns that no feature reads."""
     verified = load_verified(world.settings, "champion")
     policy_text = packaged("consumer_sme").replace('currency = "CNY"', 'currency = "TWD"')
-    rows = wide_rows(world, 60)
+    rows = wide_rows(world, 600)
     parts = model.ModelParts(
         estimator=verified.folder / ESTIMATOR_FILE,
         features_text=verified.features_text + WIDE_INPUTS,
