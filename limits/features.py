@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from governance.declaration import Declaration
 from governance.errors import ContractError
 from limits import sql
+from limits.currency import Currency
 from limits.inputs import INPUT_TYPES, OPTIONAL_TYPES
 
 # What stands between single quotes in SQL is a text; doubled quotes are a quote within it.
@@ -62,7 +63,7 @@ class FeatureSpec(Declaration):
     title: str
     horizon_months: int = Field(ge=1)
     subject_column: str = "customer_pseudonym"
-    currency: str
+    currency: Currency
     current_limit_column: str
     features: tuple[Feature, ...] = Field(min_length=1)
     inputs: Mapping[str, str]

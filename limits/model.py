@@ -32,6 +32,7 @@ TRAVELLING_CODE: Mapping[str, tuple[str, ...]] = {
     "governance": ("__init__", "canonical", "declaration", "errors", "outcome"),
     "limits": (
         "__init__",
+        "currency",
         "dated",
         "engine",
         "features",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import csv
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -73,7 +75,8 @@ class Source:
             currencies, or holds a customer twice.
         """
         customers = Customers(self.customer) if self.customer else None
-        with reading(self.path, hint=f" This policy reads {self._asked()}."):
+        hint = f" This policy reads {self._asked()}."
+        with reading(self.path, hint=hint, columns=self._types()):
             for batch in self._raw():
                 checked = self.checked(batch)
                 if customers is not None:
@@ -229,7 +232,9 @@ def is_csv(path: Path) -> bool:
 
 
 @contextmanager
-def reading(path: Path, *, what: str = "table", hint: str = "") -> Iterator[None]:
+def reading(
+    path: Path, *, what: str = "table", hint: str = "", columns: Collection[str] = ()
+) -> Iterator[None]:
     """Let what is wrong with the plain file `path` leave the block in words.
 
     Parameters
@@ -238,6 +243,9 @@ def reading(path: Path, *, what: str = "table", hint: str = "") -> Iterator[None
         What messages call the file.
     hint : str
         What is said beside it when the file cannot be read.
+    columns : collection of str
+        Columns that may be named when one of their values cannot be read. Another name is not
+        repeated: the first line of a file without a header is a customer.
 
     Raises
     ------
@@ -253,9 +261,21 @@ def reading(path: Path, *, what: str = "table", hint: str = "") -> Iterator[None
         if isinstance(error, OSError) and error.errno:
             raise
         raise ContractError(
-            f"The {what} {path.name} cannot be read as Parquet or CSV: it is cut off, or a column "
-            f"has another type.{hint}"
+            f"The {what} {path.name} cannot be read as Parquet or CSV: it is cut off, or "
+            f"{_misread(path, error, columns)} has another type.{hint}"
         ) from None
+
+
+def _misread(path: Path, error: Exception, columns: Collection[str]) -> str:
+    """Return which column Arrow could not read, in words; it counts those of a CSV from 0."""
+    counted = re.search(r"In CSV column #(\d+)", str(error))
+    if counted is not None:
+        with path.open(encoding="utf-8", errors="replace", newline="") as lines:
+            names = next(csv.reader([lines.readline(1 << 16)]), [])
+        place = int(counted[1])
+        if place < len(names) and names[place] in columns:
+            return f"a value of the column {names[place]}"
+    return "a column"
 
 
 def refuse_to_replace(table: Path, output: Path) -> None:

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 from governance import canonical
 from governance.declaration import Declaration
 from governance.errors import ContractError
+from limits.currency import Currency
 from limits.dated import Cap, Ceiling, refuse_unclear, refuse_unclear_caps
 from limits.sections import (
     BASIS_POINTS,
@@ -52,7 +53,7 @@ class LimitPolicy(Declaration):
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: str
     title: str
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    currency: Currency
     effective_from: date
     effective_to: date | None = None
     rounding_minor: int = Field(gt=0)

@@ -159,13 +159,15 @@ def impact(out: Console, evidence: Evidence) -> None:
 def explained(out: Console, document: Mapping[str, Any], language: str) -> None:
     """Print the explanation of one decision."""
     before, after = (document[f"limit_{when}_minor"] / 100 for when in ("before", "after"))
-    is_chinese = language == "zh"
+    # A log of an earlier release does not say in which currency it counts.
+    is_chinese, currency = language == "zh", f"{document.get('currency') or ''} ".lstrip()
     action = _IN_CHINESE[document["action"]] if is_chinese else document["action"]
-    out.print(f"{action}{':' if is_chinese else ': '}{before:,.2f} -> {after:,.2f}")
+    limits = f"{currency}{before:,.2f} -> {after:,.2f}"
+    out.print(f"{action}{':' if is_chinese else ': '}{limits}", markup=False)
     if document["temporary_uplift_minor"]:
         amount, end = document["temporary_uplift_minor"] / 100, document["uplift_expires_on"]
-        said = f"临时额度:{amount:,.2f},有效期至{end}" if is_chinese else ""
-        out.print(said or f"temporary: {amount:,.2f} until {end}")
+        said = f"临时额度:{currency}{amount:,.2f},有效期至{end}" if is_chinese else ""
+        out.print(said or f"temporary: {currency}{amount:,.2f} until {end}")
     if not document["reasons"]:
         out.print(f"  - {_UNMOVED[is_chinese]}", markup=False)
     model = document["model_reasons"]

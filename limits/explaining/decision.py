@@ -73,7 +73,8 @@ def of_vintage(
     row = _place(rows, vintage, row, kind)
     chosen = rows.slice(row, 1)
     decided = chosen.to_pylist()[0]
-    document = {**logged(decided), "vintage": vintage, "row": row}
+    currency = log.identity.get("currency")
+    document = {**logged(decided), "currency": currency, "vintage": vintage, "row": row}
     mask, action = int(decided["reasons"]), str(decided["action"])
     if not _is_asked(mask, action):
         said = {**_said(Outcome.INFO, NOTHING_TO_REFINE), "reasons": []}

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from governance.declaration import Declaration
 from governance.errors import ContractError
+from limits.currency import Currency
 
 __all__ = ["BUDGETS", "Budget", "Economics", "packaged"]
 
@@ -140,7 +141,7 @@ class Economics(Declaration):
     id: str
     version: str
     title: str
-    currency: str
+    currency: Currency
     horizon_months: int = Field(ge=1)
     effective_from: date
     effective_to: date | None = None

@@ -251,3 +251,25 @@ def test_a_damaged_page_is_the_file_s_fault_and_a_full_disk_is_not(tmp_path: Pat
     missing = plain_table.reading(tmp_path / "missing.csv", what="history of limits")
     with pytest.raises(ContractError, match=r"There is no history of limits at .*missing\.csv"):
         missing.__enter__()
+
+
+def test_a_csv_value_of_the_wrong_type_is_refused_with_its_column_and_without_itself(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "policy.toml").write_text(TEXT, encoding="utf-8")
+    wrong = [str(value) for value in plain().values() if value is not None]
+    header = [name for name, value in plain().items() if value is not None]
+    wrong[header.index("income_minor")] = "CANARY-88"
+    (tmp_path / "book.csv").write_text(f"{','.join(header)}\n{','.join(wrong)}\n", encoding="utf-8")
+    arguments = ["decide", "--policy", str(tmp_path / "policy.toml"), "--as-of", DAY]
+    arguments += ["--output", str(tmp_path / "out.parquet"), "--input"]
+    done = CliRunner().invoke(app, [*arguments, str(tmp_path / "book.csv")])
+    assert done.exit_code == 10, done.output
+    assert "a value of the column income_minor has another type" in " ".join(done.output.split())
+    assert "CANARY" not in done.output
+    # Without a header the first customer would be one, and is not repeated.
+    (tmp_path / "bare.csv").write_text(f"{','.join(wrong)}\n{','.join(wrong)}\n", encoding="utf-8")
+    done = CliRunner().invoke(app, [*arguments, str(tmp_path / "bare.csv")])
+    assert done.exit_code == 10, done.output
+    assert "CANARY" not in done.output
+    assert not (tmp_path / "out.parquet").exists()

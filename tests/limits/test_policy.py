@@ -101,6 +101,8 @@ CANNOT_BE_MEANT = {
     "demand unknown": ("full_at = 1.5", "full_at = nan", "a finite number"),
     "an edge unknown": ("0.70, 0.90]", "0.70, nan]", "a finite number"),
     "an edge below nothing": ("upper = [0.30, 0.70", "upper = [-0.30, 0.70", "from above 0"),
+    "a currency without cents": ('currency = "CNY"', 'currency = "JPY"', "a hundred parts"),
+    "a currency of thousandths": ('currency = "CNY"', 'currency = "KWD"', "a hundred parts"),
     "no currency": ('currency = "CNY"', 'currency = ""', "currency"),
     "a policy that ends first": (
         "effective_from = 2026-01-01\nrounding",

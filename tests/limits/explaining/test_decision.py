@@ -153,6 +153,7 @@ def test_an_explanation_leaks_no_score_no_value_and_no_pseudonym(
         place = rf'{VINTAGE}|--row {row}\b|"row": {row}\b'
         bare = re.sub(rf"[0-9a-f]{{16,64}}|@[0-9.]+|explanation/1|{place}", "", said)
         numbers = set(re.findall(r"\d[\d,.]*\d", bare))
+        assert "TWD" in said
         limits = {logged["limit_before_minor"], logged["limit_after_minor"]}
         told = json.loads(ran.stdout) if arguments == ["--json"] else {}
         limits.add((told.get("counterfactual") or {}).get("limit_after_minor", 0))
