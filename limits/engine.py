@@ -17,13 +17,25 @@ import pyarrow as pa
 
 from governance.errors import ContractError
 from limits import inputs
+from limits.inputs import Flags, Rows
 from limits.policy import LimitPolicy
 from limits.stages import bounds, preconditions, risk, uplift
 from limits.stages.climate import PLAIN, Climate, Freeze, Regime
 from limits.stages.plan import Integers, Plan
 from limits.stages.trail import Stage, Trail
 
-__all__ = ["ENGINE_VERSION", "OUTPUT_SCHEMA", "STAGES", "Action", "Freeze", "Regime", "decide"]
+__all__ = [
+    "ENGINE_VERSION",
+    "OUTPUT_SCHEMA",
+    "STAGES",
+    "Action",
+    "Freeze",
+    "Regime",
+    "carry",
+    "decide",
+    "read",
+    "trace",
+]
 
 ENGINE_VERSION = "2"
 
@@ -116,10 +128,10 @@ def decide(
     """
     plan = Plan.of(policy, as_of=as_of, freeze=freeze, climate=climate)
     if batch.num_rows <= CHUNK_ROWS:
-        return _decided(plan, _run(plan, batch, STAGES))
+        return _decided(plan, carry(plan, *read(plan, batch)))
     starts = range(0, batch.num_rows, CHUNK_ROWS)
     chunks = (batch.slice(start, CHUNK_ROWS) for start in starts)
-    return pa.concat_batches([_decided(plan, _run(plan, chunk, STAGES)) for chunk in chunks])
+    return pa.concat_batches([_decided(plan, carry(plan, *read(plan, chunk))) for chunk in chunks])
 
 
 def trace(plan: Plan, batch: pa.RecordBatch) -> dict[str, Integers]:
@@ -130,7 +142,7 @@ def trace(plan: Plan, batch: pa.RecordBatch) -> dict[str, Integers]:
     ContractError
         As `decide`.
     """
-    trail = _begun(plan, batch)
+    trail = Trail.start(*read(plan, batch))
     limits = {}
     for name, stage in STAGES.items():
         stage(plan, trail)
@@ -138,14 +150,22 @@ def trace(plan: Plan, batch: pa.RecordBatch) -> dict[str, Integers]:
     return limits
 
 
-def _run(plan: Plan, batch: pa.RecordBatch, stages: Mapping[str, Stage]) -> Trail:
-    trail = _begun(plan, batch)
-    for stage in stages.values():
+def carry(plan: Plan, rows: Rows, is_usable: Flags) -> Trail:
+    """Carry rows that were read through every stage."""
+    trail = Trail.start(rows, is_usable)
+    for stage in STAGES.values():
         stage(plan, trail)
     return trail
 
 
-def _begun(plan: Plan, batch: pa.RecordBatch) -> Trail:
+def read(plan: Plan, batch: pa.RecordBatch) -> tuple[Rows, Flags]:
+    """Return the inputs of `batch` as the stages read them, and which rows can be decided.
+
+    Raises
+    ------
+    ContractError
+        As `limits.inputs.read`, or if a segment has no cap.
+    """
     rows, is_usable = inputs.read(plan.policy, batch)
     if (rows["segment"] < 0).sum() > batch.column("segment").null_count:
         known = inputs.vocabulary(plan.policy, "segment")
@@ -153,7 +173,7 @@ def _begun(plan: Plan, batch: pa.RecordBatch) -> Trail:
             f"The limit policy {plan.policy.id} has no cap for at least one segment of this table; "
             f"it knows {', '.join(known)}."
         )
-    return Trail.start(rows, is_usable)
+    return rows, is_usable
 
 
 def _decided(plan: Plan, trail: Trail) -> pa.RecordBatch:

@@ -94,16 +94,11 @@ def find_envelope(plan: Plan, batch: pa.RecordBatch, reach: Reach = Reach.DECLAR
     ContractError
         As `limits.engine.decide`, or if the column `REFERENCE` does not hold whole numbers.
     """
-    rows, is_usable = inputs.read(plan.policy, batch)
-    if (rows["segment"] < 0).sum() > batch.column("segment").null_count:
-        raise ContractError(
-            f"The limit policy {plan.policy.id} has no cap for at least one segment of this table; "
-            f"it knows {', '.join(inputs.vocabulary(plan.policy, 'segment'))}."
-        )
-    decided = _carried(plan, rows, is_usable)
+    rows, is_usable = engine.read(plan, batch)
+    decided = engine.carry(plan, rows, is_usable)
     least, most = _matrices(plan, reach)
-    lowest = _carried(replace(plan, matrix=least), rows, is_usable).after
-    highest = _carried(replace(plan, matrix=most), rows, is_usable).after
+    lowest = engine.carry(replace(plan, matrix=least), rows, is_usable).after
+    highest = engine.carry(replace(plan, matrix=most), rows, is_usable).after
     lowest, has_no_reference = _floored(plan, batch, decided, lowest)
     is_fixed = ~decided.is_usable
     if "arm" in rows:
@@ -126,14 +121,6 @@ def cells(plan: Plan, rows: Rows, band: Integers) -> Integers:
     column = np.searchsorted(upper, np.nan_to_num(rows["utilization"]), side="left")
     found: Integers = band * (len(upper) + 1) + column
     return found
-
-
-def _carried(plan: Plan, rows: Rows, is_usable: Flags) -> Trail:
-    """Carry the rows through every stage, as the engine does."""
-    trail = Trail.start(rows, is_usable)
-    for stage in engine.STAGES.values():
-        stage(plan, trail)
-    return trail
 
 
 def _floored(
