@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import os
 import secrets
 import shutil
@@ -65,17 +66,19 @@ def replacing(path: Path, *, mode: int = 0o600) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` when the block ends well.
 
     The temporary file is beside `path`, is flushed to disk before the rename and removed if the
-    block raises; a kill leaves at most a stray temporary file, never a half-written `path`.
+    block raises. A kill leaves at most a stray temporary file, never a half-written `path`; the
+    next one to write `path` removes it.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    _remove_strays(path)
+    temporary, descriptor = _claimed(path, mode)
     try:
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
         _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 @contextmanager
@@ -85,7 +88,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     `path` must not exist: what is finished is never overwritten. Temporary folders that a killed
     run left beside it are removed first.
     """
-    for stray in path.parent.glob(f".{path.name}.*.tmp"):
+    for stray in _temporaries(path):
         shutil.rmtree(stray)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir(mode=0o700)
@@ -166,6 +169,41 @@ def locked(path: Path, *, what: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _temporaries(path: Path) -> list[Path]:
+    return list(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
+
+
+def _claimed(path: Path, mode: int) -> tuple[Path, int]:
+    """Create a temporary file of `path` whose lock says that its writer lives.
+
+    The operating system frees the lock however the writer ends.
+    """
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Who came between creating and locking took it for a stray.
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)
+
+
+def _remove_strays(path: Path) -> None:
+    """Remove the temporary files of writers of `path` that were killed."""
+    for stray in _temporaries(path):
+        try:
+            descriptor = os.open(stray, os.O_WRONLY)
+        except (FileNotFoundError, PermissionError):
+            continue  # its writer has just finished, or it is somebody else's
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stray.unlink(missing_ok=True)
+        except BlockingIOError:
+            pass  # its writer lives
+        finally:
+            os.close(descriptor)
 
 
 def _flush(path: Path) -> None:

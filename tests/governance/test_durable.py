@@ -86,6 +86,31 @@ def test_a_killed_writer_leaves_nothing_that_counts(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["table"]
 
 
+def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_of_a_living_one(
+    tmp_path: Path,
+) -> None:
+    """A stray holds what was to be written, which may be a whole table of decisions."""
+    target = tmp_path / "out [1].parquet"  # a name that a search pattern would misread
+    script = f"""
+        import os, signal
+        from pathlib import Path
+        from governance import durable
+        with durable.replacing(Path({str(target)!r})) as temporary:
+            temporary.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    dead = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert dead.returncode == -signal.SIGKILL
+    (stray,) = tmp_path.iterdir()
+    with durable.replacing(target) as living:
+        assert not stray.exists()
+        living.write_bytes(b"slow")
+        durable.write_bytes(target, b"quick")
+        assert sorted(tmp_path.iterdir()) == sorted([living, target])
+    assert target.read_bytes() == b"slow"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_second_holder_of_a_lock_is_told_so_and_a_dead_one_is_forgotten(tmp_path: Path) -> None:
     lock = tmp_path / ".lock"
     second = durable.locked(lock, what="The home")
