@@ -150,10 +150,12 @@ def trace(plan: Plan, batch: pa.RecordBatch) -> dict[str, Integers]:
     return limits
 
 
-def carry(plan: Plan, rows: Rows, is_usable: Flags) -> Trail:
-    """Carry rows that were read through every stage."""
+def carry(
+    plan: Plan, rows: Rows, is_usable: Flags, *, stages: Mapping[str, Stage] = STAGES
+) -> Trail:
+    """Carry rows that were read through `stages`."""
     trail = Trail.start(rows, is_usable)
-    for stage in STAGES.values():
+    for stage in stages.values():
         stage(plan, trail)
     return trail
 

@@ -2,11 +2,11 @@
 
 Tests read it. One that wants to change something takes `own_world`, a copy.
 
-A ring's secrets decide which customers are sealed away, so a test with few customers could pass
-with one ring and fail with the next. Inside the test process all draws therefore repeat: the same
-test sees the same rings and the same examples, alone or among the others. A run over other draws
-is `LIMITLINE_TEST_DRAWS=7 make test`; the journeys start processes of their own, whose rings stay
-random.
+A ring's secrets and the random ids of subjects decide who is sealed away, so a test with few
+customers could pass with one ring and fail with the next. Inside the test process all draws
+therefore repeat: the same test sees the same rings and the same examples, alone or among the
+others. A run over other draws is `LIMITLINE_TEST_DRAWS=7 make test`; the journeys start processes
+of their own, whose rings stay random.
 """
 
 from __future__ import annotations
@@ -119,10 +119,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def rings_repeat() -> Iterator[None]:
-    """The secrets of a new ring come from the repeatable draws."""
+    """A new ring's secrets and the ids of new subjects come from the repeatable draws."""
     with pytest.MonkeyPatch.context() as patch:
         drawn = SimpleNamespace(token_hex=lambda size: _draws.randbytes(size).hex())
         patch.setattr("privacy.keyring.secrets", drawn)
+        patch.setattr("privacy.vault_file.secrets", drawn)
+        patch.setattr("privacy.subject_vault.os", SimpleNamespace(urandom=_draws.randbytes))
         yield
 
 

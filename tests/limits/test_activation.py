@@ -118,7 +118,7 @@ def test_a_challenger_is_weighed_against_the_champions_policy(own_world: World) 
 
     assert attached.version == version.version != own_world.champion
     assert attached.evidence.subject["against"] == rules.digest
-    assert found["policy.impact.moved", "lower"] > 0.1  # type: ignore[operator]
+    assert found["policy.impact.moved", "lower"] > 0.0  # type: ignore[operator]
     assert found["policy.impact.moved", "higher"] == 0.0
 
 

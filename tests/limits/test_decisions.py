@@ -149,11 +149,12 @@ def test_a_training_table_is_not_decided_on(own_world: World) -> None:
 def test_any_flipped_byte_of_a_decision_log_is_found(own_world: World, name: str) -> None:
     log = decide(own_world).log
     whole = bytearray((log.path / name).read_bytes())
-    for position in range(0, len(whole), max(1, len(whole) // 60)):
+    for position in range(0, len(whole), 1 if name == MANIFEST else max(1, len(whole) // 60)):
         edited = bytearray(whole)
         edited[position] ^= 1
         (log.path / name).write_bytes(edited)
-        with pytest.raises(IntegrityError):
+        # One bit makes another key version of the first one; the ring does not hold that.
+        with pytest.raises((IntegrityError, KeyringError)):
             DecisionLog.open(log.path, keyring=own_world.keyring).read()
 
 

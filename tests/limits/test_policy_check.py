@@ -167,7 +167,7 @@ def without(stage: str) -> Decide:
         policy: LimitPolicy, batch: pa.RecordBatch, *, as_of: date, freeze: Freeze, climate: Climate
     ) -> pa.RecordBatch:
         plan = Plan.of(policy, as_of=as_of, freeze=freeze, climate=climate)
-        return engine._decided(plan, engine._run(plan, batch, kept))
+        return engine._decided(plan, engine.carry(plan, *engine.read(plan, batch), stages=kept))
 
     return decide
 

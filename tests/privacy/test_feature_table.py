@@ -72,7 +72,7 @@ def test_columns_are_streamed_in_the_order_asked_for(table: FeatureTable) -> Non
 def test_any_flipped_byte_of_the_folder_is_noticed(world: Any, table: FeatureTable) -> None:
     for file in sorted(table.path.iterdir()):
         good = file.read_bytes()
-        step = max(1, len(good) // (400 if file.name == "manifest.json" else 60))
+        step = 1 if file.name == "manifest.json" else max(1, len(good) // 60)
         for place in [*range(0, len(good), step), len(good) - 1]:
             changed = bytearray(good)
             changed[place] ^= 0x01
