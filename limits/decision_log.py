@@ -230,7 +230,10 @@ def _seal(keyring: Keyring, identity: Mapping[str, Any]) -> Seal:
 
 
 def _key_version(manifest: Mapping[str, Any]) -> int:
-    return int(manifest.get("key_version", 1))
+    version = int(manifest.get("key_version", 1))
+    if version < 1:
+        raise ValueError("rings count their key versions from 1")
+    return version
 
 
 def _altered(path: Path) -> IntegrityError:
