@@ -14,7 +14,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from governance.errors import EnvironmentFault
@@ -89,7 +89,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     run left beside it are removed first.
     """
     for stray in _temporaries(path):
-        shutil.rmtree(stray)
+        if stray.is_dir():
+            shutil.rmtree(stray)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir(mode=0o700)
     try:
@@ -193,15 +194,17 @@ def _claimed(path: Path, mode: int) -> tuple[Path, int]:
 def _remove_strays(path: Path) -> None:
     """Remove the temporary files of writers of `path` that were killed."""
     for stray in _temporaries(path):
+        if stray.is_dir():
+            continue  # what was to be a folder of this name is not this writer's to judge
         try:
             descriptor = os.open(stray, os.O_WRONLY)
         except (FileNotFoundError, PermissionError):
             continue  # its writer has just finished, or it is somebody else's
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            stray.unlink(missing_ok=True)
-        except BlockingIOError:
-            pass  # its writer lives
+            # Whoever holds the lock lives, and keeps his file.
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stray.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 

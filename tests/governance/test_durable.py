@@ -111,6 +111,19 @@ def test_the_next_writer_removes_what_a_killed_one_left_and_nothing_of_a_living_
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_folder_and_a_file_of_one_name_leave_each_other_s_strays_alone(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    folder, file = tmp_path / ".out.0000.tmp", tmp_path / ".out.0001.tmp"
+    folder.mkdir()
+    durable.write_bytes(target, b"x")
+    assert sorted(tmp_path.iterdir()) == [folder, target]
+    target.unlink()
+    file.write_bytes(b"half")
+    with durable.replacing_folder(target):
+        assert not folder.exists()
+    assert sorted(tmp_path.iterdir()) == [file, target]
+
+
 def test_a_second_holder_of_a_lock_is_told_so_and_a_dead_one_is_forgotten(tmp_path: Path) -> None:
     lock = tmp_path / ".lock"
     second = durable.locked(lock, what="The home")
