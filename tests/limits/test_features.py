@@ -121,3 +121,9 @@ def test_a_value_is_never_quoted_in_an_error() -> None:
         sql.run("SELECT CAST(text AS BIGINT) FROM source", source=secret)
     assert "CANARY" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_features_in_a_currency_without_hundredths_are_refused() -> None:
+    text = features.packaged("uci_features").replace('currency = "TWD"', 'currency = "JPY"', 1)
+    with pytest.raises(ContractError, match="JPY is not divided into a hundred parts"):
+        FeatureSpec.parse(text)

@@ -227,6 +227,12 @@ def test_an_economics_file_that_cannot_be_meant_is_refused(old: str, new: str) -
         Economics.parse(text.replace(old, new, 1))
 
 
+def test_an_economics_file_in_a_currency_without_hundredths_is_refused() -> None:
+    text = packaged("uci_stylized").replace('currency = "TWD"', 'currency = "KRW"', 1)
+    with pytest.raises(ContractError, match="KRW is not divided into a hundred parts"):
+        Economics.parse(text)
+
+
 def test_another_currency_or_day_is_refused() -> None:
     found = Economics.parse(packaged("uci_stylized"))
     with pytest.raises(ContractError, match="counts in TWD"):
