@@ -101,9 +101,10 @@ def test_a_challenger_is_weighed_against_the_champions_policy(own_world: World) 
         connection.execute("UPDATE experiments SET artifact_location = ?", (place,))
     connection.close()
     table = gate.latest(settings.features, contract_id="uci-credit", purpose="training")  # type: ignore[arg-type]
-    text = policy.packaged("uci_demo").replace(
-        "A = [1.10, 1.30, 1.30, 1.20]", "A = [1.05, 1.20, 1.20, 1.10]"
-    )
+    text = policy.packaged("uci_demo")
+    for row in ("A = [1.10, 1.30, 1.30, 1.20]", "B = [1.05, 1.20, 1.20, 1.10]"):
+        assert row in text
+        text = text.replace(row, f"{row[0]} = [1.00, 1.00, 1.00, 1.00]")
     job = candidate.Job(
         table=table,
         target=None,
@@ -118,7 +119,12 @@ def test_a_challenger_is_weighed_against_the_champions_policy(own_world: World) 
 
     assert attached.version == version.version != own_world.champion
     assert attached.evidence.subject["against"] == rules.digest
-    assert found["policy.impact.moved", "lower"] > 0.0  # type: ignore[operator]
+    # Its matrix raises nobody, so it moves exactly those lower whom the champion's policy raises.
+    lower = found["policy.impact.moved", "lower"]
+    assert lower is not None
+    assert lower > 0.1
+    assert lower == found["policy.impact.action", "old raise"]
+    assert found.get(("policy.impact.action", "new raise"), 0.0) == 0.0
     assert found["policy.impact.moved", "higher"] == 0.0
 
 
