@@ -153,7 +153,7 @@ def trace(plan: Plan, batch: pa.RecordBatch) -> dict[str, Integers]:
 def carry(
     plan: Plan, rows: Rows, is_usable: Flags, *, stages: Mapping[str, Stage] = STAGES
 ) -> Trail:
-    """Carry rows that were read through `stages`."""
+    """Carry the ``(n_rows,)`` inputs that `read` returned through `stages`, in their order."""
     trail = Trail.start(rows, is_usable)
     for stage in stages.values():
         stage(plan, trail)
@@ -162,6 +162,8 @@ def carry(
 
 def read(plan: Plan, batch: pa.RecordBatch) -> tuple[Rows, Flags]:
     """Return the inputs of `batch` as the stages read them, and which rows can be decided.
+
+    Every input is ``(n_rows,)``, money in minor units; so are the flags.
 
     Raises
     ------
