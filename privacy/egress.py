@@ -2,8 +2,9 @@
 
 Two questions are asked of every file: does it hold one of the given canaries (planted values that
 must never get out), and does it hold what looks like personal data? Containers are opened: zip (so
-also skops models), gzip, plain Parquet (also dictionary-encoded and compressed) and SQLite, whose
-long values are not contiguous in the file. A hit names the file and the kind, never the value.
+also skops models), gzip, plain Parquet (also dictionary-encoded and compressed), PNG (its packed
+pixels are noise, and are unpacked before anything is recognized in them) and SQLite, whose long
+values are not contiguous in the file. A hit names the file and the kind, never the value.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from governance.errors import UsageError
-from privacy import detectors
+from privacy import detectors, png_parts
 from privacy.detectors import Kind
 from privacy.needles import Needles
 
@@ -130,9 +131,11 @@ class _Search:
             shown = f"{path.parent.name}/(a name that holds a canary)"
             self._found[shown, CANARY] |= self._canaries_in(name.encode())
         with path.open("rb") as file:
-            self._chunks(iter(lambda: file.read(_CHUNK_BYTES), b""), shown)
-            file.seek(0)
             head = file.read(_HEAD_BYTES)
+            file.seek(0)
+            is_read_by_parts = head.startswith(png_parts.MAGIC) and _is_picture(path)
+            chunks = iter(lambda: file.read(_CHUNK_BYTES), b"")
+            self._chunks(chunks, shown, frozenset() if is_read_by_parts else self._kinds)
         self._open_container(path, shown, head=head, depth=0)
 
     def _open_container(self, source: Path | bytes, name: str, *, head: bytes, depth: int) -> None:
@@ -148,21 +151,22 @@ class _Search:
                 if self._canaries_in(inner.encode()):
                     within = f"{name}!(a name that holds a canary)"
                     self._found[within, CANARY] |= self._canaries_in(inner.encode())
-                self._chunks([data], within)
+                is_read_by_parts = depth + 1 < _DEEPEST and png_parts.is_whole(data)
+                self._chunks([data], within, frozenset() if is_read_by_parts else self._kinds)
                 self._open_container(data, within, head=data[:_HEAD_BYTES], depth=depth + 1)
         except (*_CONTAINER_ERRORS, pa.ArrowException):
             self.unread.append(name)
 
-    def _chunks(self, chunks: Iterable[bytes], name: str) -> None:
+    def _chunks(self, chunks: Iterable[bytes], name: str, kinds: frozenset[Kind]) -> None:
         tail = b""
         for chunk in chunks:
             text = tail + chunk
             found = self._canaries_in(text)
             if found:
                 self._found[name, CANARY] |= found
-            if self._kinds:
+            if kinds:
                 for kind, value in _personal_data(text.decode("latin-1")):
-                    if kind in self._kinds and value not in PUBLISHED:
+                    if kind in kinds and value not in PUBLISHED:
                         self._found[name, kind.value].add(value)
             tail = text[-_OVERLAP_BYTES:]
 
@@ -200,6 +204,16 @@ def _zip_members(source: Path | bytes) -> Iterator[tuple[str, bytes]]:
             if member.file_size > _LARGEST_MEMBER_BYTES:
                 raise zipfile.BadZipFile
             yield member.filename, archive.read(member)
+
+
+def _picture_parts(source: Path | bytes) -> Iterator[tuple[str, bytes]]:
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    return png_parts.parts(data)
+
+
+def _is_picture(path: Path) -> bool:
+    is_small = path.stat().st_size <= _LARGEST_MEMBER_BYTES
+    return is_small and png_parts.is_whole(path.read_bytes())
 
 
 def _gzip_member(source: Path | bytes) -> Iterator[tuple[str, bytes]]:
@@ -256,6 +270,7 @@ _OPENERS = (
     (b"PK\x03\x04", _zip_members),
     (b"\x1f\x8b", _gzip_member),
     (b"PAR1", _parquet_columns),
+    (png_parts.MAGIC, _picture_parts),
     (b"SQLite format 3\x00", _sqlite_tables),
 )
 _CONTAINER_ERRORS = (
