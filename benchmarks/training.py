@@ -3,7 +3,7 @@
 Run from the repository's root::
 
     python -m benchmarks.training                        # about two minutes on one core
-    python -m benchmarks.training --more                 # adds stability and the alternatives
+    python -m benchmarks.training --more                 # adds the alternatives
     python -m benchmarks.training --export folds.npz     # what benchmarks.training_peers compares
 
 Fits use one thread, and times are CPU seconds, so that other work on the machine changes little.
@@ -49,7 +49,6 @@ from training import (
     points,
     recipes,
     source,
-    stability,
 )
 from training.evaluation import OutOfFold
 from training.fitted import Lesson
@@ -272,20 +271,6 @@ def of_reasons(here: World, champion: OutOfFold) -> Iterator[Proof]:
     yield Proof(what, fidelity.measure_reached(changes))
 
 
-def of_stability(here: World) -> Iterator[Proof]:
-    def make(seed: int) -> object:
-        return recipes.CHAMPION.estimator(here.spec.signs, seed=seed)
-
-    told = here.matrix, here.labels
-    area, probability = stability.measure_seeds(make, *told, seeds=range(5))
-    yield Proof("sd of the AUC over 5 seeds", area)
-    yield Proof("mean sd of a probability over 5 seeds", probability)
-    splits = stability.measure_subsamples(make, *told, seed=SEED)
-    yield Proof("sd of the AUC of a single 80/20 split", splits)
-    for point in stability.measure_learning(make, *told, seed=SEED):
-        yield Proof(f"AUC learned from {int(point.scope['rows']):,} customers", point)
-
-
 def of_alternatives(here: World) -> Iterator[Proof]:
     strongest = proxies(here)
     family = alternatives.family(features.packaged("uci_features"), proxies=strongest)
@@ -324,7 +309,7 @@ def show(title: str, proofs: Iterator[Proof]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--more", action="store_true", help="stability and alternatives as well")
+    parser.add_argument("--more", action="store_true", help="the alternatives as well")
     parser.add_argument("--export", type=Path, help="write features, folds and scores for peers")
     asked = parser.parse_args()
     here = world()
@@ -343,7 +328,6 @@ def main() -> int:
     ]
     if asked.more:
         met.append(show("Calibration of the challenger, other seeds", of_calibration_seeds(here)))
-        met.append(show("Stability of the champion", of_stability(here)))
         met.append(show("The family of alternatives", of_alternatives(here)))
     published = ((name, plain("published", auc, 6_000)) for name, auc in PUBLISHED)
     show("Published AUC on other splits of these data", (Proof(*row) for row in published))

@@ -35,14 +35,6 @@ class Fault(StrEnum):
     LIMIT_LEAK = "limit-leak"
 
 
-class Origin(StrEnum):
-    """Where the published rows come from; all have the same content or are refused."""
-
-    UCI = "uci"
-    CSV = "csv"
-    OPENML = "openml"
-
-
 Challenger = Annotated[
     bool, typer.Option("--challenger", help="Fit the additive recipe: --recipe challenger.")
 ]
@@ -95,28 +87,19 @@ def simulate(
     ] = 30_000,
     seed: Annotated[int, typer.Option(help="Seed of the simulated identities.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Parquet file; default: raw/ in home.")] = None,
-    origin: Annotated[
-        Origin, typer.Option("--source", help="Where the published rows come from.")
-    ] = Origin.UCI,
-    file: Annotated[
-        Path | None, typer.Option("--input", help="Your own copy of the UCI file: CSV or ARFF.")
-    ] = None,
     as_json: command.AsJson = False,
 ) -> None:
     """Write the raw demo table: real behavior, simulated identities."""
-    from training import published
     from training import simulate as simulation
 
-    rows = published.load(published.Source(origin.value), file)
     target = out or command.load_home().raw / RAW_NAME
-    written = simulation.simulate(target, customers=customers, seed=seed, rows=rows)
+    written = simulation.simulate(target, customers=customers, seed=seed)
     document = {
         "schema": "limitline/training-simulate/1",
         "path": str(written.path),
         "rows": written.rows,
         "seed": written.seed,
         "content_digest": written.content_digest,
-        "source": origin.value,
         "identities": "simulated",
     }
     command.emit(

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from governance.measurement import Measurement
 from training.discrimination import measure_auc
 from training.evaluation import Matrix, OutOfFold, predict
-from training.necessity import Necessity
 
 SMALLEST_GROUP = 20
 SAMPLE_ROWS = 2_000
@@ -77,41 +76,6 @@ def draw_lift(path: Path, table: Sequence[Measurement]) -> Path:
     axes.set(xlabel="part of the customers, 1 = riskiest", ylabel="default rate over that of all")
     n = sum(found.n for found in ratios)
     axes.set_title(f"Lift, out-of-fold, n = {n:,} (95 % interval)")
-    return _saved(figure, path)
-
-
-def draw_learning(path: Path, curve: Sequence[Measurement]) -> Path:
-    """Draw the learning curve of `training.stability.measure_learning` to `path`, a PNG file."""
-    figure = Figure(figsize=(5.6, 4.2), layout="constrained")
-    axes = figure.subplots()
-    known = [found for found in curve if found.value is not None]
-    rows = [int(found.scope["rows"]) for found in known]
-    axes.errorbar(rows, *_with_edges(known), fmt="o-", color=_INK, capsize=2)
-    axes.set(xlabel="customers that one fit learned from", ylabel="AUC, out-of-fold")
-    n = max((found.n for found in known), default=0)
-    axes.set_title(f"Learning curve, n = {n:,} scored (95 % interval)")
-    return _saved(figure, path)
-
-
-def draw_necessity(path: Path, found: Necessity) -> Path:
-    """Draw what each feature and reason group costs when it is taken out, to a PNG file."""
-    shown = sorted(found.dropped, key=lambda item: (not item.is_group, item.log_loss.value or 0.0))
-    figure = Figure(figsize=(7.6, 1.4 + 0.21 * len(shown)), layout="constrained")
-    axes = figure.subplots()
-    costs, edges = _with_edges([item.log_loss for item in shown])
-    colors = [_GOOD if item.verdict == "needed" else _SOFT for item in shown]
-    places = np.arange(len(shown))
-    axes.axvspan(0, found.luck.value or 0.0, color=_SOFT, alpha=0.25, linewidth=0)
-    axes.barh(places, costs, color=colors, height=0.6)
-    axes.errorbar(costs, places, xerr=edges, fmt="none", ecolor=_INK, elinewidth=0.8, capsize=1.5)
-    axes.axvline(0, color=_INK, linewidth=0.8)
-    axes.set_yticks(places, [f"group {x.name}" if x.is_group else x.name for x in shown])
-    axes.tick_params(axis="y", labelsize=7)
-    axes.set_ylim(-0.8, len(shown) - 0.2)
-    axes.set_xlabel("rise of the log loss without it, out-of-fold (95 % interval)")
-    axes.set_title(
-        f"Necessity, n = {found.luck.n:,}: green is needed, the band is a refit's luck", fontsize=9
-    )
     return _saved(figure, path)
 
 

@@ -38,9 +38,7 @@ class RawTable:
     content_digest: str
 
 
-def simulate(
-    out: Path, *, customers: int = source.ROWS, seed: int = 0, rows: pa.Table | None = None
-) -> RawTable:
+def simulate(out: Path, *, customers: int = source.ROWS, seed: int = 0) -> RawTable:
     """Write the raw demo table to `out`, whole or not at all.
 
     A customer keeps the same identity however many are asked for: identities belong to the
@@ -52,9 +50,6 @@ def simulate(
         Parquet file; an existing one is replaced. It holds raw rows and belongs below ``raw/``.
     customers : int
         Between 1 and 30,000.
-    rows : pyarrow.Table or None
-        The published rows as `training.published.load` checked them; ``None`` takes the bundled
-        copy, which has the same content.
 
     Raises
     ------
@@ -65,7 +60,7 @@ def simulate(
         raise UsageError(
             f"{customers} customers were asked for; the bundled data have 1 to {source.ROWS}."
         )
-    table = raw_table(seed=seed, rows=rows)
+    table = raw_table(seed=seed)
     if customers < source.ROWS:
         drawn = np.random.default_rng([seed, 2]).choice(source.ROWS, size=customers, replace=False)
         table = table.take(np.sort(drawn))
@@ -75,9 +70,9 @@ def simulate(
     return RawTable(path=out, rows=table.num_rows, seed=seed, content_digest=source.CONTENT_DIGEST)
 
 
-def raw_table(*, seed: int, rows: pa.Table | None = None) -> pa.Table:
+def raw_table(*, seed: int) -> pa.Table:
     """Return all 30,000 published rows, each behind a simulated identity."""
-    rows = source.load() if rows is None else rows
+    rows = source.load()
     made = identities.make_identities(
         sex=rows["sex"].to_numpy(),
         age=rows["age"].to_numpy(),

@@ -6,24 +6,21 @@ neither the version nor what the gate reads.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from governance import canonical, durable
+from governance import canonical
 from governance.measurement import Measurement
 from governance.settings import Settings
 from limits.features import FeatureSpec
-from registry.candidate import RunFacts
 from registry.load import load_verified
 from registry.signing import Role, Signer
 from registry.study import Recorded, Study, record_study
 from training import refit, reproduction
-from training.candidate import as_metrics
 from training.job import Job
 from training.sample import Sample
 
@@ -93,43 +90,6 @@ def publish(settings: Settings, subject: Subject, study: Study) -> Recorded:
     """Sign a study and log its runs; as `registry.study.record_study`."""
     signer = Signer.open(settings.keyring, Role.DEVELOPER)
     return record_study(settings, subject.version, study, signer=signer)
-
-
-def single_run(
-    subject: Subject,
-    document: Mapping[str, Any],
-    measured: Iterable[Measurement],
-    *,
-    headlines: Iterable[Measurement],
-    files: Mapping[str, Path],
-) -> Study:
-    """Return a study that is one child run, with its document and pictures as artifacts.
-
-    Parameters
-    ----------
-    measured : iterable of Measurement
-        The run's metrics; names are those of the measure and the values of its scope.
-    files : mapping of str to Path
-        Artifact folder to file; the first one's folder takes the document as well.
-    """
-    name = str(document["study"])
-    place = next(iter(files.values())).parent / f"{name}.json"
-    text = json.dumps(speak(document), ensure_ascii=False, indent=1, sort_keys=True)
-    durable.write_bytes(place, f"{text}\n".encode())
-    metrics: dict[str, float] = {}
-    for found in measured:
-        scoped = ".".join([found.measure, *found.scope.values()])
-        renamed = as_metrics([found.model_copy(update={"scope": {}})])
-        prefix = f"out_of_fold.{found.measure}"
-        metrics |= {f"{scoped}{key.removeprefix(prefix)}": told for key, told in renamed.items()}
-    run = RunFacts(
-        run_name=f"{name} of version {subject.version}",
-        params={"recipe": subject.job.recipe.name, "seed": str(subject.job.seed)},
-        metrics=metrics,
-        tags=tags(subject, name),
-        figures={**files, f"{name}-document": place},
-    )
-    return Study(name=name, document=document, headlines=tuple(headlines), runs=[run])
 
 
 def tags(subject: Subject, study: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Commands on a signed version: documents, alternatives, necessity, stability."""
+"""Commands on a signed version: documents and alternatives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Table = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the room's commands."""
-    for verb in (document, challenge, necessity, stability):
+    for verb in (document, challenge):
         app.command()(verb)
 
 
@@ -97,39 +97,6 @@ def challenge(
     with tempfile.TemporaryDirectory(prefix="limitline-challenge-") as place:
         with progress(f"challenge {subject.name}", challenging.steps(members)) as done:
             made = challenging.challenge(subject, members, Path(place), proxies=proxies, done=done)
-        _hand_over(settings, subject, made, as_json=as_json)
-
-
-@command.guarded
-def necessity(
-    version: Version = "latest", features: Table = None, as_json: command.AsJson = False
-) -> None:
-    """Take every feature and reason group out of a version in turn; sign what each costs."""
-    from training import necessity as testing
-    from training import necessity_study, study
-
-    settings = command.load_home()
-    with command.stderr.status("verifying the version"):
-        subject = study.take_up(settings, version, table=features)
-    with tempfile.TemporaryDirectory(prefix="limitline-necessity-") as place:
-        with progress(f"necessity {subject.name}", testing.steps(subject.spec)) as done:
-            made = necessity_study.study(subject, Path(place), done=done)
-        _hand_over(settings, subject, made, as_json=as_json)
-
-
-@command.guarded
-def stability(
-    version: Version = "latest", features: Table = None, as_json: command.AsJson = False
-) -> None:
-    """Fit a version's recipe under other seeds, splits and sizes; sign what changes."""
-    from training import robustness, study
-
-    settings = command.load_home()
-    with command.stderr.status("verifying the version"):
-        subject = study.take_up(settings, version, table=features)
-    with tempfile.TemporaryDirectory(prefix="limitline-stability-") as place:
-        with progress(f"stability {subject.name}", robustness.STEPS) as done:
-            made = robustness.study(subject, Path(place), done=done)
         _hand_over(settings, subject, made, as_json=as_json)
 
 

@@ -87,7 +87,7 @@ def test_a_library_comes_in_by_its_door_alone(library: str) -> None:
 def test_rows_reach_training_and_monitoring_only_through_the_gate() -> None:
     """Neither room reads a table from disk by itself, but for the plain files a user brings."""
     allowed = {
-        *("training/source.py", "training/simulate.py", "training/published.py"),
+        *("training/source.py", "training/simulate.py"),
         "monitoring/plain_table.py",
     }
     readers = ("read_parquet", "read_csv", "read_table", "ParquetFile", "open_csv")

@@ -109,50 +109,13 @@ def test_the_ledger_and_the_card_know_the_family(
     assert record.evidence(1) is None
 
 
-def test_necessity_is_a_table_a_picture_and_a_signed_study(studied: Settings) -> None:
-    found = told(run(studied, "necessity", "--version", "1", "--json"))
-    rows = {row["name"]: row for row in found["dropped"] if not row["is_group"]}
-    assert list(rows) == ["arrears", "load", "turnover"]
-    assert rows["arrears"]["outcome"] == "needed"
-    assert rows["arrears"]["why"] == "Months late."
-    assert {row["is_protected"] for row in rows.values()} == {False}
-    assert sum(found["counts"].values()) == len(found["dropped"])
-    client = Catalogue.open(studied)._client
-    (run_id,) = found["run_ids"]
-    (picture,) = client.list_artifacts(run_id, "necessity")
-    assert picture.path == "necessity/necessity.png"
-    cost = client.get_run(run_id).data.metrics["necessity.log_loss_cost.arrears"]
-    assert cost == pytest.approx(rows["arrears"]["measurements"][0]["value"])
-    shown = run(studied, "necessity", "--version", "1")
-    assert "signed before; nothing changed" in " ".join(shown.stdout.split())
-
-
-def test_stability_has_seeds_splits_and_a_learning_curve(studied: Settings) -> None:
-    found = told(run(studied, "stability", "--version", "1", "--json"))
-    names = [item["measure"] for item in found["measurements"]]
-    assert names[:3] == [
-        *("stability.auc_over_seeds", "stability.probability_over_seeds"),
-        "stability.auc_over_splits",
-    ]
-    assert names[3:] == ["stability.auc_learned"] * 4
-    for item in found["measurements"]:
-        assert item["low"] <= item["value"] <= item["high"]
-        assert item["n"] == found["rows"]
-    client = Catalogue.open(studied)._client
-    (run_id,) = found["run_ids"]
-    folders = {item.path for item in client.list_artifacts(run_id)}
-    assert folders == {"learning", "stability-document"}
-    card_text = card.describe(Record.load(studied), 1)
-    assert "**stability**" in card_text
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (["challenge", "--version", "9"], 2, "no version 9"),
         (["challenge", "--proxy", "weather"], 10, "no feature weather to drop"),
-        (["necessity", "--version", "1", "--features", "nowhere"], 2, "no feature table"),
-        (["stability", "--version", "champion"], 12, "no champion yet"),
+        (["challenge", "--version", "1", "--features", "nowhere"], 2, "no feature table"),
+        (["challenge", "--version", "champion"], 12, "no champion yet"),
     ],
 )
 def test_a_bad_request_is_one_line_and_an_exit_code(
