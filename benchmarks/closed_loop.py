@@ -1,7 +1,7 @@
 """Figures of the closed-loop backtest: python -m benchmarks.closed_loop [develop] [sensitivity].
 
 ``develop`` prints the seeds on which the shipped policy and economics were chosen; what is reported
-(seeds 101, 102, 103) is printed by ``python -m training backtest``. ``sensitivity`` asks the
+(seeds 101, 102, 103) is printed by ``python -m lab backtest``. ``sensitivity`` asks the
 reported seeds what the order of the strategies owes to what is assumed: the optimizer is told
 another response than the world has, and the world is given another effect of limits on risk.
 ``speed`` measures processor time. Everything is simulated; nothing is a test.
@@ -13,17 +13,17 @@ import sys
 import time
 from dataclasses import replace
 
+from lab.backtest import learner, loop
+from lab.backtest.measures import Sheet, measure_over, measure_share
+from lab.backtest.strategy import Files, Strategy
+from lab.backtest.trial import DEVELOPMENT_SEEDS, REPORT_SEEDS, Trial
+from lab.optimizer import economics as prices
+from lab.optimizer.economics import Economics
+from lab.world.settings import WorldSettings, packaged
 from limits import features
 from limits import policy as policies
 from limits.features import FeatureSpec
-from limits.optimizing import economics as prices
-from limits.optimizing.economics import Economics
 from limits.policy import LimitPolicy
-from training.backtest import learner, loop
-from training.backtest.measures import Sheet, measure_over, measure_share
-from training.backtest.strategy import Files, Strategy
-from training.backtest.trial import DEVELOPMENT_SEEDS, REPORT_SEEDS, Trial
-from training.world.settings import WorldSettings, packaged
 
 COMPARED = (Strategy.STATIC, Strategy.RULE, Strategy.OPTIMIZED)
 FILED = WorldSettings.parse(packaged())

@@ -27,13 +27,13 @@ from scipy import sparse
 
 import limits
 from governance.outcome import Outcome
+from lab.optimizer import accounts, optimization
+from lab.optimizer.economics import Economics, packaged
+from lab.optimizer.envelope import Reach, find_envelope
+from lab.optimizer.survey import Book, Status
 from limits import features
 from limits.engine import Freeze
 from limits.features import FeatureSpec
-from limits.optimizing import accounts, optimization
-from limits.optimizing.economics import Economics, packaged
-from limits.optimizing.envelope import Reach, find_envelope
-from limits.optimizing.survey import Book, Status
 from limits.policy import LimitPolicy
 from limits.policy import packaged as packaged_policy
 from limits.scoring import DEFAULT_PROBABILITY, design_matrix

@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from privacy import keyring
-from training.world import edition, evolution, fidelity, panel, persons
-from training.world.settings import (
+from lab.world import edition, evolution, fidelity, panel, persons
+from lab.world.settings import (
     Drift,
     Population,
     Turn,
     WorldSettings,
     packaged,
 )
+from privacy import keyring
 
 # The memory was fitted with seed 0; the figures are of other luck.
 SEEDS = (1, 2, 3)

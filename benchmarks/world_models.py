@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lab.reject_inference import bounds, intake, study
+from lab.reject_inference.intake import Intake, Method, Rules
+from lab.world import applicants, business, panel, persons
+from lab.world.settings import WorldSettings, packaged
+from lab.world.snapshot import Moment
 from limits import features, scoring
 from limits.features import FeatureSpec
 from training import evaluation
 from training.discrimination import measure_auc
 from training.recipes import CHAMPION
-from training.selection import bounds, intake, study
-from training.selection.intake import Intake, Method, Rules
-from training.world import applicants, business, panel, persons
-from training.world.settings import WorldSettings, packaged
-from training.world.snapshot import Moment
 
 SEEN, LATER, ACCOUNTS = date(2024, 9, 30), date(2026, 12, 31), 10_000
 RATIOS = {"soundness", "earnings", "leverage", "debt service"}

@@ -14,8 +14,10 @@ import os
 import sqlite3
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -23,7 +25,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from governance import durable, settings
-from governance.errors import EnvironmentFault, LimitlineError, UsageError
+from governance.errors import ContractError, EnvironmentFault, LimitlineError, UsageError
 from governance.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -130,3 +132,36 @@ def _log_to_stderr() -> None:
     level = os.environ.get("LIMITLINE_LOG", "WARNING").upper()
     handler = RichHandler(console=stderr, show_path=False, show_time=False, markup=False)
     logging.basicConfig(level=level, handlers=[handler], format="%(message)s", force=True)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that was named on the command line.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file.
+    ContractError
+        If it is not UTF-8 text.
+    """
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}.")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ContractError(f"The file {path} is not UTF-8 text.") from None
+
+
+@contextmanager
+def progress(title: str, steps: int) -> Iterator[Callable[..., None]]:
+    """Show a bar on stderr, where it does not disturb a document on stdout."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=stderr) as bar:
+        task = bar.add_task(title, total=steps)
+
+        def done(step: str, advance: int = 1) -> None:
+            bar.update(task, advance=advance, description=f"{title}: {step}")
+
+        yield done

@@ -12,7 +12,6 @@ from governance.command import AsJson
 from governance.errors import UsageError
 from limits.checking.commands import app as policy_app
 from limits.notifying.commands import notify
-from limits.optimizing.commands import optimize
 from limits.options import AsOf, DemandIndex, InLanguage, Language, Regime
 from limits.ownership_commands import ownership
 from limits.replay_commands import replay, replay_kit
@@ -156,7 +155,6 @@ def _document(log: DecisionLog) -> dict[str, Any]:
 app.command()(replay)
 app.command("replay-kit")(replay_kit)
 app.command()(notify)
-app.command()(optimize)
 app.command()(ownership)
 app.add_typer(policy_app, name="policy")
 app.add_typer(review_app, name="review")

@@ -16,6 +16,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 BASIS_POINTS = 10_000
 LONGEST_UPLIFT_DAYS = 92
 LARGEST_SHARE = 10
+REFERENCE = "reference_limit_minor"
+"""The optional column with the limit once granted, by which an envelope bounds repeated cuts."""
 
 
 def _basis_points(value: object) -> object:
@@ -308,7 +310,7 @@ class Envelope(Section):
     ----------
     floor_of_reference : share
         No recommendation cuts below this share of the limit once granted (the optional column
-        ``reference_limit_minor``), so that cuts do not add up; 0 says that there is no such floor.
+        `REFERENCE`), so that cuts do not add up; 0 says that there is no such floor.
     """
 
     floor_of_reference: Portion

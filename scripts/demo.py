@@ -169,13 +169,9 @@ def promote(demo: Demo, version: int) -> None:
         demo.step("Ask whether a fairer model would have done as well")
         demo.run(f"training challenge --version {version}")
         demo.run(f"monitoring alternatives --version {version} --on {DAY}")
-    demo.step("What its policy shows before it decides anybody: laws, impact, a closed loop")
+    demo.step("What its policy shows before it decides anybody: laws and impact")
     demo.run(f"limits policy check --version {version} --inputs 100000 --on {DAY}")
     demo.run(f"limits policy impact --version {version} --as-of {DAY}")
-    demo.run(
-        f"training backtest --version {version} --accounts 20000 "
-        f"--strategies static,rule --on {DAY}"
-    )
     demo.step("Waive what is known, approve and promote")
     closed = (0, GateClosed.exit_code, Inconclusive.exit_code)
     if demo.run(f"registry gate --version {version} --on {DAY}", expect=closed) != 0:
@@ -183,12 +179,6 @@ def promote(demo: Demo, version: int) -> None:
             f"registry waive --version {version} --measure fairness.* --as risk_approver "
             f"--owner 'head of credit risk' --on {DAY} --expires {WAIVER_ENDS} --reason "
             "'Known finding of the demonstration book; remediation plan due before expiry'",
-            expect=(0, 2),
-        )
-        demo.run(
-            f"registry waive --version {version} --measure backtest.* --as risk_approver "
-            f"--owner 'head of credit risk' --on {DAY} --expires {WAIVER_ENDS} --reason "
-            "'The simulated limits of a policy made for another book; read beside the impact'",
             expect=(0, 2),
         )
         if demo.customers < SMALL_WORLD:

@@ -10,18 +10,13 @@ from typing import Annotated
 
 import typer
 
-from governance import command, durable
+from governance import command
 from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.settings import Settings
 from training import table_commands, version_commands
-from training.backtest.commands import backtest
-from training.terminal import progress, read_text
 
-app = command.room(
-    "training", "Make the raw demo table or a simulated world; fit candidates and hand them over."
-)
-app.command()(backtest)
+app = command.room("training", "Make the raw demo table; fit candidates and hand them over.")
 
 RAW_NAME = "uci_credit.parquet"
 CONTRACT = "uci-credit"
@@ -115,63 +110,6 @@ def simulate(
 
 @app.command()
 @command.guarded
-def world(
-    settings_file: Annotated[
-        Path | None, typer.Option("--settings", help="World file (TOML); default: the bundled one.")
-    ] = None,
-    accounts: Annotated[
-        int | None, typer.Option(help="How many accounts; default: as filed.")
-    ] = None,
-    months: Annotated[int | None, typer.Option(help="How many months; default: as filed.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all luck; default: as filed.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="New folder; default: raw/world-<id> in home.")
-    ] = None,
-    pictures: Annotated[
-        Path | None, typer.Option(help="Draw aggregate pictures into this folder as well.")
-    ] = None,
-    as_json: command.AsJson = False,
-) -> None:
-    """Write a simulated world: monthly panel, labels, statements, identities, sealed truth."""
-    from privacy.keyring import Keyring
-    from training import telling
-    from training.world import edition
-    from training.world import pictures as drawing
-    from training.world.settings import WorldSettings, packaged
-
-    home = command.load_home()
-    declared = (
-        WorldSettings.load(settings_file) if settings_file else WorldSettings.parse(packaged())
-    )
-    asked = {"accounts": accounts, "months": months, "seed": seed}
-    wanted = declared.changed(**{name: value for name, value in asked.items() if value is not None})
-    ring = Keyring.open(home.keyring)
-    with progress(f"World {wanted.id}", wanted.accounts) as done:
-        made = edition.publish(
-            wanted,
-            out or home.raw / f"world-{wanted.id}",
-            keyring=ring,
-            done=lambda lived: done("accounts", lived),
-        )
-    drawn: Mapping[str, Path] = {}
-    if pictures:
-        drawn = drawing.draw(durable.make_folder(pictures), wanted)
-    document = {
-        "schema": "limitline/training-world/1",
-        "path": str(made.path),
-        "digest": made.digest,
-        "settings_digest": wanted.digest,
-        "rows": made.rows,
-        "pictures": {name: str(path) for name, path in drawn.items()},
-        "is_simulated": True,
-    }
-    command.emit(
-        document, as_json=as_json, people=lambda console: telling.print_world(console, document)
-    )
-
-
-@app.command()
-@command.guarded
 def train(
     recipe: RecipeName = None,
     challenger: Challenger = False,
@@ -205,8 +143,8 @@ def train(
     job = Job(
         table=features or _latest(settings, contract),
         target=target,
-        features_text=read_text(spec) if spec else declared.packaged(bundled),
-        policy_text=read_text(policy) if policy else policies.packaged(POLICY),
+        features_text=command.read_text(spec) if spec else declared.packaged(bundled),
+        policy_text=command.read_text(policy) if policy else policies.packaged(POLICY),
         recipe=chosen,
         seed=seed,
         observed_at=observed_at,
@@ -214,9 +152,9 @@ def train(
         cutoff=command.parse_day(cutoff) if cutoff else None,
         segment=segment,
         allowances=tuple(Allowance.parse(text) for text in allow or ()),
-        reasons_text=read_text(reasons) if reasons else None,
+        reasons_text=command.read_text(reasons) if reasons else None,
     )
-    with progress(f"train {chosen.name}", candidate.STEPS) as done:
+    with command.progress(f"train {chosen.name}", candidate.STEPS) as done:
         made = candidate.train(job, settings=settings, clock=_now, done=done)
     command.emit(
         telling.as_document(made),

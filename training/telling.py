@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -67,17 +66,6 @@ def print_candidate(console: Console, made: Candidate) -> None:
         f"Version {made.version.version} ({made.lineage['recipe_title']}, "
         f"{made.lineage['features_id']}): {state}. It waits for validation."
     )
-
-
-def print_world(console: Console, document: Mapping[str, Any]) -> None:
-    """Print where a simulated world lies and what is in it."""
-    console.print(f"Simulated world: {document['path']}")
-    for name, rows in document["rows"].items():
-        sealed = " (sealed under the audit key)" if name == "oracle" else ""
-        console.print(f"  {name:<11}{rows:>12,} rows{sealed}")
-    for path in document["pictures"].values():
-        console.print(f"  picture: {path}")
-    console.print(f"Digest {document['digest']}: the same settings give it again.")
 
 
 def reproduced_document(found: Reproduction) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import typer
 
 from governance import command
 from governance.settings import Settings
-from training.terminal import progress
 
 if TYPE_CHECKING:
     from registry.study import Recorded, Study
@@ -95,7 +94,7 @@ def challenge(
     proxies = tuple(dict.fromkeys(proxy or ()))
     members = challenging.family(subject, proxies=proxies)
     with tempfile.TemporaryDirectory(prefix="limitline-challenge-") as place:
-        with progress(f"challenge {subject.name}", challenging.steps(members)) as done:
+        with command.progress(f"challenge {subject.name}", challenging.steps(members)) as done:
             made = challenging.challenge(subject, members, Path(place), proxies=proxies, done=done)
         _hand_over(settings, subject, made, as_json=as_json)
 

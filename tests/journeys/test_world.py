@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 from governance import settings as governance_settings
 from governance.evidence import Evidence
 from governance.measurement import Measurement
+from lab.commands import app as lab
+from lab.world.settings import packaged
 from limits.__main__ import app as limits
 from limits.decision_log import DecisionLog
 from limits.reasons import Reason
@@ -26,7 +28,6 @@ from registry import approval, attestation, judgement, promotion, signing
 from registry.__main__ import app as registry
 from tests.conftest import APPETITE
 from training.__main__ import app as training
-from training.world.settings import packaged
 
 pytestmark = pytest.mark.journey
 
@@ -52,7 +53,7 @@ class Office:
         raw = self.home / "raw" / f"{of}-{purpose}.parquet"
         known = ["--known-on", known_on] if known_on else []
         cut = self.say(
-            training, "snapshot", "--of", of, *asked, *known, "--out", str(raw), *self._world()
+            lab, "snapshot", "--of", of, *asked, *known, "--out", str(raw), *self._world()
         )
         contract = str(cut["contract"])
         self.protect(raw, contract, purpose)
@@ -83,7 +84,7 @@ def opened(place: Path, monkeypatch: pytest.MonkeyPatch, *, firms_only: bool) ->
     text = packaged().replace("sme_share = 0.12", "sme_share = 1.0") if firms_only else packaged()
     (place / "world.toml").write_text(text, encoding="utf-8")
     given = ["--settings", str(place / "world.toml"), "--accounts", "3000"]
-    office.say(training, "world", *given)
+    office.say(lab, "world", *given)
     return office
 
 
@@ -162,7 +163,7 @@ def test_what_the_refused_may_hide_is_reported_by_command(
     office = opened(tmp_path, monkeypatch, firms_only=False)
     office.release("applicant", [], "training")
     given = ["--spec", str(SPECS / "world_applicant_features.toml"), "--refused", "is_refused"]
-    found = office.say(training, "selection", *given, "--accepted-anyway", "is_accepted_anyway")
+    found = office.say(lab, "reject-inference", *given, "--accepted-anyway", "is_accepted_anyway")
     assert found["applied"] == "nothing"
     measured = found["measurements"]
     assert isinstance(measured, list)

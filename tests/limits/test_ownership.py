@@ -338,7 +338,7 @@ def test_the_document_says_whose_lines_judged_and_from_when(tmp_path: Path) -> N
     code, document = run_verb(tmp_path)
     held = document["tolerance"]
     assert code == 13
-    assert held["appetite"].startswith("uci-demo@1.2.0#")
+    assert held["appetite"].startswith("uci-demo@1.3.0#")
     line = held["lines"]["ownership.excess_share"]
     assert (line["allowed"], line["kind"], line["is_override"]) == ("<= 0.05", "house", False)
     assert line["owner"]

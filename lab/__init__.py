@@ -1,0 +1,1 @@
+"""The lab: rehearsal and proof in a simulated world; asked by no gate."""
