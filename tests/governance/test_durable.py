@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -29,6 +30,53 @@ def test_a_failed_write_leaves_the_old_file_and_no_scraps(tmp_path: Path) -> Non
         interrupted()
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What the operating system was asked to flush and to rename, in order, by inode."""
+    asked: list[tuple[str, int]] = []
+    fsync, replace, rename = os.fsync, os.replace, os.rename
+
+    def flushing(descriptor: int) -> None:
+        asked.append(("flush", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    def renaming(call: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+        def run(old: Path, new: Path) -> None:
+            asked.append(("rename", old.stat().st_ino))
+            call(old, new)
+
+        return run
+
+    monkeypatch.setattr(os, "fsync", flushing)
+    monkeypatch.setattr(os, "replace", renaming(replace))
+    monkeypatch.setattr(os, "rename", renaming(rename))
+    return asked
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_after(
+    tmp_path: Path, calls: list[tuple[str, int]]
+) -> None:
+    """A name that reaches the disk before its content is an empty file after a loss of power."""
+    durable.write_bytes(tmp_path / "file", b"x")
+    file, folder = (tmp_path / "file").stat().st_ino, tmp_path.stat().st_ino
+    assert calls == [("flush", file), ("rename", file), ("flush", folder)]
+
+
+def test_a_folder_is_on_the_disk_with_all_it_holds_before_it_has_its_name(
+    tmp_path: Path, calls: list[tuple[str, int]]
+) -> None:
+    with durable.replacing_folder(tmp_path / "table") as temporary:
+        (temporary / "part").write_bytes(b"x")
+        (temporary / "inner").mkdir()
+        (temporary / "inner" / "part").write_bytes(b"y")
+    folder = tmp_path / "table"
+    within = {("flush", item.stat().st_ino) for item in (folder, *folder.rglob("*"))}
+    assert len(within) == 4
+    assert set(calls[:4]) == within
+    named = [("rename", folder.stat().st_ino), ("flush", tmp_path.stat().st_ino)]
+    assert calls[4:] == named
 
 
 def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
