@@ -19,6 +19,7 @@ TEXT = packaged("consumer_sme")
 POLICY = LimitPolicy.parse(TEXT)
 
 AS_OF = date(2026, 4, 1)
+MATRIX = POLICY.matrix
 YUAN = 100
 
 GOOD = {
@@ -62,6 +63,9 @@ FIRM = TRADER | {
     "total_debt_minor": None,
 }
 LOW, HIGH = Reason.LOW_RISK, Reason.HIGH_RISK
+# Band F with a jump ruled out, and band D with a limit that is nearly used up.
+BAD = {"default_probability": 0.5, "previous_probability": 0.5}
+DULL = {"default_probability": 0.15, "previous_probability": 0.15, "utilization": 0.91}
 
 
 def batch(policy: LimitPolicy = POLICY, **columns: object) -> pa.RecordBatch:
@@ -187,6 +191,77 @@ WORKED = [
     (FIRM | {"altman_z": 1.09}, 70_000, "cut", LOW | Reason.BUSINESS_SOUNDNESS),
     (FIRM | {"altman_z": None}, 100_000, "review", Reason.INPUT_MISSING),
     (FIRM | {"altman_z": -3.0}, 70_000, "cut", LOW | Reason.BUSINESS_SOUNDNESS),
+    # Exactly on an edge.
+    ({"previous_band": "B", "default_probability": 0.02 * (1 - 0.1)}, 130_000, "raise", LOW),
+    (
+        {"previous_band": "A", "default_probability": 0.02 * (1 + 0.1)},
+        130_000,
+        "raise",
+        LOW | Reason.BAND_KEPT,
+    ),
+    ({"default_probability": 0.0}, 130_000, "raise", LOW),
+    ({"default_probability": 1.0, "previous_probability": 1.0}, 60_000, "cut", HIGH),
+    ({"utilization": 0.3}, 110_000, "raise", LOW),
+    ({"utilization": 0.7}, 130_000, "raise", LOW),
+    ({"utilization": 0.71}, 130_000, "raise", LOW | Reason.STEP_BOUND),
+    (
+        {"default_probability": 0.1, "previous_probability": 0.05},
+        70_000,
+        "cut",
+        LOW | Reason.PROBABILITY_JUMP,
+    ),
+    ({"default_probability": 0.0999, "previous_probability": 0.01}, 110_000, "raise", LOW),
+    (
+        {"utilization": 0.9499, "payment_ratio": 0.1},
+        130_000,
+        "raise",
+        LOW | Reason.STEP_BOUND,
+    ),
+    (
+        {"utilization": 0.95, "payment_ratio": 0.1001},
+        130_000,
+        "raise",
+        LOW | Reason.STEP_BOUND,
+    ),
+    ({"months_delinquent": 1}, 130_000, "raise", LOW),
+    ({"months_delinquent": 2}, 70_000, "cut", LOW | Reason.EARLY_WARNING),
+    (FIRM | {"altman_z": 1.1}, 100_000, "hold", LOW | Reason.BUSINESS_SOUNDNESS),
+    (FIRM | {"debt_service_coverage": 1.19}, 100_000, "hold", LOW | Reason.DEBT_COVERAGE),
+    ({"months_since_raise": 6, "months_since_cut": 6}, 130_000, "raise", LOW),
+    ({"months_since_raise": 5}, 100_000, "hold", LOW | Reason.COOL_DOWN),
+    ({"months_since_cut": 5}, 100_000, "hold", LOW | Reason.COOL_DOWN),
+    ({"months_since_cut": None}, 100_000, "hold", LOW | Reason.HISTORY_UNKNOWN),
+    (BAD | {"months_since_cut": 0}, 100_000, "hold", HIGH | Reason.COOL_DOWN),
+    (BAD | {"months_since_cut": 1}, 60_000, "cut", HIGH),
+    # An unknown history stops a raise; a cut needs none.
+    (BAD | {"months_since_cut": None}, 60_000, "cut", HIGH),
+    ({"other_exposure_minor": 10**13}, 100_000, "hold", LOW | Reason.AGGREGATE_CEILING),
+    ({"other_exposure_minor": 10**13 + 1}, 100_000, "review", Reason.INPUT_MISSING),
+    # D, nearly used up: 0.95, and exactly the smallest change that is made.
+    (DULL, 95_000, "cut", HIGH),
+    # 95,095 is rounded up to 95,100, and 5,000 of 100,100 are less than 5 %.
+    (
+        DULL | {"current_limit_minor": 100_100 * YUAN},
+        100_100,
+        "hold",
+        HIGH | Reason.SMALL_CHANGE,
+    ),
+    # One fen more than 100,000 yuan: half of it is no whole fen, and no cut takes more than half.
+    (
+        BAD | {"utilization": 0.2, "current_limit_minor": 100_000 * YUAN + 1},
+        50_100,
+        "cut",
+        HIGH | Reason.STEP_BOUND,
+    ),
+    # Whoever shows a sign of distress explores nothing.
+    (
+        {"arm": "explore", "assignment": 6, "months_delinquent": 2},
+        70_000,
+        "cut",
+        LOW | Reason.EARLY_WARNING,
+    ),
+    # Nobody knows what a row says that cannot be read, a refusal included.
+    ({"refuses_automation": True, "income_minor": None}, 100_000, "review", Reason.INPUT_MISSING),
 ]
 
 
@@ -218,6 +293,38 @@ def test_a_downturn_tightens_and_says_so() -> None:
     cut = decide(climate=down, default_probability=0.35, previous_probability=0.35)
     assert (cut["limit_after_minor"], cut["band"]) == (50_000 * YUAN, "F")
     assert cut["reasons"] == HIGH | Reason.MACRO_REGIME
+
+
+def test_a_downturn_raises_the_best_by_half_and_says_nothing_where_it_changes_nothing() -> None:
+    down = Climate(regime=Regime.DOWNTURN)
+    best = decide(climate=down)
+    assert best["limit_after_minor"] == 115_000 * YUAN
+    assert best["reasons"] == LOW | Reason.MACRO_REGIME
+    # 12 % moves to 16.9 %, still D, which holds in every regime.
+    same = decide(climate=down, default_probability=0.12, previous_probability=0.12)
+    assert (same["action"], same["reasons"]) == ("hold", 0)
+
+
+@pytest.mark.parametrize(
+    ("general", "by_product"),
+    [
+        (150_000, {"internet_consumer": 150_000, "card": 150_000}),
+        (250_000, {"internet_consumer": 200_000, "card": 250_000}),
+        (400_000, {"internet_consumer": 200_000, "card": 300_000}),
+    ],
+)
+def test_of_the_caps_of_a_segment_and_of_a_product_the_lower_holds(
+    general: int, by_product: dict[str, int]
+) -> None:
+    """The policy caps the internet loan at 200,000 and the card at 300,000."""
+    policy = LimitPolicy.parse(
+        f"{TEXT}\n[[caps]]\nsegment = 'consumer'\ncap_minor = {general * YUAN}\n"
+        "effective_from = 2026-01-01\nkind = 'house'\nsource = 'test'\n"
+    )
+    for product, cap in by_product.items():
+        near = batch(policy, product=product, current_limit_minor=(cap - 20_000) * YUAN)
+        row = engine.decide(policy, near, as_of=AS_OF).to_pylist()[0]
+        assert (row["limit_after_minor"], row["reasons"]) == (cap * YUAN, LOW | Reason.POLICY_CAP)
 
 
 def test_a_boom_raises_good_customers_within_the_step() -> None:
@@ -276,6 +383,25 @@ SPRING = date(2026, 2, 10)
 )
 def test_an_uplift_is_withheld_where_a_raise_would_be(differs: dict[str, object]) -> None:
     assert decide(SPRING, **differs)["temporary_uplift_minor"] == 0
+
+
+def test_a_customer_whose_limit_is_cut_gets_no_uplift_on_top_of_it() -> None:
+    """The season is for band B, and this policy takes a tenth from a customer of that band."""
+    tight = POLICY.model_copy(
+        update={
+            "matrix": {name: (9_000,) * 4 if name != "A" else row for name, row in MATRIX.items()}
+        }
+    )
+    cut = batch(default_probability=0.03)
+    row = engine.decide(tight, cut, as_of=SPRING).to_pylist()[0]
+    assert (row["limit_after_minor"], row["temporary_uplift_minor"]) == (90_000 * YUAN, 0)
+    # The same customer, whom the policy leaves alone, gets it.
+    held = POLICY.model_copy(update={"matrix": dict.fromkeys(MATRIX, (10_000,) * 4)})
+    row = engine.decide(held, cut, as_of=SPRING).to_pylist()[0]
+    assert (row["limit_after_minor"], row["temporary_uplift_minor"]) == (
+        100_000 * YUAN,
+        20_000 * YUAN,
+    )
 
 
 def test_an_uplift_is_clipped_by_cap_and_affordability() -> None:
