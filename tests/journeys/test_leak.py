@@ -110,7 +110,7 @@ def test_the_gate_refuses_identities_that_are_called_features(
     source, contract, _ = smuggled(journey, tmp_path)
     ring = Keyring.open(journey.home / "keyring")
     out, vault = tmp_path / "features", tmp_path / "vault"
-    with pytest.raises(ContractError):
+    with pytest.raises(ContractError, match="declared a feature but holds what looks like a"):
         gate.protect(source, contract, keyring=ring, out=out, purpose=Purpose.TRAINING, vault=vault)
     assert not out.exists()
 

@@ -64,7 +64,7 @@ class Flaky:
             raise DeliveryFailed("later")
         self.taken.append(key)
         if self.dies:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("killed after the delivery")
 
 
 def many(count: int, vintage: str = "2026-02") -> list[tuple[str, Notice]]:
@@ -129,7 +129,7 @@ def test_an_operator_may_end_the_rest(tmp_path: Path) -> None:
 def test_a_crash_after_the_delivery_repeats_it_under_the_same_key(tmp_path: Path) -> None:
     dying, alive = Flaky(dies=True), Flaky()
     box, _ = queued(tmp_path, dying)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="killed after the delivery"):
         box.deliver([dying], now=NOW)
     assert box.deliver([alive], now=LATER)[0].waiting == 0
     assert dying.taken[0] in alive.taken
@@ -224,9 +224,9 @@ def test_a_batch_of_notices_is_queued_whole_or_not_at_all(tmp_path: Path) -> Non
 
     def broken() -> Iterator[tuple[str, Notice]]:
         yield from many(9)
-        raise ContractError("no")
+        raise ContractError("broken half-way")
 
-    with pytest.raises(ContractError):
+    with pytest.raises(ContractError, match="broken half-way"):
         box.queue("2026-02", broken(), [route])
     assert box.deliver([route], now=NOW)[0].delivered == 2
 
@@ -393,7 +393,7 @@ def test_a_text_that_a_messenger_would_cut_is_not_sent() -> None:
 
 @pytest.mark.parametrize("address", ["nonsense", f"json://\n{SECRET}", f"nosuch://{SECRET}@host"])
 def test_a_bad_address_is_refused_and_not_repeated(address: str) -> None:
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError, match="gateway is no Apprise address") as refused:
         Messenger.of("gateway", address)
     assert SECRET not in str(refused.value)
 
@@ -421,20 +421,20 @@ def test_a_list_of_routes_that_others_can_read_is_refused(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "problem"),
     [
-        [f"json://user:{SECRET}@host"],
-        [f"json://user:{SECRET}@host/?a=b"],
-        [f"Big={SECRET}"],
-        ["file=json://host"],
-        ["gateway=env:NOT_SET"],
-        ["one=json://host", "one=json://host"],
+        ([f"json://user:{SECRET}@host"], "is written NAME=ADDRESS"),
+        ([f"json://user:{SECRET}@host/?a=b"], "is written NAME=ADDRESS"),
+        ([f"Big={SECRET}"], "a name of its own"),
+        (["file=json://host"], "console and file are taken"),
+        (["gateway=env:NOT_SET"], "reads a variable that is not set"),
+        (["one=json://host", "one=json://host"], "a name of its own"),
     ],
 )
 def test_a_badly_written_route_is_a_usage_error_that_repeats_no_address(
-    tmp_path: Path, given: list[str]
+    tmp_path: Path, given: list[str], problem: str
 ) -> None:
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UsageError, match=problem) as refused:
         routing.configured(Settings(home=tmp_path), given)
     assert SECRET not in str(refused.value)
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pytest
 
 from governance.errors import (
-    ContractError,
     IntegrityError,
     KeyringError,
     UsageError,
@@ -79,17 +78,18 @@ def test_a_kit_opens_its_log_and_its_table_and_nothing_else(
     folders = [path for path in own_world.settings.features.iterdir() if path.is_dir()]
     others = [path for path in folders if path.name != log.identity["table"]]
     assert others
+    none = "holds no key version .*, or not the key of this use"
     for path in others:
-        with pytest.raises(KeyringError):
+        with pytest.raises(KeyringError, match=none):
             FeatureTable.open(path, keyring=ring)
     for purpose in ("training", "decision", "audit"):
-        with pytest.raises(KeyringError):
+        with pytest.raises(KeyringError, match=none):
             ring.derive("pseudonym", purpose)
-    with pytest.raises(KeyringError):
+    with pytest.raises(KeyringError, match=none):
         ring.derive_lasting("assignment")
-    with pytest.raises(KeyringError):
+    with pytest.raises(KeyringError, match=none):
         ring.mac(b"case", use="review")
-    with pytest.raises(KeyringError):
+    with pytest.raises(KeyringError, match="no signing key"):
         Signer.open(there.keyring, Role.VALIDATOR)
     kept = {path.relative_to(there.home).parts[0] for path in there.home.rglob("*")}
     assert kept == {"decisions", "features", "keyring", "ledger", "mlartifacts"}
@@ -175,7 +175,7 @@ def test_a_kit_never_overwrites_and_packs_no_vintage_that_is_not_there(
     (tmp_path / "kit").mkdir()
     with pytest.raises(UsageError, match="already"):
         packed(own_world, tmp_path)
-    with pytest.raises((UsageError, ContractError)):
+    with pytest.raises(UsageError, match=r"There are no decisions at .*1999-01"):
         replay_kit.pack(
             own_world.settings, "1999-01", tmp_path / "other", keyring=own_world.keyring
         )

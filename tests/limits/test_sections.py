@@ -469,9 +469,12 @@ def test_a_climate_survives_its_document() -> None:
     climate = Climate(regime=Regime.DOWNTURN, demand_index=1.25)
     assert Climate.read(climate.as_document()) == climate
     assert Climate.read({}) == Climate()
-    for wrong in ({"regime": "sunny"}, {"demand_index": "much"}, {"demand_index": -1}):
-        with pytest.raises(UsageError):
-            Climate.read(wrong)
+    assert Climate.read({"demand_index": 0}).demand_index == 0
+    for wrong in ("much", -1, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="A demand index is a number from 0 up"):
+            Climate.read({"demand_index": wrong})
+    with pytest.raises(UsageError, match="one of neutral, downturn, boom"):
+        Climate.read({"regime": "sunny"})
 
 
 REFUSED = {

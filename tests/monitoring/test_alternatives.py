@@ -266,7 +266,7 @@ def test_without_mandate_vault_or_line_nothing_is_asked(book: Book, tmp_path: Pa
     with pytest.raises(ContractError, match=r"no line for alternatives\.ratio_gain"):
         judge_alternatives(book.settings, bare)
     shutil.rmtree(book.settings.vault)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="no vault"):
         judge_alternatives(book.settings, question(book))
 
 

@@ -106,19 +106,28 @@ def _altered_header(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "harm",
+    ("harm", "problem"),
     [
-        _readable_by_group, _readable_by_others, _ring_readable_by_others, _symbolic_link,
-        _missing_key, _missing_ring, _wrong_key, _short_key, _no_hex, _folder_instead,
-        _pipe_instead, _altered_header,
+        (_readable_by_group, "kek.key has mode 0640"),
+        (_readable_by_others, "kek.key has mode 0604"),
+        (_ring_readable_by_others, "ring.json has mode 0644"),
+        (_symbolic_link, "is a symbolic link"),
+        (_missing_key, "no key file .*kek.key"),
+        (_missing_ring, "no key file .*ring.json"),
+        (_wrong_key, "does not open ring.json"),
+        (_short_key, "does not hold a key of 32 bytes"),
+        (_no_hex, "does not hold a key of 32 bytes"),
+        (_folder_instead, "is not a regular file"),
+        (_pipe_instead, "is not a regular file"),
+        (_altered_header, "does not open ring.json"),
     ],
-)  # fmt: skip
+)
 def test_a_ring_that_is_not_as_it_was_made_does_not_open(
-    folder: Path, harm: Callable[[Path], None]
+    folder: Path, harm: Callable[[Path], None], problem: str
 ) -> None:
     secret = (folder / KEK_FILE).read_text().strip()
     harm(folder)
-    with pytest.raises(KeyringError) as refused:
+    with pytest.raises(KeyringError, match=problem) as refused:
         Keyring.open(folder)
     assert secret not in str(refused.value)
 
@@ -137,7 +146,7 @@ def test_any_flipped_byte_of_the_ring_is_refused(folder: Path) -> None:
         changed = bytearray(good)
         changed[place] ^= 0x01
         (folder / RING_FILE).write_bytes(changed)
-        with pytest.raises(KeyringError):
+        with pytest.raises(KeyringError, match=r"does not open ring\.json"):
             Keyring.open(folder)
 
 
@@ -153,14 +162,15 @@ def test_a_wrapped_key_opens_only_for_what_it_was_wrapped_for(folder: Path) -> N
     ring, dek = Keyring.open(folder), os.urandom(32)
     wrapped = ring.wrap(dek, b"table 1", use="dek")
     assert ring.unwrap(wrapped, b"table 1", use="dek") == dek
-    for data, use, stored in (
-        (b"table 2", "dek", wrapped),
-        (b"table 1", "other", wrapped),
-        (b"table 1", "dek", wrapped[:-1] + bytes([wrapped[-1] ^ 1])),
-        (b"table 1", "dek", b"XXXX" + wrapped[4:]),
-        (b"table 1", "dek", wrapped[:12]),
+    elsewhere, malformed = "belongs to something else", "is malformed"
+    for data, use, stored, problem in (
+        (b"table 2", "dek", wrapped, elsewhere),
+        (b"table 1", "other", wrapped, elsewhere),
+        (b"table 1", "dek", wrapped[:-1] + bytes([wrapped[-1] ^ 1]), elsewhere),
+        (b"table 1", "dek", b"XXXX" + wrapped[4:], malformed),
+        (b"table 1", "dek", wrapped[:12], malformed),
     ):
-        with pytest.raises(IntegrityError):
+        with pytest.raises(IntegrityError, match=problem):
             ring.unwrap(stored, data, use=use)
 
 

@@ -84,5 +84,5 @@ def test_a_damaged_vault_is_an_integrity_error(
 def test_a_vault_in_use_by_another_program_is_an_environment_fault(world: Any) -> None:
     with pytest.raises(EnvironmentFault, match="locked"), places.database_faults(world.vault):
         raise sqlite3.OperationalError("database is locked")
-    with pytest.raises(sqlite3.IntegrityError), places.database_faults(world.vault):
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"), places.database_faults(world.vault):
         raise sqlite3.IntegrityError("UNIQUE constraint failed")

@@ -97,5 +97,5 @@ def test_an_approval_is_not_dated_before_the_decision(
 def test_an_approval_holds_for_at_least_a_day(home: Settings, judged: Callable[..., None]) -> None:
     judged()
 
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="valid for at least one day"):
         approve(home, 1, role="risk_approver", on=DAY, valid_days=0)

@@ -170,7 +170,7 @@ def test_one_losing_seed_closes_the_gate(validated: Settings, values: tuple[floa
 
     (refusal,) = decision.refusals
     assert refusal.startswith("backtest.profit_over_static (seed=10")
-    with pytest.raises(GateClosed):
+    with pytest.raises(GateClosed, match=r"backtest\.profit_over_static .*BREACH"):
         raise judgement.closed(1, decision)
 
 

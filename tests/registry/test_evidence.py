@@ -109,23 +109,30 @@ def _edit_readable_statement(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "attack",
+    ("attack", "problem"),
     [
-        _drop_a_line,
-        _edit_a_line,
-        _swap_people,
-        _edit_receipt,
-        _edit_readable_statement,
-        lambda folder: (folder / "checkpoint.txt").write_text("limitline.dev/ledger\n7\nAA==\n\n-"),
-        lambda folder: (folder / "people.json").unlink(),
+        (_drop_a_line, "holds 6 entries; its head says 7"),
+        (_edit_a_line, "history was rewritten"),
+        (_swap_people, "may not sign"),
+        (_edit_receipt, "00003-approval.json is not what the ledger holds"),
+        (_edit_readable_statement, "00002-gate-decision.json is not what the ledger holds"),
+        (
+            lambda folder: (folder / "checkpoint.txt").write_text(
+                "limitline.dev/ledger\n7\nAA==\n\n-"
+            ),
+            "checkpoint is damaged",
+        ),
+        (lambda folder: (folder / "people.json").unlink(), "people.json"),
     ],
     ids=["dropped", "edited", "keys", "receipt", "readable", "checkpoint", "missing"],
 )
-def test_an_edited_pack_is_refused(unpacked: Path, attack: Callable[[Path], object]) -> None:
+def test_an_edited_pack_is_refused(
+    unpacked: Path, attack: Callable[[Path], object], problem: str
+) -> None:
     attack(unpacked)
 
     assert _outside(unpacked).returncode == 15
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=problem):
         pack.verify(unpacked)
 
 
@@ -139,7 +146,7 @@ def test_people_and_heads_kept_elsewhere_are_used(
     from registry import signing
 
     signing.create_people(tmp_path / "others")
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match="not signed by the ledger's key"):
         pack.verify(unpacked, people_file=tmp_path / "others" / "signing" / "people.json")
 
 

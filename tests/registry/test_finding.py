@@ -84,20 +84,20 @@ def test_a_closed_finding_does_not_come_back_under_its_old_name(home: Settings) 
 
 
 @pytest.mark.parametrize(
-    ("name", "note", "role"),
+    ("name", "note", "role", "problem"),
     [
-        ("unknown", "coding was restored", "validator"),
-        (FOUND.id, "  ", "validator"),
-        (FOUND.id, "coding was restored", "developer"),
-        (FOUND.id, "coding was restored", "nobody"),
+        ("unknown", "coding was restored", "validator", "no finding unknown"),
+        (FOUND.id, "  ", "validator", "needs a note"),
+        (FOUND.id, "coding was restored", "developer", "given: developer"),
+        (FOUND.id, "coding was restored", "nobody", "given: nobody"),
     ],
 )
 def test_closing_needs_a_known_finding_a_note_and_a_role_that_may(
-    home: Settings, name: str, note: str, role: str
+    home: Settings, name: str, note: str, role: str, problem: str
 ) -> None:
     findings.open_finding(home, FOUND, version=1)
 
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=problem):
         findings.close_finding(home, name, on=LATER, note=note, role=role)
 
 
@@ -128,7 +128,7 @@ def test_the_verbs_list_and_close_with_two_signatures(
 def test_the_developer_does_not_open_findings(home: Settings) -> None:
     developer = Signer.open(home.keyring, "developer")
 
-    with pytest.raises(KeyringError):
+    with pytest.raises(KeyringError, match="developer may not sign finding"):
         findings.open_finding(home, FOUND, version=1, signer=developer)
 
 

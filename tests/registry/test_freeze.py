@@ -77,7 +77,7 @@ def test_no_other_role_freezes_or_releases(empty_home: Settings, role: str) -> N
     with pytest.raises(UsageError, match="business_approver, risk_approver"):
         freeze.freeze(empty_home, role=role, reason=WHY, on=DAY)
     freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=f"given: {role}"):
         release(empty_home, role)
 
 

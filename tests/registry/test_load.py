@@ -77,18 +77,27 @@ def _rename(folder: Path) -> None:
     (folder / "model.py").rename(folder / "other.py")
 
 
-ATTACKS: dict[str, Callable[[Path], object]] = {
-    "a flipped byte": _flip,
-    "an added file": lambda folder: (folder / "extra.txt").write_text("x"),
-    "an added hidden file": lambda folder: (folder / ".extra").write_text("x"),
-    "a removed file": lambda folder: (folder / "requirements.txt").unlink(),
-    "a renamed file": _rename,
-    "a link with the same content": _link,
-    "a linked folder": lambda folder: (folder / "more").symlink_to(folder.parent),
-    "a deleted artifact": lambda folder: (folder / "artifacts" / "default_model.skops").unlink(),
-    "edited code": lambda folder: (folder / "code" / "travelling" / "__init__.py").write_text("1"),
-    "edited environment": lambda folder: (folder / "requirements.txt").write_text("evil==1\n"),
-    "a missing model": lambda folder: shutil.rmtree(folder),
+ATTACKS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a flipped byte": (_flip, "artifacts/limit_policy.toml was changed"),
+    "an added file": (lambda f: (f / "extra.txt").write_text("x"), "extra.txt was added"),
+    "an added hidden file": (lambda f: (f / ".extra").write_text("x"), ".extra was added"),
+    "a removed file": (lambda f: (f / "requirements.txt").unlink(), "requirements.txt is missing"),
+    "a renamed file": (_rename, "other.py was added; model.py is missing"),
+    "a link with the same content": (_link, "features.toml is a link or a special file"),
+    "a linked folder": (lambda f: (f / "more").symlink_to(f.parent), "more is a link"),
+    "a deleted artifact": (
+        lambda f: (f / "artifacts" / "default_model.skops").unlink(),
+        "default_model.skops is missing",
+    ),
+    "edited code": (
+        lambda f: (f / "code" / "travelling" / "__init__.py").write_text("1"),
+        "__init__.py was changed",
+    ),
+    "edited environment": (
+        lambda f: (f / "requirements.txt").write_text("evil==1\n"),
+        "requirements.txt was changed",
+    ),
+    "a missing model": (lambda f: shutil.rmtree(f), "is missing; restore it"),
 }
 
 
@@ -96,9 +105,10 @@ ATTACKS: dict[str, Callable[[Path], object]] = {
 def test_a_tampered_model_folder_is_refused(
     home: Settings, submitted: ModelVersion, attack: str
 ) -> None:
-    ATTACKS[attack](submitted.folder)
+    spoil, problem = ATTACKS[attack]
+    spoil(submitted.folder)
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=re.escape(problem)):
         load_verified(home, 1)
 
 
@@ -131,7 +141,7 @@ def test_a_foreign_loader_never_runs(
 ) -> None:
     _plant(submitted.folder, tmp_path / "marker")
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=r"code/evil\.py was added; MLmodel was changed"):
         load_verified(home, 1)
     assert not (tmp_path / "marker").exists()
 
@@ -214,7 +224,7 @@ def test_a_key_that_is_no_longer_among_the_people_signs_nothing(home: Settings) 
     shutil.rmtree(home.keyring)
     signing.create_people(home.keyring)
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match="not signed by the ledger's key"):
         load_verified(home, 1)
 
 

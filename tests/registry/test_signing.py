@@ -68,7 +68,7 @@ def test_a_signer_shows_no_key_and_is_not_pickled(tmp_path: Path) -> None:
     signer = Signer.open(tmp_path, Role.LEDGER)
 
     assert repr(signer) == f"Signer(role='ledger', key_id='{signer.key_id[:12]}')"
-    with pytest.raises(KeyringError):
+    with pytest.raises(KeyringError, match="not to be pickled"):
         pickle.dumps(signer)
 
 

@@ -226,8 +226,11 @@ def test_an_unusable_declaration_is_refused(
     home: Settings, release: Release, make_shops: Shops, job: Jobs
 ) -> None:
     table = release(make_shops(400))
-    for changed in ({"features_text": "schema = 1"}, {"policy_text": "not toml"}):
-        with pytest.raises(ContractError):
+    for changed, problem in (
+        ({"features_text": "schema = 1"}, "The feature spec cannot be used"),
+        ({"policy_text": "not toml"}, "The limit policy cannot be used"),
+    ):
+        with pytest.raises(ContractError, match=problem):
             candidate.train(job(table, **changed), settings=home, clock=noon)
     assert not home.mlflow_database.exists()
 

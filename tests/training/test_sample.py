@@ -187,10 +187,10 @@ def test_an_altered_table_and_a_missing_ring_are_refused(
     content = bytearray((path / "open.parquet").read_bytes())
     content[len(content) // 2] ^= 1
     (path / "open.parquet").write_bytes(content)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=r"open\.parquet .* was altered"):
         read(path)
     (home.keyring / "kek.key").unlink()
-    with pytest.raises(KeyringError):
+    with pytest.raises(KeyringError, match="no key file"):
         read(path)
 
 

@@ -74,7 +74,7 @@ def test_a_feature_that_tells_the_outcome_alone_is_a_leak_in_either_direction(
     allowed = Allowance(kind=Kind.LEAK, name="load", reason="It was known before.")
     suspicion.refuse_leaks(spec, features, labels, (allowed,))
     elsewhere = Allowance(kind=Kind.CONSTANT, name="load", reason="Another matter.")
-    with pytest.raises(ContractError):
+    with pytest.raises(ContractError, match="load alone separates"):
         suspicion.refuse_leaks(spec, features, labels, (elsewhere,))
 
 

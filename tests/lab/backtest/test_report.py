@@ -80,9 +80,16 @@ def test_a_policy_without_dials_is_said_to_have_none(trial: Trial, make_files: M
     )
 
 
-@pytest.mark.parametrize("text", ["nonsense", "static", "rule,nonsense"])
-def test_strategies_that_compare_nothing_are_refused(text: str) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nonsense", "no strategy nonsense"),
+        ("static", "at least one strategy that moves limits"),
+        ("rule,nonsense", "no strategy nonsense"),
+    ],
+)
+def test_strategies_that_compare_nothing_are_refused(text: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
         report.chosen(text)
 
 

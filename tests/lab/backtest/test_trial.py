@@ -39,19 +39,35 @@ def test_seeds_of_tuning_model_and_report_have_nothing_in_common() -> None:
     assert checked_seeds(REPORT_SEEDS) == REPORT_SEEDS
 
 
-@pytest.mark.parametrize("seeds", [(), (7, 7), (-1,), (1, 101), (MODEL_SEED,)])
-def test_seeds_that_show_nothing_new_are_refused(seeds: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError):
+@pytest.mark.parametrize(
+    ("seeds", "problem"),
+    [
+        ((), "give at least one"),
+        ((7, 7), "different whole numbers"),
+        ((-1,), "from 0 up"),
+        ((1, 101), "The seeds 1 were used to tune"),
+        ((MODEL_SEED,), f"The seeds {MODEL_SEED} were used to tune"),
+    ],
+)
+def test_seeds_that_show_nothing_new_are_refused(seeds: tuple[int, ...], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
         checked_seeds(seeds)
 
 
 @pytest.mark.parametrize(
-    "asked", [{"months": 0}, {"months": 500}, {"every": 0}, {"every": 30}, {"known_after": -1}]
+    ("asked", "problem"),
+    [
+        ({"months": 0}, "takes 1 to 120 months"),
+        ({"months": 121}, "takes 1 to 120 months"),
+        ({"every": 0}, "every so many months, at least once in the trial"),
+        ({"every": 30}, "every so many months, at least once in the trial"),
+        ({"known_after": -1}, "cannot be known before it comes"),
+    ],
 )
 def test_a_trial_of_no_months_or_no_review_is_refused(
-    filed: WorldSettings, asked: dict[str, int]
+    filed: WorldSettings, asked: dict[str, int], problem: str
 ) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=problem):
         Trial(**({"filed": filed, "months": 24} | asked))  # type: ignore[arg-type]
 
 

@@ -72,9 +72,9 @@ def test_a_world_that_fails_leaves_nothing(
     small: WorldSettings, ring: Keyring, tmp_path: Path
 ) -> None:
     def stop(_: int) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("half-way")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="half-way"):
         edition.publish(small, tmp_path / "raw" / "world", keyring=ring, done=stop)
     assert list((tmp_path / "raw").iterdir()) == []
 

@@ -155,18 +155,18 @@ def test_on_several_days_every_account_is_seen_once_whatever_the_order(
 
 
 @pytest.mark.parametrize(
-    ("shape", "days"),
+    ("shape", "days", "problem"),
     [
-        (Shape.CONSUMER, []),
-        (Shape.CONSUMER, [SEEN, SEEN]),
-        (Shape.BUSINESS, [SEEN + timedelta(days=1)]),
-        (Shape.APPLICANT, [SEEN]),
+        (Shape.CONSUMER, [], "at least one day"),
+        (Shape.CONSUMER, [SEEN, SEEN], "every day once"),
+        (Shape.BUSINESS, [SEEN + timedelta(days=1)], "was asked for; the world baseline asks on"),
+        (Shape.APPLICANT, [SEEN], "Applicants of the world baseline are seen on"),
     ],
 )
 def test_days_that_the_world_does_not_know_are_refused(
-    baseline: WorldSettings, tmp_path: Path, shape: Shape, days: list[date]
+    baseline: WorldSettings, tmp_path: Path, shape: Shape, days: list[date], problem: str
 ) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=problem):
         extract.write(baseline, tmp_path / "x.parquet", shape, moments=[moment(d) for d in days])
     assert list(tmp_path.iterdir()) == []
 

@@ -200,20 +200,23 @@ def test_the_signed_folder_holds_the_explanation_and_verifies_offline(world: Wor
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "problem"),
     [
-        lambda path: path.write_text(path.read_text().replace("逾期", "按期")),
-        lambda path: path.unlink(),
-        lambda path: (path.parent / "points.json").write_text("{}"),
+        (
+            lambda path: path.write_text(path.read_text().replace("逾期", "按期")),
+            r"explanation\.json was changed",
+        ),
+        (lambda path: path.unlink(), r"explanation\.json is missing"),
+        (lambda path: (path.parent / "points.json").write_text("{}"), r"points\.json was added"),
     ],
     ids=["a word changed", "taken away", "a table put beside it"],
 )
 def test_another_explanation_than_the_signed_one_is_not_loaded(
-    own_world: World, spoil: object
+    own_world: World, spoil: object, problem: str
 ) -> None:
     (path,) = own_world.settings.mlflow_artifacts.rglob("explanation.json")
     spoil(path)  # type: ignore[operator]
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=problem):
         load_verified(own_world.settings, "champion")
 
 
