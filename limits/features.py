@@ -158,13 +158,19 @@ def compute(spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()) -> 
     Raises
     ------
     ContractError
-        If a needed column is missing or a feature is not finite somewhere.
+        If a needed column is missing, a feature is named like a column of `keep`, or a feature is
+        not finite somewhere.
     """
     wanted = [*spec.sources, spec.current_limit_column, *keep]
     missing = sorted(set(wanted) - set(source.schema.names))
     if missing:
         raise ContractError(
             f"The feature spec {spec.id} needs {', '.join(missing)}; the table has no such column."
+        )
+    if clashing := sorted(set(keep) & set(spec.names)):
+        raise ContractError(
+            f"The column {clashing[0]} is asked for as it stands, and the feature spec {spec.id} "
+            "computes a feature of that name. Give the feature another name in the spec."
         )
     result = sql.run(spec.select(keep), source=source)
     for feature in spec.features:

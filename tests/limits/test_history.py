@@ -77,10 +77,20 @@ def test_who_was_raised_last_month_is_not_raised_again_whatever_the_table_says(
 
 def test_after_the_cool_down_the_same_customers_are_raised_again(own_world: World) -> None:
     first = by_customer(decide(own_world, FIRST))
-    later = by_customer(decide(own_world, date(2006, 4, 1)))
+    log = decide(own_world, date(2006, 4, 1))
+    later = by_customer(log)
     assert {who: row["action"] for who, row in later.items()} == {
         who: row["action"] for who, row in first.items()
     }
+    # Six months is how long a raise has to wait: a vintage of exactly that age is still read, and
+    # none that is older.
+    read = log.identity["history"]
+    assert ([item["vintage"] for item in read["vintages"]], len(read["gaps"])) == (["2005-10"], 5)
+    policy = LimitPolicy.parse(packaged("uci_demo"))
+    asked = history.survey(
+        own_world.settings.decisions, date(2006, 5, 1), policy, keyring=own_world.keyring
+    )
+    assert [item["vintage"] for item in asked["vintages"]] == ["2006-04"]
 
 
 def test_both_vintages_replay_and_name_the_history_they_read(own_world: World) -> None:

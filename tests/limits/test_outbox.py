@@ -135,6 +135,47 @@ def test_a_crash_after_the_delivery_repeats_it_under_the_same_key(tmp_path: Path
     assert dying.taken[0] in alive.taken
 
 
+@dataclass
+class Overtaken(Flaky):
+    """A route during whose first delivery another process delivers all that waits."""
+
+    box: Outbox | None = None
+
+    def deliver(self, key: str, channel: str, text: str) -> None:
+        super().deliver(key, channel, text)
+        if self.box is not None:
+            box, self.box = self.box, None
+            box.deliver([self], now=NOW)
+
+
+def test_of_two_processes_only_one_delivers_each_text(tmp_path: Path) -> None:
+    """Both read the same list of what waits; whoever notes the attempt first makes it."""
+    route = Overtaken()
+    box, keys = queued(tmp_path, route, count=4)
+    route.box = Outbox(box.path)
+    (sent,) = box.deliver([route], now=NOW)
+    assert Counter(route.taken) == Counter(keys)
+    assert (sent.delivered, sent.waiting) == (1, 0)
+
+
+def test_a_route_that_takes_every_other_text_is_not_down(tmp_path: Path) -> None:
+    """Only failures in a row say that nobody listens."""
+    keys = [key for key, _ in many(15)]
+    route = Flaky(refuses=frozenset(keys[::2]))
+    box, _ = queued(tmp_path, route, count=15)
+    (sent,) = box.deliver([route], now=NOW)
+    assert (sent.delivered, sent.failed) == (15, 15)
+
+
+def test_exactly_so_many_failures_in_a_row_take_a_route_down(tmp_path: Path) -> None:
+    keys = [key for key, _ in many(10)]
+    almost, down = (Flaky(refuses=frozenset(keys[:n])) for n in (ROUTE_IS_DOWN - 1, ROUTE_IS_DOWN))
+    for name, route, delivered in (("almost", almost, 21 - ROUTE_IS_DOWN), ("down", down, 0)):
+        box, pairs = Outbox(tmp_path / name), many(10)
+        box.queue("2026-02", pairs, [route])
+        assert box.deliver([route], now=NOW)[0].delivered == delivered
+
+
 def test_one_route_that_fails_loses_nothing_and_repeats_nothing_on_another(tmp_path: Path) -> None:
     good, bad = Flaky(name="good"), Flaky(name="bad", fails=1_000)
     box, pairs = Outbox(tmp_path / "outbox.db"), many(20)

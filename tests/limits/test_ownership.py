@@ -23,7 +23,11 @@ from limits.__main__ import app
 from limits.engine import Freeze
 from limits.tolerance import Tolerance
 from privacy.feature_table import PSEUDONYM
+from registry import record
 from registry.judgement import read_appetite
+from registry.record import Record
+from registry.signing import Role, Signer
+from registry.statement import Kind
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -283,6 +287,27 @@ def test_decisions_of_a_model_or_policy_that_nobody_signed_are_counted(
     assert named(of_vintage(own_world, "2005-10", None), "without_provenance").value == 0
     found = named(of_vintage(own_world, "2005-12", None), "without_provenance")
     assert (found.value, found.n, found.outcome) == (3, 2_000, Outcome.BREACH)
+
+
+def test_a_model_that_was_signed_and_never_promoted_gives_no_provenance(own_world: World) -> None:
+    """A developer's signature alone is no leave to decide by it."""
+    settings = own_world.settings
+    first = Record.load(settings).manifest(own_world.champion).statement
+    record.append(
+        settings,
+        Kind.MANIFEST,
+        subject=(record.subject_of(own_world.champion + 1), "ab" * 32),
+        predicate=first.predicate,
+        signer=Signer.open(settings.keyring, Role.DEVELOPER),
+    )
+    known = ownership.in_ledger(Record.load(settings))
+    assert {stamp for stamp, _ in known} == {f"{first.subject_name}#{first.sha256[:16]}"}
+    log = decided(own_world)
+    stamps = log.read(["model_stamp"])["model_stamp"].to_pylist()
+    signed = f"{record.subject_of(own_world.champion + 1)}#{'ab' * 8}"
+    forge(own_world, log, "model_stamp", [signed, *stamps[1:]])
+    found = named(of_vintage(own_world, "2005-12", None), "without_provenance")
+    assert (found.value, found.outcome) == (1, Outcome.BREACH)
 
 
 def test_the_verb_ends_with_the_outcome_and_prints_no_pseudonym(

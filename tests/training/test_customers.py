@@ -79,6 +79,21 @@ def test_a_sigmoid_keeps_customers_together_as_well() -> None:
     assert slopes[0] > 5 * slopes[1]
 
 
+def test_out_of_fold_a_sigmoid_learns_from_folds_that_keep_customers_together() -> None:
+    """The feature is memory: with torn folds the sigmoid would believe in it."""
+    features, labels, whose = panel()
+
+    def make() -> CalibratedClassifierCV:
+        return CalibratedClassifierCV(
+            KNeighborsClassifier(1), method="sigmoid", cv=5, ensemble=False
+        )
+
+    kept = evaluation.out_of_fold(make, features, labels, seed=0, customers=whose)
+    assert kept.probability == pytest.approx(labels.mean(), abs=0.1)
+    torn = evaluation.out_of_fold(make, features, labels, seed=0)
+    assert np.ptp(torn.probability) > 0.5
+
+
 def test_without_customers_every_fold_and_every_number_is_what_it_was() -> None:
     rng = np.random.default_rng(3)
     labels = (rng.random(300) < 0.3).astype(np.int64)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +59,68 @@ def test_the_run_and_the_verb_write_the_same_documents(
         assert logged[0].read_bytes() == (tmp_path / name).read_bytes()
 
 
+def numbers_in(fact: object) -> Iterator[float]:
+    """Yield every number of a fact, those that stand in its sentences included."""
+    if isinstance(fact, Mapping):
+        for value in fact.values():
+            yield from numbers_in(value)
+    elif isinstance(fact, str):
+        yield from (float(number) for number in re.findall(NUMBER, fact))
+    elif isinstance(fact, int | float):
+        yield float(fact)
+    elif isinstance(fact, Iterable):
+        for value in fact:
+            yield from numbers_in(value)
+
+
+NUMBER = r"(?<![\w#.@-])-?\d+(?:\.\d+)?(?![\w.-])"
+
+
+def made_up(text: str, facts: Facts) -> set[str]:
+    """Return the numbers in the cells of a document that stand in none of its facts."""
+    known = {round(number, 4) for number in numbers_in(facts.metadata)}
+    known |= {round(number, 4) for number in numbers_in(facts.spec.model_dump())}
+    cells = [cell.strip() for line in text.splitlines() for cell in line.split(" | ")]
+    ends = [end for cell in cells for end in cell.strip("| ").split(" – ")]
+    told = {end for end in ends if re.fullmatch(r"-?\d+(\.\d+)?", end)}
+    return {number for number in told if round(float(number), 4) not in known}
+
+
 def test_every_number_of_a_document_stands_in_the_facts(
     written: dict[str, str], facts: Facts
 ) -> None:
-    known = " ".join(
-        [json.dumps(facts.metadata), facts.spec.model_dump_json(), facts.policy.model_dump_json()]
-    )
-    told = {f"{float(number):.4f}" for number in re.findall(r"-?\d+\.\d+", known)}
-    told |= {f"{int(number):.4f}" for number in re.findall(r"-?\d+", known)}
-    # Shares of the policy are kept in basis points.
-    told |= {f"{int(number) / 10_000:.4f}" for number in re.findall(r"\d+", known)}
     for name, text in written.items():
-        for number in re.findall(r"(?<![\w#.])-?\d+\.\d{4}(?!\w)", text):
-            assert f"{float(number):.4f}" in told, f"{name}: {number}"
-        for number in re.findall(r"\| (\d{2,}) \|", text):
-            assert number in known, f"{name}: {number}"
+        assert made_up(text, facts) == set(), name
+        assert len(re.findall(r"\d\.\d{4} – \d\.\d{4}", text)) > 5, name
+
+
+def test_a_number_that_stands_in_no_fact_would_be_found(
+    written: dict[str, str], facts: Facts
+) -> None:
+    (auc,) = (m for m in facts.metadata["evaluation"] if m["measure"] == "discrimination.auc")
+    value, n = f"{float(auc['value']):.4f}", str(auc["n"])
+    text = written["model_card.en.md"]
+    for right in (value, n, f"{float(auc['low']):.4f}"):
+        # The last digit is another one; a part of a longer number is no number.
+        wrong = f"{right[:-1]}{9 - int(right[-1])}"
+        assert made_up(text.replace(right, wrong), facts) == {wrong}
+    assert made_up(text.replace(f"| {n} |", f"| {n[:-1]} |"), facts) == {n[:-1]}
+
+
+def test_each_measure_stands_in_its_row_with_interval_n_and_outcome(
+    written: dict[str, str], facts: Facts
+) -> None:
+    rows = {line for line in written["model_card.en.md"].splitlines() if line.startswith("| ")}
+    known = [
+        item
+        for item in facts.metadata["evaluation"]
+        if None not in (item["value"], item["low"], item["high"])
+    ]
+    assert len(known) > 5
+    for item in known:
+        value, low, high = (f"{float(item[name]):.4f}" for name in ("value", "low", "high"))
+        told = f"| {item['measure']} | all | {value} | {low} – {high} | {item['n']} | "
+        assert told + f"{item['outcome']} |" in rows
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -77,13 +78,60 @@ def unknown_outcomes(table: pa.Table) -> pa.Table:
 
 
 def test_customers_without_an_outcome_are_counted_and_never_good(
-    release: Release, make_shops: Shops, read: Callable[..., Sample]
+    home: Settings, release: Release, make_shops: Shops, read: Callable[..., Sample]
 ) -> None:
-    found = read(release(unknown_outcomes(make_shops(600))))
-    assert found.unknown.missing > 0
-    assert len(found.labels) + found.unknown.total == found.table.num_rows
-    assert found.as_lineage()["labels_missing"] == str(found.unknown.missing)
-    assert found.labels.mean() == pytest.approx(0.5, abs=0.1)
+    path = release(unknown_outcomes(make_shops(600)))
+    outcomes = FeatureTable.open(path, keyring=Keyring.open(home.keyring)).read()["failed"]
+    assert outcomes.null_count > 0
+    found = read(path)
+    assert found.labels.tolist() == outcomes.drop_null().to_pylist()
+    assert found.unknown.missing == found.unknown.total == outcomes.null_count
+    assert found.as_lineage()["labels_missing"] == str(outcomes.null_count)
+    assert found.as_lineage()["data_events"] == str(pc.sum(outcomes).as_py())
+
+
+Dealt = Callable[[str, list[int | None]], Path]
+
+
+@pytest.fixture
+def dealt(home: Settings, release: Release, make_shops: Shops) -> Dealt:
+    """Release a column whose values the open customers have in this order; the rest have none."""
+    rows = make_shops(600)
+    visible = FeatureTable.open(release(rows), keyring=Keyring.open(home.keyring)).read()
+    place = {value: number for number, value in enumerate(visible["turnover"].to_pylist())}
+
+    def deal(name: str, values: list[int | None]) -> Path:
+        given = dict(zip(place, values, strict=False))
+        column = [given.get(value) for value in rows["turnover"].to_pylist()]
+        at = rows.column_names.index(name) if name in rows.column_names else rows.num_columns
+        kept = rows.drop_columns([name]) if name in rows.column_names else rows
+        return release(kept.add_column(at, name, pa.array(column, pa.int64())))
+
+    return deal
+
+
+@pytest.mark.parametrize(
+    ("events", "others", "problem"),
+    [
+        (20, 180, None),
+        (180, 20, None),
+        (20, 179, "There are 199 rows to learn from; at least 200"),
+        (19, 181, "is 1 for 19 and 0 for 181 customers; at least 20 of each"),
+        (181, 19, "is 1 for 181 and 0 for 19 customers; at least 20 of each"),
+        (0, 200, "is 0 for every customer"),
+        (200, 0, "is 1 for every customer"),
+    ],
+)
+def test_exactly_the_fewest_customers_are_enough(
+    dealt: Dealt, read: Callable[..., Sample], events: int, others: int, problem: str | None
+) -> None:
+    path = dealt("failed", [1] * events + [0] * others)
+    if problem is None:
+        found = read(path)
+        assert (len(found.labels), int(found.labels.sum())) == (events + others, events)
+        return
+    with pytest.raises(ContractError, match=problem):
+        read(path)
 
 
 def infinite_turnover(table: pa.Table) -> pa.Table:
@@ -278,3 +326,43 @@ def test_a_handful_of_customers_has_no_segment_of_its_own(
     found = sample.read(table, Question(spec=FeatureSpec.parse(shop_spec), segment="branch"))
     assert found.segment is not None
     assert set(found.segment.tolist()) == {"0", "1", sample.SMALL_SEGMENTS}
+
+
+def test_a_segment_of_exactly_twenty_customers_has_its_name(
+    dealt: Dealt, home: Settings, shop_spec: str
+) -> None:
+    path = dealt("branch", [7] * 20 + [8] * 19 + [None] * 30 + [1] * 600)
+    table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
+    found = sample.read(table, Question(spec=FeatureSpec.parse(shop_spec), segment="branch"))
+    assert found.segment is not None
+    assert Counter(found.segment[:69].tolist()) == {
+        "7": 20,
+        sample.SMALL_SEGMENTS: 19,
+        sample.NO_SEGMENT: 30,
+    }
+
+
+def test_exactly_twenty_segments_are_broken_down(
+    dealt: Dealt, home: Settings, shop_spec: str
+) -> None:
+    question = Question(spec=FeatureSpec.parse(shop_spec), segment="branch")
+    ring = Keyring.open(home.keyring)
+    found = sample.read(
+        FeatureTable.open(dealt("branch", [n % 20 for n in range(600)]), keyring=ring), question
+    )
+    assert found.segment is not None
+    assert len(set(found.segment.tolist())) == 20
+    more = FeatureTable.open(dealt("branch", [n % 21 for n in range(600)]), keyring=ring)
+    with pytest.raises(ContractError, match="branch has 21 values; at most 20"):
+        sample.read(more, question)
+
+
+def test_a_number_with_a_fraction_is_no_segment_and_a_feature_of_its_name_is_in_the_way(
+    release: Release, make_shops: Shops, home: Settings, shop_spec: str
+) -> None:
+    table = FeatureTable.open(release(make_shops(600)), keyring=Keyring.open(home.keyring))
+    spec = FeatureSpec.parse(shop_spec)
+    with pytest.raises(ContractError, match="The segment owed is double"):
+        sample.read(table, Question(spec=spec, segment="owed"))
+    with pytest.raises(ContractError, match="turnover is asked for as it stands, and the feature"):
+        sample.read(table, Question(spec=spec, segment="turnover"))

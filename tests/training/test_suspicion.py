@@ -21,6 +21,11 @@ def spec(shop_spec: str) -> FeatureSpec:
         ([0, 1, 2, 98], (98,)),
         ([0, 1, 13, 96, 98], (96, 98)),
         ([0, 4, 9999], (9999,)),
+        # Exactly twice as far out as every other value is not far from them.
+        ([0, 49, 98], ()),
+        ([0, 48, 98], (98,)),
+        ([-49, 0, 98], ()),
+        ([0, 4.5, -9], ()),
         ([0, 12, -9], ()),
         ([0, 4, -9], (-9,)),
         ([-1, 4, -9], ()),
@@ -76,6 +81,38 @@ def test_a_feature_that_tells_the_outcome_alone_is_a_leak_in_either_direction(
     elsewhere = Allowance(kind=Kind.CONSTANT, name="load", reason="Another matter.")
     with pytest.raises(ContractError, match="load alone separates"):
         suspicion.refuse_leaks(spec, features, labels, (elsewhere,))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_feature_that_separates_exactly_as_well_as_is_allowed_is_no_leak(
+    spec: FeatureSpec, sign: int
+) -> None:
+    """Of a hundred pairs one is in the wrong order: an AUC of 0.99."""
+    labels = np.repeat([0, 1], 10)
+    column = np.arange(20.0)
+    column[9], column[10] = column[10], column[9]
+    features = np.column_stack([np.ones(20), sign * column, np.ones(20)])
+    suspicion.refuse_leaks(spec, features, labels, ())
+    more = np.column_stack([np.ones(21), sign * np.append(column, 20.0), np.ones(21)])
+    with pytest.raises(ContractError, match=r"AUC of 0\.9909"):
+        suspicion.refuse_leaks(spec, more, np.append(labels, 1), ())
+
+
+def test_a_feature_that_is_the_same_for_everybody_is_refused_unless_it_is_allowed(
+    spec: FeatureSpec,
+) -> None:
+    features = np.random.default_rng(0).normal(size=(50, 3))
+    suspicion.refuse_constants(spec, features, ())
+    features[:, 2] = 7.0
+    with pytest.raises(ContractError, match="turnover has the same value for every customer"):
+        suspicion.refuse_constants(spec, features, ())
+    suspicion.refuse_constants(spec, features, (Allowance.parse("constant:turnover=a pilot"),))
+    other = Allowance.parse("leak:turnover=another matter")
+    with pytest.raises(ContractError, match="turnover has the same value"):
+        suspicion.refuse_constants(spec, features, (other,))
+    with pytest.raises(UsageError, match="names nothing that the feature spec"):
+        suspicion.refuse_unknown_allowances(spec, (Allowance.parse("leak:nothing=no reason"),))
+    suspicion.refuse_unknown_allowances(spec, (other, Allowance.parse("special-code:late=why")))
 
 
 @pytest.mark.parametrize(
