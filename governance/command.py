@@ -29,6 +29,9 @@ from governance.errors import ContractError, EnvironmentFault, LimitlineError, U
 from governance.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Encoding = Annotated[
+    str, typer.Option(help="Of a CSV: utf-8, gb18030 ...; told from the file if left out.")
+]
 OnDay = Annotated[str, typer.Option("--on", metavar="YYYY-MM-DD", help="The day this counts for.")]
 
 _SHOW_BUGS = "LIMITLINE_TRACEBACK"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from governance import command
-from governance.command import AsJson, OnDay
+from governance.command import AsJson, Encoding, OnDay
 from governance.errors import Inconclusive, UsageError
 from limits.options import AsOf, DemandIndex, Regime
 
@@ -249,6 +249,7 @@ def optimize(
     freeze: Annotated[str, typer.Option(help="nothing, or raises.")] = "nothing",
     regime: Regime = "neutral",
     demand_index: DemandIndex = "",
+    encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Recommend limits within policy and budgets; exit 14 if a budget cannot be met."""
@@ -269,6 +270,7 @@ def optimize(
         as_of=command.parse_day(as_of),
         freeze=Freeze(freeze),
         climate=Climate.read({"regime": regime, "demand_index": demand_index}),
+        encoding=encoding,
     )
     with command.stderr.status("Optimizing ..."):
         document = recommendation.recommend(request, output)

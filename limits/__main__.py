@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance import command
-from governance.command import AsJson
+from governance.command import AsJson, Encoding
 from governance.errors import UsageError
 from limits.checking.commands import app as policy_app
 from limits.notifying.commands import notify
@@ -50,6 +50,7 @@ def decide(
     ] = "",
     regime: Regime = "neutral",
     demand_index: DemandIndex = "",
+    encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Decide a book with the verified champion, or a plain table with a policy of yours."""
@@ -70,7 +71,10 @@ def decide(
 
         run = spark.decide if spark.is_asked(engine) else plain_table.decide
         source = plain_table.Source(
-            path=input_file, policy=LimitPolicy.load(policy), customer=customer or None
+            path=input_file,
+            policy=LimitPolicy.load(policy),
+            customer=customer or None,
+            encoding=encoding,
         )
         stop = frozen or Freeze.NOTHING
         document = run(source, output, as_of=day, freeze=stop, climate=climate)
@@ -113,6 +117,7 @@ def explain(
     regime: Regime = "neutral",
     demand_index: DemandIndex = "",
     language: InLanguage = Language.EN,
+    encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Say why one limit is what it is: of a vintage, or of a plain table with a policy."""
@@ -131,7 +136,7 @@ def explain(
     if vintage:
         document = decision.of_vintage(command.load_home(), vintage, row, kind=kind)
     elif policy and input_file:
-        source = Source(path=input_file, policy=LimitPolicy.load(policy))
+        source = Source(path=input_file, policy=LimitPolicy.load(policy), encoding=encoding)
         climate = Climate.read({"regime": regime, "demand_index": demand_index})
         document = explanation.explain(
             source.policy, source.row(row), as_of=command.parse_day(as_of), climate=climate

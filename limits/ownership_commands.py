@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance import command
-from governance.command import AsJson, OnDay
+from governance.command import AsJson, Encoding, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
 
 if TYPE_CHECKING:
@@ -41,12 +41,13 @@ def ownership(
         typer.Option("--list", help="Where the decisions equal to the suggestion go, by row: CSV."),
     ] = None,
     on: OnDay = "",
+    encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Show that limits are computed here and not copied; 13 they are not, 14 cannot tell."""
+    from governance.table import PlainFile
     from limits import ownership as owning
     from limits import printing
-    from limits import suggestions as suggesting
     from limits.agreement import EXCESS, INFLUENCE
     from limits.tolerance import Tolerance
     from privacy.keyring import Keyring
@@ -63,11 +64,16 @@ def ownership(
         on=command.parse_day(on or (f"{vintage}-01" if vintage else "")),
         given={name: value for name, value in given.items() if value is not None},
     )
-    proposed = suggesting.read(suggestions) if suggestions else None
+    proposed = (
+        PlainFile(path=suggestions, what="table of suggestions", encoding=encoding).read()
+        if suggestions
+        else None
+    )
     if decisions is not None:
         if proposed is None or not key:
             raise UsageError("Your own --decisions need --suggestions and --key.")
-        found = owning.of_tables(suggesting.read(decisions), proposed, key=key, tolerance=held)
+        decided = PlainFile(path=decisions, what="table of decisions", encoding=encoding).read()
+        found = owning.of_tables(decided, proposed, key=key, tolerance=held)
     else:
         home = command.load_home()
         ring = Keyring.open(home.keyring)

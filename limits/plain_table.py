@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -13,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet as pq
 
-from governance import durable
+from governance import column_types, durable
 from governance.errors import ContractError, UsageError
+from governance.table import PlainFile
 from limits import engine, inputs
 from limits.engine import Freeze
 from limits.policy import LimitPolicy
@@ -54,11 +51,14 @@ class Source:
         minor units. Other columns are carried along. A column ``currency`` must hold the policy's.
     customer : str or None
         The column that says whose row it is; with it, a customer who appears twice is refused.
+    encoding : str
+        Of a CSV; empty means that it is told from the file.
     """
 
     path: Path
     policy: LimitPolicy
     customer: str | None = None
+    encoding: str = ""
 
     @property
     def name(self) -> str:
@@ -66,7 +66,7 @@ class Source:
         return self.path.name
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Stream the file with the engine's columns in the engine's types.
+        """Stream the file with the engine's columns in the engine's types, all others as written.
 
         Raises
         ------
@@ -74,17 +74,18 @@ class Source:
             If the file cannot be read, lacks a column or holds one of the wrong type, mixes
             currencies, or holds a customer twice.
         """
-        customers = Customers(self.customer) if self.customer else None
-        hint = f" This policy reads {self._asked()}."
-        with reading(self.path, hint=hint, columns=self._types()):
-            for batch in self._raw():
-                checked = self.checked(batch)
-                if customers is not None:
-                    customers.seen(checked)
-                if checked.num_rows:
-                    yield checked
-        if customers is not None:
-            customers.require_unique()
+        customers = Customers("customer")
+        file = PlainFile(path=self.path, encoding=self.encoding)
+        file.require([*self._types(), *([self.customer] if self.customer else [])])
+        for batch in file.batches():
+            checked = self.checked(batch)
+            if self.customer:
+                whose = column_types.ids(checked[self.customer], name=self.customer)
+                rows = {"customer": whose, "segment": checked["segment"]}
+                customers.seen(pa.RecordBatch.from_pydict(rows))
+            if checked.num_rows:
+                yield checked
+        customers.require_unique()
 
     def row(self, position: int) -> pa.RecordBatch:
         """Return one row, counted from 0.
@@ -127,49 +128,23 @@ class Source:
         if CURRENCY in batch.schema.names:
             self._require_currency(batch.column(CURRENCY))
         columns = {
-            name: self._typed(name, batch[name], types[name]) if name in types else batch[name]
+            name: column_types.read_as(batch[name], types[name], name=name)
+            if name in types
+            else batch[name]
             for name in batch.schema.names
         }
         return pa.RecordBatch.from_pydict(columns)
 
-    def _typed(self, name: str, column: pa.Array, wanted: pa.DataType) -> pa.Array:
-        """Return `column` as the engine reads it; a flag or a day is no number, whatever fits."""
-        is_number = not (pa.types.is_string(wanted) or pa.types.is_boolean(wanted))
-        has_none = pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type)
-        try:
-            if not (is_number and has_none):
-                return column.cast(wanted)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            # Arrow quotes the value that it could not read; the message must not.
-            pass
-        raise ContractError(
-            f"The column {name} of {self.path.name} must be {wanted}. It is {column.type}, or "
-            "holds what cannot be read as that. Money is whole minor units."
-        )
-
     def _require_currency(self, found: pa.Array) -> None:
-        same = pc.equal(found.cast(pa.string()), self.policy.currency)
+        same = pc.equal(column_types.texts(found, name=CURRENCY), self.policy.currency)
         if not pc.all(pc.fill_null(same, False), min_count=0).as_py():
             raise ContractError(
                 f"The table {self.path.name} holds rows in another currency than "
                 f"{self.policy.currency}, or in none. One run decides one currency."
             )
 
-    def _asked(self) -> str:
-        """Return the columns that are read with their types, in words."""
-        return ", ".join(f"{name} ({kind})" for name, kind in self._types().items())
-
     def _types(self) -> dict[str, pa.DataType]:
         return {DEFAULT_PROBABILITY: pa.float64(), **inputs.needed(self.policy)}
-
-    def _raw(self) -> Iterator[pa.RecordBatch]:
-        if is_csv(self.path):
-            types = pyarrow.csv.ConvertOptions(column_types=self._types(), strings_can_be_null=True)
-            with pyarrow.csv.open_csv(self.path, convert_options=types) as reader:
-                yield from reader
-            return
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
-            yield from file.iter_batches()
 
 
 def decide(
@@ -224,58 +199,6 @@ def decide(
         {**totals, "actions": actions},
         output,
     )
-
-
-def is_csv(path: Path) -> bool:
-    """Tell by its ending whether a file is CSV; every other one is Parquet."""
-    return path.suffix.lower() == ".csv"
-
-
-@contextmanager
-def reading(
-    path: Path, *, what: str = "table", hint: str = "", columns: Collection[str] = ()
-) -> Iterator[None]:
-    """Let what is wrong with the plain file `path` leave the block in words.
-
-    Parameters
-    ----------
-    what : str
-        What messages call the file.
-    hint : str
-        What is said beside it when the file cannot be read.
-    columns : collection of str
-        Columns that may be named when one of their values cannot be read. Another name is not
-        repeated: the first line of a file without a header is a customer.
-
-    Raises
-    ------
-    ContractError
-        If there is no such file, or it cannot be read; a value of it is never repeated.
-    """
-    if not path.is_file():
-        raise ContractError(f"There is no {what} at {path}.")
-    try:
-        yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, OSError) as error:
-        # A fault of the place has a number; a damaged page, which Arrow calls the same, has none.
-        if isinstance(error, OSError) and error.errno:
-            raise
-        raise ContractError(
-            f"The {what} {path.name} cannot be read as Parquet or CSV: it is cut off, or "
-            f"{_misread(path, error, columns)} has another type.{hint}"
-        ) from None
-
-
-def _misread(path: Path, error: Exception, columns: Collection[str]) -> str:
-    """Return which column Arrow could not read, in words; it counts those of a CSV from 0."""
-    counted = re.search(r"In CSV column #(\d+)", str(error))
-    if counted is not None:
-        with path.open(encoding="utf-8", errors="replace", newline="") as lines:
-            names = next(csv.reader([lines.readline(1 << 16)]), [])
-        place = int(counted[1])
-        if place < len(names) and names[place] in columns:
-            return f"a value of the column {names[place]}"
-    return "a column"
 
 
 def refuse_to_replace(table: Path, output: Path) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 
+from governance import column_types
 from governance.errors import ContractError
-from limits import plain_table
 from privacy.feature_table import PSEUDONYM
 from privacy.pseudonym import PSEUDONYM_TYPE
 
@@ -60,18 +57,6 @@ class Compared:
     score: Floats | None = None
 
 
-def read(path: Path) -> pa.Table:
-    """Read a Parquet or CSV file.
-
-    Raises
-    ------
-    ContractError
-        If there is none, or it cannot be read.
-    """
-    with plain_table.reading(path):
-        return pyarrow.csv.read_csv(path) if plain_table.is_csv(path) else pq.read_table(path)
-
-
 def with_pseudonyms(suggestions: pa.Table) -> pa.Table:
     """Return `suggestions` with the decision pseudonym as bytes; a file may spell it in hex.
 
@@ -81,8 +66,8 @@ def with_pseudonyms(suggestions: pa.Table) -> pa.Table:
         If the column is missing or is no pseudonym.
     """
     _require(suggestions, [PSEUDONYM], "suggestions")
-    column = suggestions[PSEUDONYM].combine_chunks()
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+    column = column_types.plain(suggestions[PSEUDONYM].combine_chunks())
+    if pa.types.is_string(column.type):
         try:
             spelled = [None if text is None else bytes.fromhex(text) for text in column.to_pylist()]
             column = pa.array(spelled, PSEUDONYM_TYPE)
@@ -126,7 +111,7 @@ def compare(decisions: pa.Table, suggestions: pa.Table, *, key: str) -> Compared
     left = left.append_column(ROW, decisions[ROW])
     right = _checked(suggestions, key, [SUGGESTED], "suggestions")
     if has_score:
-        right = right.append_column(SCORE, _number(suggestions, SCORE, "suggestions"))
+        right = right.append_column(SCORE, _number(suggestions, SCORE))
     joined = left.join(right, keys=key, join_type="inner").sort_by(ROW)
     taken = {name: joined[name].to_numpy() for name in joined.column_names if name != key}
     return Compared(
@@ -143,23 +128,18 @@ def compare(decisions: pa.Table, suggestions: pa.Table, *, key: str) -> Compared
 
 def _checked(table: pa.Table, key: str, names: list[str], what: str) -> pa.Table:
     _require(table, [key, *names], what)
-    column = table[key]
+    column = column_types.ids(table[key], name=key)
     if column.null_count or pc.count_distinct(column).as_py() != table.num_rows:
         raise ContractError(f"The {what} name some {key} twice, or leave it out. Name each once.")
-    numbers = {name: _number(table, name, what) for name in names}
+    numbers = {name: _number(table, name) for name in names}
     empty = sorted(name for name, column in numbers.items() if column.null_count)
     if empty:
         raise ContractError(f"The {what} have rows without {', '.join(empty)}.")
     return pa.table({key: column, **numbers})
 
 
-def _number(table: pa.Table, name: str, what: str) -> pa.ChunkedArray:
-    try:
-        return table[name].cast(_NUMBERS[name])
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise ContractError(
-            f"The column {name} of the {what} must be {_NUMBERS[name]}; it is {table[name].type}."
-        ) from None
+def _number(table: pa.Table, name: str) -> pa.ChunkedArray:
+    return column_types.read_as(table[name], _NUMBERS[name], name=name)
 
 
 def _require(table: pa.Table, names: list[str], what: str) -> None:

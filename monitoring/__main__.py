@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance import command
-from governance.command import AsJson, OnDay
+from governance.command import AsJson, Encoding, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
 from governance.outcome import Outcome, worst
 from monitoring import alternatives_commands, terminal
+from monitoring.options import Action, Appetite, Count, Decisions, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,13 +25,6 @@ if TYPE_CHECKING:
 app = command.room("monitoring", "Is the model right, is it fair, has the world moved?")
 alternatives_commands.register(app)
 
-Appetite = Annotated[Path | None, typer.Option(help="Risk appetite; the demonstration's.")]
-Decisions = Annotated[Path, typer.Option(help="Parquet or CSV of decisions, anybody's.")]
-Action = Annotated[str, typer.Option(help="Column: raise, hold, cut, refuse or review.")]
-Result = Annotated[str, typer.Option(help="Column: good, bad, pending; or 0, 1 = bad, missing.")]
-Count = Annotated[
-    str | None, typer.Option(help="Column of counts, if a row stands for several customers.")
-]
 _EXITS = " Exit 13: a breach; 14: cannot tell."
 
 
@@ -111,6 +105,7 @@ def drift(
     reference: Annotated[Path, typer.Option(help="Parquet or CSV: how it was.")],
     current: Annotated[Path, typer.Option(help="Parquet or CSV: how it is.")],
     tolerance: Annotated[float, typer.Option(min=0.0, help="Largest PSI that is no drift.")] = 0.01,
+    encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Compare two tables column by column."""
@@ -118,7 +113,7 @@ def drift(
     from monitoring.counts import fit_bins, reduce
     from monitoring.drift import measure_drift
 
-    before, now = plain_table.read(reference), plain_table.read(current)
+    before, now = plain_table.read_both(reference, current, encoding)
     bins = fit_bins(before)
     if not bins.features:
         raise UsageError("The reference has no column of numbers or text to compare.")
@@ -138,6 +133,7 @@ def misjudgment(
     count: Count = None,
     appetite: Appetite = None,
     on: OnDay = "",
+    encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Measure how often, and for how much, decisions were wrong."""
@@ -145,7 +141,7 @@ def misjudgment(
     from monitoring.misjudgment import measure_misjudgment
     from monitoring.record import judge
 
-    table = plain_table.read(decisions)
+    table = plain_table.read(decisions, (action, outcome, amount, count), encoding)
     counts = plain_table.decisions(
         table, action=action, outcome=outcome, amount=amount, count=count
     )
@@ -166,6 +162,7 @@ def fairness(
     count: Count = None,
     appetite: Appetite = None,
     on: OnDay = "",
+    encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Compare groups: approved, raised, cut, and cut though good."""
@@ -173,7 +170,7 @@ def fairness(
     from monitoring.fairness import audit
     from monitoring.record import judge
 
-    table = plain_table.read(decisions)
+    table = plain_table.read(decisions, (action, outcome, count, group), encoding)
     counts = plain_table.decisions(table, action=action, outcome=outcome, count=count, group=group)
     groups = {str(name): counts.where(group=name).total() or 0 for name in counts.values("group")}
     reference = reference_group or max(groups, key=lambda name: (groups[name], name))

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from governance import durable
 from governance.errors import ContractError
 from governance.outcome import Outcome
+from governance.table import PlainFile
 from lab.optimizer import optimization
 from lab.optimizer.economics import Economics
 from lab.optimizer.envelope import Reach
@@ -59,6 +59,7 @@ class Request:
     reach: Reach = Reach.DECLARED
     freeze: Freeze = Freeze.NOTHING
     climate: Climate = PLAIN
+    encoding: str = ""
 
 
 def recommend(request: Request, output: Path) -> dict[str, Any]:
@@ -74,12 +75,12 @@ def recommend(request: Request, output: Path) -> dict[str, Any]:
     economics = Economics.load(request.economics)
     economics.require_for(policy.currency, request.as_of)
     plan = Plan.of(policy, as_of=request.as_of, freeze=request.freeze, climate=request.climate)
-    source = Source(path=request.table, policy=policy)
+    source = Source(path=request.table, policy=policy, encoding=request.encoding)
     book = Book(
         plan=plan,
         economics=economics,
         batches=source.batches,
-        support=Support.fit(plan, _history(request.history)),
+        support=Support.fit(plan, _history(request.history, request.encoding)),
         reach=request.reach,
     )
     for read in (request.table, request.history):
@@ -166,7 +167,7 @@ def _reasons(
     return pa.array(found.astype(np.uint32))
 
 
-def _history(path: Path) -> Iterator[pa.RecordBatch]:
+def _history(path: Path, encoding: str) -> Iterator[pa.RecordBatch]:
     """Stream the history of limits.
 
     Raises
@@ -174,10 +175,4 @@ def _history(path: Path) -> Iterator[pa.RecordBatch]:
     ContractError
         If it is missing or cannot be read.
     """
-    with plain_table.reading(path, what="history of limits"):
-        if plain_table.is_csv(path):
-            yield from pyarrow.csv.read_csv(path).to_batches()
-            return
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            known = [name for name in HISTORY if name in file.schema_arrow.names]
-            yield from file.iter_batches(columns=known)
+    yield from PlainFile(path=path, what="history of limits", encoding=encoding).batches(HISTORY)

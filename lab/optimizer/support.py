@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from governance import column_types
 from governance.errors import ContractError
 from lab.optimizer.accounts import Accounts, Terms
 from lab.optimizer.envelope import cells
@@ -100,7 +101,8 @@ def _read(plan: Plan, history: Iterable[pa.RecordBatch]) -> tuple[Integers, Floa
         missing = [name for name in HISTORY if name not in batch.schema.names]
         if missing:
             raise ContractError(f"The history of limits lacks the columns {', '.join(missing)}.")
-        columns = [batch.column(n).cast(pa.float64()).fill_null(np.nan).to_numpy() for n in HISTORY]
+        read = [column_types.read_as(batch[name], pa.float64(), name=name) for name in HISTORY]
+        columns = [column.fill_null(np.nan).to_numpy(zero_copy_only=False) for column in read]
         risk, utilization, before, after = columns
         possible = (risk >= 0) & (risk <= 1) & (utilization >= 0) & (before > 0) & (after >= 0)
         if not possible.all():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from governance import command
-from governance.command import AsJson, OnDay
+from governance.command import AsJson, Encoding, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
 from limits.options import AsOf, DemandIndex, InLanguage, Language, PolicyFile, Regime
 
@@ -142,6 +142,7 @@ def policy_impact(
     by: Annotated[list[str] | None, typer.Option(help="A column to count by; repeat it.")] = None,
     regime: Regime = "neutral",
     demand_index: DemandIndex = "",
+    encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Say who would be raised and cut, with how much money and which expected loss.
@@ -176,7 +177,7 @@ def policy_impact(
     from limits.policy import LimitPolicy
 
     source, proposed = (
-        Source(path=input_file, policy=LimitPolicy.load(against)),
+        Source(path=input_file, policy=LimitPolicy.load(against), encoding=encoding),
         LimitPolicy.load(new),
     )
     found = impact.measure_impact(proposed, source, as_of=day, by=by or (), climate=climate)

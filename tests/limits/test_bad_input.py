@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 from pathlib import Path
@@ -13,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from governance.errors import ContractError
-from limits import plain_table, suggestions
+from governance.errors import ContractError, EnvironmentFault
+from governance.table import PlainFile
 from limits.__main__ import app
 from limits.checking import cases
 from limits.policy import LimitPolicy, packaged
@@ -238,34 +237,37 @@ def test_a_day_outside_the_policy_is_refused(
     assert said in done.output
 
 
-def test_a_damaged_page_is_the_file_s_fault_and_a_full_disk_is_not(tmp_path: Path) -> None:
+def test_a_damaged_page_is_the_file_s_fault_and_an_unreadable_place_is_not(tmp_path: Path) -> None:
     path = tmp_path / "suggestions.parquet"
     pq.write_table(pa.table({"amount": list(range(50_000))}), path, compression="zstd")
     content = bytearray(path.read_bytes())
     content[4:400] = bytes(396)
     path.write_bytes(content)
-    with pytest.raises(ContractError, match="cannot be read as Parquet or CSV: it is cut off"):
-        suggestions.read(path)
-    with pytest.raises(OSError, match="disk"), plain_table.reading(path):
-        raise OSError(errno.ENOSPC, "the disk is full")
-    missing = plain_table.reading(tmp_path / "missing.csv", what="history of limits")
+    with pytest.raises(ContractError, match="cannot be read as Parquet: it is cut off"):
+        PlainFile(path=path).read()
+    # The memory of the process is a file that exists and does not let itself be read.
+    with pytest.raises(EnvironmentFault, match="cannot be read here: Input/output error"):
+        PlainFile(path=Path("/proc/self/mem")).read()
+    missing = PlainFile(path=tmp_path / "missing.csv", what="history of limits")
     with pytest.raises(ContractError, match=r"There is no history of limits at .*missing\.csv"):
-        missing.__enter__()
+        missing.read()
 
 
 def test_a_csv_value_of_the_wrong_type_is_refused_with_its_column_and_without_itself(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "policy.toml").write_text(TEXT, encoding="utf-8")
-    wrong = [str(value) for value in plain().values() if value is not None]
-    header = [name for name, value in plain().items() if value is not None]
+    wrong = ["" if value is None else str(value) for value in plain().values()]
+    header = list(plain())
     wrong[header.index("income_minor")] = "CANARY-88"
     (tmp_path / "book.csv").write_text(f"{','.join(header)}\n{','.join(wrong)}\n", encoding="utf-8")
     arguments = ["decide", "--policy", str(tmp_path / "policy.toml"), "--as-of", DAY]
     arguments += ["--output", str(tmp_path / "out.parquet"), "--input"]
     done = CliRunner().invoke(app, [*arguments, str(tmp_path / "book.csv")])
     assert done.exit_code == 10, done.output
-    assert "a value of the column income_minor has another type" in " ".join(done.output.split())
+    assert "The column income_minor must hold whole numbers (money in minor units)" in " ".join(
+        done.output.split()
+    )
     assert "CANARY" not in done.output
     # Without a header the first customer would be one, and is not repeated.
     (tmp_path / "bare.csv").write_text(f"{','.join(wrong)}\n{','.join(wrong)}\n", encoding="utf-8")

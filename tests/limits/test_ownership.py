@@ -164,7 +164,7 @@ def test_without_stamps_provenance_cannot_be_told() -> None:
         (lambda d, s: (d, s.drop_columns(["suggested_limit_minor"])), "lack"),
         (
             lambda d, s: (d, s.set_column(1, "suggested_limit_minor", pa.array(["secret"] * 200))),
-            "int64",
+            "whole numbers",
         ),
         (
             lambda d, s: (

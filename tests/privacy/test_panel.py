@@ -141,7 +141,7 @@ def test_a_row_that_nobody_could_tell_apart_cannot_be_declared(
 def test_every_row_of_a_customer_is_in_one_part_under_one_pseudonym(
     world: Any, monkeypatch: pytest.MonkeyPatch, batch_rows: int
 ) -> None:
-    monkeypatch.setattr("privacy.raw_table.BATCH_ROWS", batch_rows)
+    monkeypatch.setattr("governance.table.BATCH_ROWS", batch_rows)
     released = world.protect(book(), contract=DECLARED)
     parts = [
         FeatureTable.open(released.path, keyring=world.ring, part=part).read()
@@ -165,7 +165,7 @@ def test_every_row_of_a_customer_is_in_one_part_under_one_pseudonym(
 def test_a_customer_is_enrolled_once_and_the_newest_row_says_who_it_is(
     world: Any, monkeypatch: pytest.MonkeyPatch, batch_rows: int
 ) -> None:
-    monkeypatch.setattr("privacy.raw_table.BATCH_ROWS", batch_rows)
+    monkeypatch.setattr("governance.table.BATCH_ROWS", batch_rows)
     shuffled = book().take(np.random.default_rng(1).permutation(3 * CUSTOMERS))
     released = world.protect(shuffled, contract=DECLARED)
     with SubjectVault.opened(world.vault, keyring=world.ring) as subjects:
@@ -208,7 +208,7 @@ def test_a_protected_attribute_that_changes_is_named_and_the_newest_is_counted(
 def test_a_customer_who_comes_twice_on_a_day_is_refused_and_nothing_is_written(
     world: Any, monkeypatch: pytest.MonkeyPatch, batch_rows: int
 ) -> None:
-    monkeypatch.setattr("privacy.raw_table.BATCH_ROWS", batch_rows)
+    monkeypatch.setattr("governance.table.BATCH_ROWS", batch_rows)
     twice = pa.concat_tables([book(), book().slice(5, 2)])
     with pytest.raises(ContractError, match="2 rows repeat a customer_no and as_of"):
         world.protect(twice, contract=DECLARED)
