@@ -231,14 +231,16 @@ def verify(
     from registry import evidence, verification
 
     if pack is not None:
-        found = evidence.verify(pack, people_file=people, witness_file=checkpoint)
-        document: dict[str, Any] = {
-            name: found[name] for name in ("entries", "promotions", "waivers", "root", "keys")
-        }
+        document = evidence.verify(pack, people_file=people, witness_file=checkpoint)
+    elif people is not None:
+        raise UsageError("--people is for a pack; a home has its own list of people.")
     else:
         document = verification.verify_home(command.load_home(), witness_file=checkpoint)
-    document = {"schema": "registry-verify/1", **document}
-    command.emit(document, as_json=as_json, people=lambda out: verification.render(document, out))
+    command.emit(
+        {"schema": "registry-verify/2", **document},
+        as_json=as_json,
+        people=lambda out: verification.render(document, out, people_file=people),
+    )
 
 
 @app.command()

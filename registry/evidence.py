@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
+import base64
+from collections.abc import Mapping
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -39,19 +39,22 @@ Check it with Python 3.11 or newer and the `cryptography` package, nothing else:
 
     python verify.py .
 
-`verify.py` imports nothing of the product; read it first. Then compare the printed key ids with
-those that you were given another way (`--people FILE` uses your own copy), and the head with one
-that you kept (`--checkpoint FILE`). `--model FOLDER --version N` holds a model folder against its
-signed manifest.
+`verify.py` imports nothing of the product; read it first, or use a copy of your own. Any byte, file
+or name that differs from the signed list is named. Then compare the printed key ids with those that
+you were given another way (`--people FILE` uses your own copy), and the head with one that you kept
+(`--checkpoint FILE`): without it, a ledger that was rewritten as a whole with its own key, or set
+back to an earlier day, verifies just the same. Keep your own files outside this folder, where they
+would count as added. `--model FOLDER --version N` holds a model folder against its signed manifest.
 
 | file | what it is |
 |---|---|
 | `ledger.jsonl` | every entry, one line each: the leaves of an RFC 6962 tree |
 | `checkpoint.txt` | the signed head of that tree (C2SP signed note) |
+| `files.json` | path, SHA-256 and size of every other file, signed by the ledger's key |
 | `people.json` | the public keys, with role and name |
 | `statements/` | each entry alone, decoded, with its inclusion proof |
 | `traceability/` | the list of JR/T 0221-2021, item by item: where each answer stands |
-| `cards/`, `status.json` | for reading: derived from the ledger on {on}, not signed themselves |
+| `cards/`, `status.json` | for reading: derived from the ledger on {on} |
 | `NOT-MACHINE-CHECKABLE.md` | what none of this shows |
 
 Keys: {notice}.
@@ -72,13 +75,24 @@ def write_pack(settings: Settings, path: Path, *, on: date) -> dict[str, Any]:
     ledger = Ledger.open(settings.ledger, Signer.open(settings.keyring, Role.LEDGER), people=people)
     ledger.verify()
     files = _files(settings, ledger, on)
+    files[offline.LIST] = signed_list(files, on, Signer.open(settings.keyring, Role.LEDGER))
     durable.make_folder(path.absolute().parent)
     with durable.replacing(path.absolute()) as temporary:
-        # Not compressed, and with a fixed time: another zlib or another day are the same bytes.
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in sorted(files.items()):
-                archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+        temporary.write_bytes(offline.zip_bytes(files))
         return verify(temporary)
+
+
+def signed_list(files: Mapping[str, bytes], on: date, signer: Signer) -> bytes:
+    """Return ``files.json``: path, SHA-256 and size of every file, signed by the ledger's key."""
+    listed = {
+        "schema": offline.LIST_SCHEMA,
+        "on": on.isoformat(),
+        "files": offline.listing(files),
+        "keyid": signer.key_id,
+    }
+    envelope = signer.sign(offline.canonical(listed), offline.LIST_TYPE)
+    signature = base64.b64encode(envelope.signature).decode()
+    return offline.canonical({**listed, "signature": signature}) + b"\n"
 
 
 def verify(
@@ -92,7 +106,8 @@ def verify(
         On the first thing that does not fit.
     """
     with checked():
-        return offline.verify_pack(path, people_file=people_file, witness_file=witness_file)
+        found = offline.verify_pack(path, people_file=people_file, witness_file=witness_file)
+    return {name: found[name] for name in found if name != "manifests"}
 
 
 def _files(settings: Settings, ledger: Ledger, on: date) -> dict[str, bytes]:
@@ -107,22 +122,13 @@ def _files(settings: Settings, ledger: Ledger, on: date) -> dict[str, bytes]:
         "ledger.jsonl": b"".join(body + b"\n" for body in bodies),
         "checkpoint.txt": ledger.checkpoint().encode(),
         "people.json": (settings.keyring / FOLDER / PEOPLE_FILE).read_bytes(),
-        "status.json": _pretty({name: state[name] for name in state if name != "where"}),
+        "status.json": offline.pretty({name: state[name] for name in state if name != "where"}),
     }
-    leaves = [offline.leaf_hash(body) for body in bodies]
-    for seq, body in enumerate(bodies):
-        entry = json.loads(body)
-        proof = [step.hex() for step in offline.inclusion_proof(leaves, seq)]
-        statement = json.loads(offline.payload_of(entry["envelope"]))
-        receipt = {"entry": entry, "inclusion_proof": proof, "statement": statement}
-        files[f"statements/{seq:05d}-{entry['kind']}.json"] = _pretty(receipt)
+    with checked():
+        files |= offline.receipts(bodies)
     for version in record.versions():
         files[f"cards/version-{version}.md"] = card.describe(record, version).encode()
         files[f"traceability/version-{version}.md"] = traceability.as_markdown(
             record, version
         ).encode()
     return files
-
-
-def _pretty(document: object) -> bytes:
-    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"

@@ -22,12 +22,17 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import io
+import itertools
 import json
 import os
 import stat
+import struct
 import sys
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +74,21 @@ NOT_JUDGED = (
     "ledger's word."
 )
 """What this verifier does not do, printed with every answer."""
+
+NOT_WITNESSED = (
+    "Not checked: whether history was rewritten as a whole with the ledger's own key, or set back "
+    "to an earlier day. Only a head that you kept yourself shows that (--checkpoint FILE): keep "
+    "checkpoint.txt for the next time."
+)
+PACK_KEYS = (
+    "These are the keys that the pack brought, so this shows only that it agrees with itself. "
+    "Compare each key id with those you were given, or use your own list (--people FILE):"
+)
+OWN_KEYS = "Verified against the keys in your own list:"
+
+LIST = "files.json"
+LIST_SCHEMA = "evidence-pack/1"
+LIST_TYPE = "application/vnd.limitline.evidence-pack+json"
 
 
 class VerificationError(Exception):
@@ -147,16 +167,24 @@ def compare_manifests(
     VerificationError
         Naming at most three files that were changed, added or removed.
     """
+    wrong = differences(found, signed)
+    if wrong:
+        raise VerificationError(f"The model folder differs from its manifest: {'; '.join(wrong)}.")
+
+
+def differences(
+    found: Sequence[Mapping[str, Any]], signed: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Say of at most three files that they were added, are missing or were changed."""
     there = {file["path"]: (file["sha256"], file["size"]) for file in found}
     wanted = {file["path"]: (file["sha256"], file["size"]) for file in signed}
-    differences = [f"{path} was added" for path in sorted(there.keys() - wanted.keys())]
-    differences += [f"{path} is missing" for path in sorted(wanted.keys() - there.keys())]
+    wrong = [f"{shown(path)} was added" for path in sorted(there.keys() - wanted.keys())]
+    wrong += [f"{shown(path)} is missing" for path in sorted(wanted.keys() - there.keys())]
     common = sorted(there.keys() & wanted.keys())
-    differences += [f"{path} was changed" for path in common if there[path] != wanted[path]]
-    if differences:
-        raise VerificationError(
-            f"The model folder differs from its manifest: {'; '.join(differences[:3])}."
-        )
+    return [
+        *wrong,
+        *(f"{shown(path)} was changed" for path in common if there[path] != wanted[path]),
+    ][:3]
 
 
 def key_id(public_key: bytes) -> str:
@@ -532,69 +560,334 @@ def verify_entries(
     return [verify_entry(body, seq, people) for seq, body in enumerate(bodies)]
 
 
-def read_pack(path: Path) -> dict[str, bytes]:
-    """Return the files of an evidence pack, folder or zip, by name."""
+def read_json(data: bytes, name: str) -> Any:
+    """Return what a JSON file says; a key that occurs twice, a fraction or NaN is refused.
+
+    Raises
+    ------
+    VerificationError
+        Naming the file, if it is anything but such JSON in UTF-8.
+    """
     try:
-        if path.is_dir():
-            inside = [item for item in path.rglob("*") if item.is_file()]
-            return {item.relative_to(path).as_posix(): item.read_bytes() for item in inside}
-        with zipfile.ZipFile(path) as archive:
-            return {name: archive.read(name) for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile) as error:
-        raise VerificationError(f"The pack {path.name} cannot be read.") from error
+        return json.loads(
+            data.decode(), object_pairs_hook=_once, parse_constant=_no, parse_float=_no
+        )
+    except (ValueError, RecursionError) as error:
+        raise VerificationError(f"{name} is damaged: it is not the JSON of this format.") from error
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("A key occurs twice.")
+    return found
+
+
+def _no(number: str) -> Any:
+    raise ValueError(f"{number} has no canonical form.")
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn whatever damaged content does to the code that reads it into a refusal of `name`."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise VerificationError(f"{name} is damaged: it does not hold what it should.") from error
+    except OSError as error:
+        raise VerificationError(f"{name} cannot be read.") from error
+
+
+def shown(name: str) -> str:
+    """Return a file's name as it can be printed without harm."""
+    return name if name.isascii() and name.isprintable() else ascii(name)
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """Return the files of an unpacked pack by name; an empty folder is a name that ends in ``/``.
+
+    Raises
+    ------
+    VerificationError
+        If there is a link or anything else that is not a plain file, or a file cannot be read.
+    """
+    files: dict[str, bytes] = {}
+    for place, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = Path(place, name)
+            inside, kind = path.relative_to(folder).as_posix(), path.lstat().st_mode
+            if stat.S_ISDIR(kind):
+                with reading(shown(inside)):
+                    files |= {} if any(path.iterdir()) else {f"{inside}/": b""}
+            elif stat.S_ISREG(kind):
+                with reading(shown(inside)):
+                    files[inside] = path.read_bytes()
+            else:
+                raise VerificationError(f"{shown(inside)} is a link or a special file.")
+    return files
+
+
+_BAD_ZIP = (
+    *(zipfile.BadZipFile, struct.error, EOFError, RuntimeError),
+    *(ArithmeticError, LookupError, ValueError, OSError),
+)
+"""Everything that Python's own reader of zips does with bytes that are none."""
+
+
+def read_zip(data: bytes, name: str) -> dict[str, bytes]:
+    """Return the files of a zipped pack by name, reading memory only.
+
+    Raises
+    ------
+    VerificationError
+        If a name occurs twice, or a file is compressed, encrypted or damaged.
+    """
+    files: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for entry in archive.infolist():
+                if entry.filename in files:
+                    raise VerificationError(f"{shown(entry.filename)} is in the zip twice.")
+                files[entry.filename] = _member(archive, entry, len(data))
+    except _BAD_ZIP as error:
+        raise VerificationError(f"{name} is not a zip, or it is damaged.") from error
+    return files
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> bytes:
+    name = shown(entry.filename)
+    # What is stored as it is takes its room in the file, so nothing can blow up.
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > room:
+        raise VerificationError(
+            f"{name} is not stored as a pack stores it. If the pack was only packed anew, unpack "
+            "it and verify the folder."
+        )
+    try:
+        return archive.read(entry)
+    except _BAD_ZIP as error:
+        raise VerificationError(f"{name} is damaged inside the zip.") from error
+
+
+def zip_bytes(files: Mapping[str, bytes]) -> bytes:
+    """Return the one zip of these files: stored, sorted, without a time of its own."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in sorted(files.items()):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3
+            archive.writestr(entry, data)
+    return packed.getvalue()
+
+
+def _compare_zip(data: bytes, files: Mapping[str, bytes]) -> None:
+    """Refuse a zip with a header, an order or a rest that the zip of these files has not."""
+    wanted = zip_bytes(files)
+    if data == wanted:
+        return
+    pairs = enumerate(zip(data, wanted, strict=False))
+    place = next((at for at, (a, b) in pairs if a != b), min(len(data), len(wanted)))
+    names = sorted(files)
+    sizes = [30 + len(name.encode()) + len(files[name]) for name in names]
+    ends = itertools.accumulate([*sizes, *(46 + len(name.encode()) for name in names)])
+    before = (name for name, end in zip(names * 2, ends, strict=True) if place < end)
+    where = next(before, "")
+    said = f"the zip's header of {shown(where)}" if where else "the end of the zip"
+    raise VerificationError(f"{said[0].upper()}{said[1:]} was changed.")
+
+
+def listing(files: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Return path, SHA-256 and size of each file, sorted."""
+    return [
+        {"path": name, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        for name, data in sorted(files.items())
+    ]
+
+
+def list_message(listed: Mapping[str, Any]) -> bytes:
+    """Return the bytes that the ledger's key signs of a pack's list."""
+    unsigned = {name: listed[name] for name in listed if name != "signature"}
+    return pre_authentication(LIST_TYPE, canonical(unsigned))
+
+
+def verify_list(files: Mapping[str, bytes], people: People) -> str:
+    """Hold every file against the signed list in ``files.json``; return the day that it names.
+
+    Raises
+    ------
+    VerificationError
+        Naming files that were changed, added or removed, or the list if it is not as signed.
+    """
+    listed = read_json(files[LIST], LIST)
+    with reading(LIST):
+        signature = base64.b64decode(listed["signature"], validate=True)
+        is_plain = canonical(listed) + b"\n" == files[LIST]
+        is_plain &= base64.b64encode(signature).decode() == listed["signature"]
+        person = people.get(listed["keyid"])
+        if not is_plain or listed["schema"] != LIST_SCHEMA:
+            raise VerificationError(f"{LIST} was changed: it is not written as {LIST_SCHEMA}.")
+        if person is None or person.role != "ledger":
+            raise VerificationError(f"{LIST} is signed by no key that people.json has as ledger.")
+        if not verify_signature(person.public_key, signature, list_message(listed)):
+            raise VerificationError(f"{LIST} was changed: its signature does not fit.")
+        found = listing({name: data for name, data in files.items() if name != LIST})
+        wrong = differences(found, listed["files"])
+        if wrong or canonical(found) != canonical(listed["files"]):
+            raise VerificationError(
+                f"The pack differs from its signed list: {'; '.join(wrong) or LIST}."
+            )
+    return str(listed["on"])
 
 
 def verify_pack(
     path: Path, *, people_file: Path | None = None, witness_file: Path | None = None
 ) -> dict[str, Any]:
-    """Verify an evidence pack and return what was checked.
+    """Verify an evidence pack, folder or zip, and return what was checked.
 
     Raises
     ------
     VerificationError
-        On the first thing that does not fit.
+        On the first thing that does not fit, with the name of the file or entry.
     """
-    files = read_pack(path)
-    missing = {"people.json", "checkpoint.txt", "ledger.jsonl"} - files.keys()
+    with reading(shown(path.name)):
+        data = b"" if path.is_dir() else path.read_bytes()
+    files = read_folder(path) if path.is_dir() else read_zip(data, shown(path.name))
+    missing = {LIST, "people.json", "checkpoint.txt", "ledger.jsonl"} - files.keys()
     if missing:
         raise VerificationError(f"The pack lacks {', '.join(sorted(missing))}.")
-    people = read_people(people_file.read_bytes() if people_file else files["people.json"])
-    head = read_checkpoint(files["checkpoint.txt"].decode(), people)
-    bodies = files["ledger.jsonl"].split(b"\n")[:-1]
-    if len(bodies) != head.size:
-        raise VerificationError(f"The pack holds {len(bodies)} entries; its head says {head.size}.")
-    entries = verify_entries(bodies, head, people)
+    people = _people(files, people_file)
+    on = verify_list(files, people)
+    if data:
+        _compare_zip(data, files)
+    with reading("checkpoint.txt"):
+        head = read_checkpoint(files["checkpoint.txt"].decode(), people)
+    bodies = files["ledger.jsonl"].split(b"\n")
+    if bodies.pop() or len(bodies) != head.size:
+        raise VerificationError(
+            f"ledger.jsonl holds {len(bodies)} entries; its head says {head.size}."
+        )
+    with reading("ledger.jsonl"):
+        entries = verify_entries(bodies, head, people)
+    _verify_receipts(files, bodies)
+    kept = witnessed(witness_file, bodies, people)
+    with reading("ledger.jsonl"):
+        return {
+            "on": on,
+            "files": len(files),
+            "entries": len(entries),
+            "promotions": verify_promotions(entries),
+            "waivers": verify_waivers(entries),
+            "root": head.root.hex(),
+            "witnessed": kept,
+            "keys": keys(entries, people),
+            "manifests": {
+                entry["subject"]: entry["statement"]["predicate"]["files"]
+                for entry in entries
+                if entry["kind"] == "model-manifest"
+            },
+        }
+
+
+def _people(files: Mapping[str, bytes], people_file: Path | None) -> dict[str, Person]:
+    """Return who may sign: by the auditor's own file, or else by the pack's."""
+    name, data = "people.json", files["people.json"]
+    if people_file:
+        name = shown(people_file.name)
+        with reading(name):
+            data = people_file.read_bytes()
+    read_json(data, name)
+    try:
+        return read_people(data)
+    except VerificationError as error:
+        raise VerificationError(f"{name} is not a list of people: {error}") from error
+
+
+def _verify_receipts(files: Mapping[str, bytes], bodies: Sequence[bytes]) -> None:
+    """Refuse receipts that are not, to the byte, those that the ledger's entries make."""
+    wanted = receipts(bodies)
+    names = {name for name in files if name.startswith("statements/")} | wanted.keys()
+    for name in sorted(names):
+        if files.get(name) != wanted.get(name):
+            raise VerificationError(f"{shown(name)} is not what the ledger holds.")
+
+
+def receipts(bodies: Sequence[bytes]) -> dict[str, bytes]:
+    """Return each entry alone by file name: decoded, with its proof that the tree holds it.
+
+    Raises
+    ------
+    VerificationError
+        If a payload is not canonical JSON, in which two readers could see two things.
+    """
     leaves = [leaf_hash(body) for body in bodies]
-    if witness_file:
-        old = read_checkpoint(witness_file.read_text(encoding="utf-8"), people)
-        if not verify_consistency(old, head, consistency_proof(leaves, old.size)):
-            raise VerificationError("The pack's ledger does not continue the witnessed head.")
-    for name in [name for name in files if name.startswith("statements/")]:
-        _verify_receipt(name, json.loads(files[name]), head=head, leaves=leaves)
-    return {
-        "entries": len(entries),
-        "promotions": verify_promotions(entries),
-        "waivers": verify_waivers(entries),
-        "root": head.root.hex(),
-        "keys": {person.role: person.key_id for person in people.values()},
-        "manifests": {
-            entry["subject"]: entry["statement"]["predicate"]["files"]
-            for entry in entries
-            if entry["kind"] == "model-manifest"
-        },
-    }
+    found = {}
+    for seq, body in enumerate(bodies):
+        name = f"ledger.jsonl, entry {seq},"
+        entry = read_json(body, name)
+        with reading(name):
+            payload = payload_of(entry["envelope"])
+            statement = read_json(payload, name)
+            if canonical(statement) != payload:
+                raise VerificationError(f"{name} carries a payload that is not canonical.")
+            receipt = {
+                "entry": entry,
+                "inclusion_proof": [step.hex() for step in inclusion_proof(leaves, seq)],
+                "statement": statement,
+            }
+            found[f"statements/{seq:05d}-{entry['kind']}.json"] = pretty(receipt)
+    return found
 
 
-def _verify_receipt(
-    name: str, receipt: Mapping[str, Any], *, head: Checkpoint, leaves: Sequence[bytes]
-) -> None:
-    leaf = leaf_hash(canonical(receipt["entry"]))
-    proof = [bytes.fromhex(step) for step in receipt["inclusion_proof"]]
-    index = receipt["entry"]["seq"]
-    shown = json.loads(payload_of(receipt["entry"]["envelope"])) == receipt["statement"]
-    is_entry = leaf in leaves and verify_inclusion(leaf, index, head=head, proof=proof)
-    if not (shown and is_entry):
-        raise VerificationError(f"{name} is not what the ledger holds.")
+def pretty(document: object) -> bytes:
+    """Return the JSON of a file that people read."""
+    return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def witnessed(witness_file: Path | None, bodies: Sequence[bytes], people: People) -> int | None:
+    """Return how many entries the head had that the auditor kept, if the ledger continues it."""
+    if witness_file is None:
+        return None
+    name = shown(witness_file.name)
+    with reading(name):
+        old = read_checkpoint(witness_file.read_bytes().decode(), people)
+    leaves = [leaf_hash(body) for body in bodies[: old.size]]
+    if len(leaves) < old.size or tree_root(leaves) != old.root:
+        raise VerificationError(
+            f"ledger.jsonl does not continue the head of {old.size} entries in {name}: history was "
+            "rewritten, or set back to an earlier day."
+        )
+    return old.size
+
+
+def keys(entries: Sequence[Mapping[str, Any]], people: People) -> list[dict[str, Any]]:
+    """List every key that counts and how many statements it signed, by role and name."""
+    signed = Counter(entry["person"].key_id for entry in entries)
+    return [
+        {
+            "role": person.role,
+            "name": person.name,
+            "key_id": person.key_id,
+            "signed": signed[person.key_id],
+        }
+        for person in sorted(people.values())
+    ]
+
+
+def told(found: Mapping[str, Any], *, people_file: Path | None = None) -> list[str]:
+    """Say in sentences what was verified and what was not."""
+    lines = [
+        f"VERIFIED: {found['entries']} entries, {found['promotions']} promotions with four eyes.",
+        f"{found['waivers']} waivers were used by gate decisions, each signed by itself.",
+        NOT_JUDGED,
+    ]
+    if found["witnessed"] is None:
+        lines.append(NOT_WITNESSED)
+    else:
+        lines.append(f"The ledger continues the head of {found['witnessed']} entries you kept.")
+    lines += [f"Ledger root {found['root']}.", OWN_KEYS if people_file else PACK_KEYS]
+    lines += [
+        f"  {key['role']:18} {key['key_id']}  {key['signed']:5} signed  {shown(key['name'])}"
+        for key in found["keys"]
+    ]
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -606,6 +899,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="a model folder to compare with its manifest")
     parser.add_argument("--version", help="the version that the model folder is said to be")
     asked = parser.parse_args(arguments)
+    if (asked.model is None) != (asked.version is None):
+        parser.error("--model FOLDER and --version NUMBER go together.")
     try:
         found = verify_pack(asked.pack, people_file=asked.people, witness_file=asked.checkpoint)
         if asked.model:
@@ -614,13 +909,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (VerificationError, OSError) as error:
         sys.stderr.write(f"NOT VERIFIED: {error}\n")
         return 15
-    lines = [
-        f"VERIFIED: {found['entries']} entries, {found['promotions']} promotions with four eyes.",
-        f"{found['waivers']} waivers were used by gate decisions, each signed by itself.",
-        NOT_JUDGED,
-    ]
-    lines += [f"ledger root {found['root']}", "Compare these key ids with those you were given:"]
-    lines += [f"  {role:18} {identity}" for role, identity in found["keys"].items()]
+    lines = told(found, people_file=asked.people)
     lines += [f"Model folder equals the signed manifest of {asked.version}."] if asked.model else []
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

@@ -28,12 +28,13 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
     """
     people = People.load(settings.keyring)
     ledger = Ledger.open(settings.ledger, people=people)
-    head = ledger.verify(witness_file)
+    head = ledger.verify()
     with checked():
         bodies = ledger.bodies()
         entries = offline.verify_entries(bodies, head, people.by_key)
         promotions = offline.verify_promotions(entries)
         waivers = offline.verify_waivers(entries)
+        kept = offline.witnessed(witness_file, bodies, people.by_key)
     record, problems, versions = Record.load(settings), [], {}
     for version in record.versions():
         try:
@@ -47,7 +48,8 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
         "promotions": promotions,
         "waivers": waivers,
         "root": head.root.hex(),
-        "keys": {person.role: person.key_id for person in people.by_key.values()},
+        "witnessed": kept,
+        "keys": offline.keys(entries, people.by_key),
         "versions": versions,
         "traceability": {
             str(version): [answer.as_document() for answer in traceability.of(record, version)]
@@ -57,13 +59,13 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
     }
 
 
-def render(document: Mapping[str, Any], console: Console) -> None:
+def render(
+    document: Mapping[str, Any], console: Console, *, people_file: Path | None = None
+) -> None:
     """Print what was verified and, for a home, where the champion's model comes from."""
-    text = f"Verified: {document['entries']} entries, {document['promotions']} promotions, "
-    text += f"{document['waivers']} used waivers, root {document['root'][:16]}."
     traces = document.get("traceability", {})
     if traces:
         shown = str(document["champion"] or max(int(version) for version in traces))
         traceability.render(shown, traces[shown], console)
-    console.print(text, markup=False)
-    console.print(offline.NOT_JUDGED, markup=False)
+    for line in offline.told(document, people_file=people_file):
+        console.print(line, markup=False, soft_wrap=True)

@@ -204,4 +204,7 @@ def test_help_is_fast_and_names_every_verb(home: Settings) -> None:
 
 def test_every_verb_that_reports_speaks_json(home: Settings) -> None:
     for verb in ("init", "status", "verify"):
-        assert json.loads(_say(verb, "--json"))["schema"] == f"registry-{verb}/1"
+        assert (
+            json.loads(_say(verb, "--json"))["schema"]
+            == f"registry-{verb}/{2 if verb == 'verify' else 1}"
+        )
