@@ -150,10 +150,10 @@ def test_what_explains_a_model_is_read_to_the_last_bit(golden: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "problem"),
     [
-        ("checkpoint.txt", "checkpoint is damaged"),
-        ("ledger.jsonl", "history was rewritten"),
-        ("people.json", r"people\.json cannot be read"),
-        ("statements", "is not what the ledger holds"),
+        ("checkpoint.txt", r"checkpoint\.txt was changed"),
+        ("ledger.jsonl", r"ledger\.jsonl was changed"),
+        ("people.json", r"people\.json"),
+        ("statements", r"statements/00000-model-manifest\.json was changed"),
     ],
 )
 def test_a_pack_with_one_byte_flipped_is_refused(golden: Path, file: str, problem: str) -> None:

@@ -17,6 +17,7 @@ from governance.settings import Settings
 from registry import evidence as pack
 from registry import offline
 from registry.record import Record, append_event
+from registry.signing import Signer
 from registry.submission import ModelVersion
 
 DAY = date(2026, 1, 5)
@@ -126,10 +127,14 @@ def _edit_readable_statement(folder: Path) -> None:
     ],
     ids=["dropped", "edited", "keys", "receipt", "readable", "checkpoint", "missing"],
 )
-def test_an_edited_pack_is_refused(
-    unpacked: Path, attack: Callable[[Path], object], problem: str
+def test_an_edited_pack_is_refused_although_the_ledgers_key_listed_its_files_anew(
+    champion: Settings, unpacked: Path, attack: Callable[[Path], object], problem: str
 ) -> None:
     attack(unpacked)
+    (unpacked / offline.LIST).unlink()
+    keeper = Signer.open(champion.keyring, "ledger")
+    listed = pack.signed_list(offline.read_folder(unpacked), DAY, keeper)
+    (unpacked / offline.LIST).write_bytes(listed)
 
     assert _outside(unpacked).returncode == 15
     with pytest.raises(IntegrityError, match=problem):
@@ -146,7 +151,7 @@ def test_people_and_heads_kept_elsewhere_are_used(
     from registry import signing
 
     signing.create_people(tmp_path / "others")
-    with pytest.raises(IntegrityError, match="not signed by the ledger's key"):
+    with pytest.raises(IntegrityError, match="signed by no key that people.json has as ledger"):
         pack.verify(unpacked, people_file=tmp_path / "others" / "signing" / "people.json")
 
 
