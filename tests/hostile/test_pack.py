@@ -35,7 +35,7 @@ from registry.signing import People, Signer
 DAY = date(2026, 1, 5)
 Files = dict[str, bytes]
 
-NAMED = r"more is not|\.(json|jsonl|txt|md|py)|zip|pack \d|was added|is a link|checkpoint|[Ee]ntry|promotion"
+NAMED = r"more is not|\.(json|jsonl|txt|md|py)|zip|pack \d|was added|is a link|checkpoint|[Ee]ntry"
 """What every refusal does: it names a file, an entry or the zip."""
 
 
