@@ -35,7 +35,7 @@ KINDS: Mapping[str, Measured] = {
         ("policy.violations", "policy.broken_law"), "python -m limits policy check --version {}"
     ),
     "policy-impact": Measured(("policy.impact.",), "python -m limits policy impact --version {}"),
-    "policy-backtest": Measured(("backtest.",), "python -m training backtest --version {}"),
+    "policy-backtest": Measured(("backtest.",), "python -m lab backtest --version {}"),
 }
 """Every kind of policy evidence. `registry.offline.POLICY_EVIDENCE` lists the same names."""
 
