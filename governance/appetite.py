@@ -90,10 +90,12 @@ class Threshold(BaseModel):
             return measurement.judged(Outcome.INCONCLUSIVE, reason)
         if self.basis is Basis.POINT:
             low = high = measurement.value
-        elif measurement.low is None or measurement.high is None:
+        elif measurement.low is None and measurement.high is None:
             return measurement.judged(Outcome.INCONCLUSIVE, "The measure has no interval.")
         else:
-            low, high = measurement.low, measurement.high
+            # An interval may have one end only: a ratio to nobody has no upper one.
+            low = float("-inf") if measurement.low is None else measurement.low
+            high = float("inf") if measurement.high is None else measurement.high
         floor = float("-inf") if self.at_least is None else self.at_least
         ceiling = float("inf") if self.at_most is None else self.at_most
         if floor <= low and high <= ceiling:

@@ -115,6 +115,10 @@ class Column(BaseModel):
             )
         if list(self.upper) != sorted(set(self.upper)):
             raise ValueError(f"column {self.name}: upper edges must ascend")
+        if any(not name.strip() for name in self.codes.values()):
+            raise ValueError(f"column {self.name}: a group needs a name")
+        if self.reference_group is not None and self.reference_group not in self.groups:
+            raise ValueError(f"the reference group of {self.name} is none of its groups")
         return self
 
     @property

@@ -173,7 +173,8 @@ def fairness(
     table = plain_table.read(decisions, (action, outcome, count, group), encoding)
     counts = plain_table.decisions(table, action=action, outcome=outcome, count=count, group=group)
     groups = {str(name): counts.where(group=name).total() or 0 for name in counts.values("group")}
-    reference = reference_group or max(groups, key=lambda name: (groups[name], name))
+    known = [name for name in groups if name != plain_table.UNKNOWN] or list(groups)
+    reference = reference_group or max(known, key=lambda name: (groups[name], name))
     if reference not in groups:
         raise UsageError(
             f"The column {group} has no group with the name that --reference-group has."

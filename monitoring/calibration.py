@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from governance.measurement import Measurement
+from governance.measures.intervals import Floats
 from governance.outcome import Outcome
 from governance.proportion import normal_quantile
 from monitoring.discrimination import Events, Scores
-from monitoring.intervals import Floats
 
 _BINS = 15
 _REPLICATES = 400

@@ -100,7 +100,8 @@ def measure_fairness(
         )
         for attribute, counts in counted.items():
             reference = infos[attribute].reference_group or ""
-            measured += audit(
-                counts, attribute=attribute, reference_group=reference, columns=columns
-            )
+            found = audit(counts, attribute=attribute, reference_group=reference, columns=columns)
+            # Both questions cover the same customers; that is told once.
+            known = {m.key for m in measured}
+            measured += [m for m in found if m.key not in known]
     return tuple(sorted(measured, key=lambda m: m.scope["attribute"]))

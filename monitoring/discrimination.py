@@ -9,9 +9,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from governance.measurement import Measurement
+from governance.measures.intervals import Interval
 from governance.outcome import Outcome
 from governance.proportion import normal_quantile
-from monitoring.intervals import Interval
 
 Scores = npt.NDArray[np.float64]
 Events = npt.NDArray[np.bool_]

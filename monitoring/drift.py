@@ -18,10 +18,10 @@ from scipy import optimize, stats
 
 from governance.counts import Counts
 from governance.measurement import Measurement
+from governance.measures.intervals import Interval, benjamini_hochberg
 from governance.outcome import Outcome
 from governance.proportion import CONFIDENCE
 from monitoring.bins import MISSING, OTHER
-from monitoring.intervals import Interval, benjamini_hochberg
 
 MEASURE = "drift.stability_index"
 TOLERANCE = 0.01

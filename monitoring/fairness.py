@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from scipy import stats
+
 from governance.counts import Counts
 from governance.errors import IntegrityError
 from governance.measurement import Measurement
+from governance.measures.intervals import Interval, mover_ratio
 from governance.outcome import Outcome
 from governance.proportion import wilson
-from monitoring.intervals import mover_ratio
-from monitoring.misjudgment import CUT, GOOD, RAISED
+from monitoring.misjudgment import CUT, GOOD, RAISED, maturity
+from privacy.audit_vault import UNKNOWN
 
 MINIMUM_CUSTOMERS, MINIMUM_EVENTS = 100, 10
 
@@ -26,6 +29,11 @@ _EVENTS: Mapping[str, tuple[str, ...]] = {
     "cut": CUT,
     "good_cut": CUT,
 }
+_LEAST_KNOWN = 0.5
+# A year of forty comparisons a month; at most one fair year in two hundred may be accused.
+_YEAR_OF_LOOKS, _FALSE_YEARS = 480, 0.005
+# From here on chance does not carry a 95 % interval past a fifth, however often one looks.
+_LARGE_ENOUGH = 200
 
 Cell = tuple[int, int]
 """Events and customers of one group."""
@@ -39,7 +47,12 @@ def audit(
     Measures ``fairness.<column>_rate`` for every group with Wilson intervals and
     ``fairness.<column>_ratio`` for every group but the reference with MOVER-R intervals.
     ``approve`` is raise or hold, ``cut`` is cut or refuse, ``good_cut`` is cut among customers who
-    turned out good.
+    turned out good. ``fairness.coverage`` is the share of customers whose group is known.
+
+    Who looks at many small groups every month finds chance. Where fewer than 200 events are
+    expected of either side, an interval that excludes equality is drawn to 1 unless Fisher's exact
+    test rejects equality at a level shared by 480 looks: at most one fair year in two hundred is
+    accused.
 
     Parameters
     ----------
@@ -57,8 +70,12 @@ def audit(
 
     Notes
     -----
-    When it says nothing: fewer than 100 customers or 10 events on either side, or a withheld cell,
-    are ``INCONCLUSIVE``; a rate over nobody is undefined, never 0.
+    When it says nothing: a ratio with fewer than 100 customers on either side, or with fewer than
+    10 events on a side both counted and expected under the other side's rate, is ``INCONCLUSIVE``,
+    as is a withheld cell; so nobody among many where others are many is found. ``good_cut`` needs
+    95 % of a group's outcomes. A rate over nobody is undefined, never 0. If the reference has no
+    event, the ratio has no upper end, and its value is the lower one. Without a second known group
+    to compare with, or with the group of fewer than half known, the coverage is ``INCONCLUSIVE``.
 
     Raises
     ------
@@ -67,11 +84,14 @@ def audit(
 
     References
     ----------
-    Bird, S. et al. (2020), Fairlearn, Microsoft MSR-TR-2020-32; Donner and Zou (2012).
+    Bird, S. et al. (2020), Fairlearn, Microsoft MSR-TR-2020-32; Donner and Zou (2012); Fisher, R.
+    A. (1935), J. R. Statist. Soc. 98, 39-54.
     """
-    measured: list[Measurement] = []
     # Open-ended low bands first: in plain text order "<=25" would come after "56+".
-    groups = sorted(map(str, counts.values("group")), key=lambda name: (name[0] != "<", name))
+    groups = sorted(
+        map(str, counts.values("group")), key=lambda name: (not name.startswith("<"), name)
+    )
+    measured = [_coverage(counts, attribute, groups)]
     for column in columns:
         cells = {group: _cell(counts, group, column) for group in groups}
         _cross_check(counts, column, cells)
@@ -80,7 +100,7 @@ def audit(
             measured.append(_rate(column, scope, cells[group]))
             if group != reference_group:
                 base = cells.get(reference_group, (0, 0))
-                measured.append(_ratio(column, scope, cells[group], base, reference_group))
+                measured.append(measure_ratio(column, scope, cells[group], base, reference_group))
     return tuple(measured)
 
 
@@ -114,16 +134,41 @@ def _among(counts: Counts, column: str) -> Counts:
     return counts.where(outcome=GOOD) if column == "good_cut" else counts
 
 
-def _cell(counts: Counts, group: str, column: str) -> Cell | None:
-    """Return events and customers of one group, or None if a cell that is needed is withheld."""
-    mine = _among(counts.where(group=group), column)
+def _coverage(counts: Counts, attribute: str, groups: Sequence[str]) -> Measurement:
+    """Measure the share of customers whose group is known; an audit of nobody is no audit."""
+    sizes = {group: counts.where(group=group).total() for group in groups}
+    known = [group for group, n in sizes.items() if group != UNKNOWN and n != 0]
+    scope, total = {"attribute": attribute}, sum(n or 0 for n in sizes.values())
+    share = None
+    if total and None not in sizes.values():
+        share = 1 - (sizes.get(UNKNOWN) or 0) / total
+    reason = f"known groups: {', '.join(known) or 'none'}"
+    found = Measurement(
+        measure="fairness.coverage", scope=scope, value=share, n=total, reason=reason
+    )
+    if len(known) < 2:
+        why = f"There is no second group to compare with ({reason})."
+        return found.judged(Outcome.INCONCLUSIVE, why)
+    if share is not None and share < _LEAST_KNOWN:
+        why = f"The group of {1 - share:.0%} of the customers is not known ({reason})."
+        return found.judged(Outcome.INCONCLUSIVE, why)
+    return found
+
+
+def _cell(counts: Counts, group: str, column: str) -> Cell | str:
+    """Return events and customers of one group, or why there are none."""
+    everything = counts.where(group=group)
+    mine = _among(everything, column)
     n, events = mine.total(), mine.where(action=_EVENTS[column]).total()
-    return None if n is None or events is None else (events, n)
+    if n is None or events is None:
+        return "cells are withheld"
+    doubt = maturity(everything)[1] if column == "good_cut" else ""
+    return doubt or (events, n)
 
 
-def _cross_check(counts: Counts, column: str, cells: Mapping[str, Cell | None]) -> None:
+def _cross_check(counts: Counts, column: str, cells: Mapping[str, Cell | str]) -> None:
     """Compute every known rate a second time with fairlearn; two answers are none."""
-    known = {group: cell for group, cell in cells.items() if cell is not None and cell[1] > 0}
+    known = {group: cell for group, cell in cells.items() if not isinstance(cell, str) and cell[1]}
     theirs = fairlearn_rates(counts.where(group=list(known)), column) if known else {}
     for group, (events, n) in known.items():
         if abs(theirs[group] - events / n) > 1e-12:
@@ -133,10 +178,10 @@ def _cross_check(counts: Counts, column: str, cells: Mapping[str, Cell | None]) 
             )
 
 
-def _rate(column: str, scope: Mapping[str, str], cell: Cell | None) -> Measurement:
+def _rate(column: str, scope: Mapping[str, str], cell: Cell | str) -> Measurement:
     measure = f"fairness.{column}_rate"
-    if cell is None:
-        return _undefined(measure, scope, 0, "Cells of this group are withheld.", unit="rate")
+    if isinstance(cell, str):
+        return _undefined(measure, scope, 0, f"this group: {cell}", unit="rate")
     events, n = cell
     interval = wilson(events, n)
     if interval is None:
@@ -153,33 +198,67 @@ def _rate(column: str, scope: Mapping[str, str], cell: Cell | None) -> Measureme
     )
 
 
-def _ratio(
-    column: str, scope: Mapping[str, str], cell: Cell | None, base: Cell | None, reference: str
+def measure_ratio(
+    column: str, scope: Mapping[str, str], cell: Cell | str, base: Cell | str, reference: str
 ) -> Measurement:
-    measure = f"fairness.{column}_ratio"
-    if cell is None or base is None:
-        whose = "this group" if cell is None else f"the reference {reference}"
-        return _undefined(measure, scope, 0, f"Cells of {whose} are withheld.")
-    (events, n), (base_events, base_n) = cell, base
-    for (seen, size), whose in ((cell, "this group"), (base, f"the reference {reference}")):
-        if size < MINIMUM_CUSTOMERS:
-            reason = f"{size} customers in {whose}; {MINIMUM_CUSTOMERS} are needed."
-            return _undefined(measure, scope, n, reason)
-        if seen < MINIMUM_EVENTS:
-            reason = f"{seen} events in {whose}; {MINIMUM_EVENTS} are needed."
-            return _undefined(measure, scope, n, reason)
-    interval = mover_ratio(events, n, base_events, base_n)
-    rate, base_rate = events / n, base_events / base_n
+    """Measure the rate of one group over that of the reference, as `audit` promises it."""
+    measure, whose = f"fairness.{column}_ratio", f"the reference {reference}"
+    if isinstance(cell, str):
+        return _undefined(measure, scope, 0, f"this group: {cell}")
+    (events, n), told = cell, f"{cell[0]} of {cell[1]}"
+    if isinstance(base, str):
+        return _undefined(measure, scope, n, f"{whose}: {base}")
+    trouble = _trouble(cell, base, "this group") or _trouble(base, cell, whose)
+    interval = mover_ratio(events, n, *base)
+    if trouble or interval is None:
+        return _undefined(measure, scope, n, trouble or "0/0 is undefined.")
+    base_events, base_n = base
+    reason = f"{events / n:.3f} ({told}) against {base_events / base_n:.3f} ({reference})"
+    if base_events == 0:
+        reason = f"{events / n:.3f} ({told}) against no one of {whose}; the ratio is at least this"
+    elif _may_be_chance(cell, base, interval):
+        interval = Interval(min(interval.low or 0.0, 1.0), max(interval.high or 1.0, 1.0))
+        reason += "; small numbers, so chance reaches to 1 in a year of audits"
     return Measurement(
         measure=measure,
         scope=scope,
-        value=rate / base_rate,
-        low=interval.low if interval else None,
-        high=interval.high if interval else None,
+        value=interval.low if base_events == 0 else (events / n) / (base_events / base_n),
+        low=interval.low,
+        high=interval.high,
         n=n,
         unit="ratio",
-        reason=f"{rate:.3f} ({events} of {n}) against {base_rate:.3f} ({reference})",
+        reason=reason,
     )
+
+
+def _trouble(cell: Cell, other: Cell, whose: str) -> str:
+    """Say why one side cannot carry a ratio, or nothing.
+
+    Events that are missing where many are expected are no lack of data but the finding itself.
+    """
+    (events, n), (other_events, other_n) = cell, other
+    if n < MINIMUM_CUSTOMERS:
+        return f"{n} customers in {whose}; {MINIMUM_CUSTOMERS} are needed."
+    # A side without customers is told of as such, and expects nothing of this one.
+    if events < MINIMUM_EVENTS and n * other_events < MINIMUM_EVENTS * other_n:
+        expected = n * other_events / other_n
+        return (
+            f"{events} events are counted and {expected:.3g} events are expected in {whose}; "
+            f"{MINIMUM_EVENTS} are needed."
+        )
+    return ""
+
+
+def _may_be_chance(cell: Cell, base: Cell, interval: Interval) -> bool:
+    """Tell whether few events exclude equality, and no surer than chance does in a year."""
+    (events, n), (base_events, base_n) = cell, base
+    if (interval.low or 0.0) <= 1.0 <= (interval.high or 1.0):
+        return False
+    fewest = min(n, base_n) * (events + base_events) / (n + base_n)
+    if fewest >= _LARGE_ENOUGH:
+        return False
+    table = [[events, n - events], [base_events, base_n - base_events]]
+    return bool(stats.fisher_exact(table).pvalue > _FALSE_YEARS / _YEAR_OF_LOOKS)
 
 
 def _undefined(

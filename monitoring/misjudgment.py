@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from governance.counts import Counts
 from governance.measurement import Measurement
+from governance.measures.intervals import clopper_pearson
 from governance.outcome import Outcome
 from monitoring.bins import MINIMUM_CELL
-from monitoring.intervals import clopper_pearson
 
 GOOD, BAD, PENDING = "good", "bad", "pending"
 RAISED, CUT = ("raise",), ("cut", "refuse")
@@ -86,23 +86,28 @@ def measure_misjudgment(
     [('misjudgment.good_cut', 0.1, 100), ('misjudgment.bad_raised', None, 0)]
     """
     about = dict(scope or {})
-    known = counts.where(outcome=(GOOD, BAD)).total()
-    pending = counts.where(outcome=PENDING).total()
-    maturity, doubt = _maturity(known, pending, minimum_matured)
-    measured = [_rate(rate, counts, about, maturity, doubt) for rate in _RATES]
+    told, doubt = maturity(counts, minimum_matured)
+    measured = [_rate(rate, counts, about, told, doubt) for rate in _RATES]
     if MONEY in counts.additive:
         measured += [_amount(name, cells, counts, about, doubt) for name, cells in _AMOUNTS]
     return tuple(measured)
 
 
-def _maturity(known: int | None, pending: int | None, minimum: float) -> tuple[str, str]:
-    """Describe how many labels are known, and why that is too few if it is."""
-    if known is None or pending is None:
-        return "matured and pending are withheld", ""
-    text = f"{known} matured, {pending} pending"
-    everyone = known + pending
-    if everyone and known / everyone < minimum:
-        share = f"{known / everyone:.1%}"
+def maturity(counts: Counts, minimum: float = MINIMUM_MATURED) -> tuple[str, str]:
+    """Describe how many labels are known, and why that is too few if it is.
+
+    Of withheld cells it is known only that they hold somebody: the share that is certainly known
+    must be enough, and a withheld number of pending decisions never is.
+    """
+    known = counts.where(outcome=(GOOD, BAD))
+    pending, shown = counts.where(outcome=PENDING).total(), _shown(known)
+    if pending is None:
+        return "pending is withheld", "how many decisions are pending is withheld"
+    told = "some matured, others withheld" if known.total() is None else f"{shown} matured"
+    text = f"{told}, {pending} pending"
+    everyone = shown + pending
+    if everyone and shown / everyone < minimum:
+        share = f"{shown / everyone:.1%}"
         return text, (
             f"only {share} of the decisions have matured, {minimum:.0%} are needed; labels that "
             "have arrived so far are mostly bad"
@@ -110,18 +115,23 @@ def _maturity(known: int | None, pending: int | None, minimum: float) -> tuple[s
     return text, ""
 
 
+def _shown(counts: Counts) -> int:
+    """Sum what is not withheld."""
+    return sum(n for n in counts.table["n"].to_pylist() if n is not None)
+
+
 def _rate(
-    rate: _Rate, counts: Counts, scope: Mapping[str, str], maturity: str, doubt: str
+    rate: _Rate, counts: Counts, scope: Mapping[str, str], told: str, doubt: str
 ) -> Measurement:
     among = counts.where(**{**rate.among, "outcome": rate.among.get("outcome", (GOOD, BAD))})
     n, events = among.total(), among.where(**rate.events).total()
     measure = f"misjudgment.{rate.name}"
     if n is None or events is None:
-        return _undefined(measure, scope, 0, f"A cell is withheld ({maturity}).")
+        return _undefined(measure, scope, 0, f"A cell is withheld ({told}).")
     if n == 0:
-        return _undefined(measure, scope, 0, f"0 of 0 is undefined ({maturity}).")
+        return _undefined(measure, scope, 0, f"0 of 0 is undefined ({told}).")
     if doubt:
-        return _undefined(measure, scope, n, f"{doubt} ({maturity})")
+        return _undefined(measure, scope, n, f"{doubt} ({told})")
     interval = clopper_pearson(events, n)
     return Measurement(
         measure=measure,
@@ -131,7 +141,7 @@ def _rate(
         high=interval.high if interval else None,
         n=n,
         unit="rate",
-        reason=f"{events} of {n}; {maturity}",
+        reason=f"{events} of {n}; {told}",
     )
 
 

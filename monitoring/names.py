@@ -11,6 +11,7 @@ _MEASURES = {
     "misjudgment.good_share_of_cut": ("Good among the cut", "降额客户中的好客户"),
     "misjudgment.wrong_raise": ("Raised to bad customers", "误提金额"),
     "misjudgment.wrong_cut": ("Cut from good customers", "误降金额"),
+    "fairness.coverage": ("Customers of a known group", "已知群组占比"),
     "fairness.approve_ratio": ("Approval ratio", "准入比"),
     "fairness.raise_ratio": ("Raise ratio", "提额比"),
     "fairness.cut_ratio": ("Cut ratio", "降额比"),

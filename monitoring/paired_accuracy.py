@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from governance.measurement import Measurement
+from governance.measures.intervals import Floats, Interval
 from governance.outcome import Outcome
 from monitoring.discrimination import Events, Scores, measure_discrimination
-from monitoring.intervals import Floats, Interval
 
 DRAWS = 400
 FIGURES = ("discrimination.auc", "discrimination.ks", "calibration.brier", "calibration.ece")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from governance.measurement import Measurement
+from governance.measures.intervals import Floats, Interval, count_bootstrap
 from governance.outcome import Outcome
 from monitoring.fairness import MINIMUM_CUSTOMERS, MINIMUM_EVENTS
-from monitoring.intervals import Floats, Interval, count_bootstrap
 from monitoring.paired_accuracy import mirrored, one
 
 GAIN, WORST_RATIO = "alternatives.ratio_gain", "alternatives.worst_ratio"
@@ -40,15 +40,18 @@ class Pair:
     fewest: int = 0
     most: int = 0
 
-    @property
-    def trouble(self) -> str:
-        """Say why the group cannot be measured, or nothing."""
+    def trouble(self, rate: float) -> str:
+        """Say why the group cannot be measured, or nothing.
+
+        Events that are missing where the rate of all groups promises ten are no lack of data but
+        what is looked for.
+        """
         if self.n is None or self.version is None or self.alternative is None:
             return f"cells of {self.group} are withheld"
         if self.n < MINIMUM_CUSTOMERS:
             return f"{self.n} customers in {self.group}; {MINIMUM_CUSTOMERS} are needed"
         fewest = min(self.version, self.alternative)
-        if fewest < MINIMUM_EVENTS:
+        if fewest < MINIMUM_EVENTS and self.n * rate < MINIMUM_EVENTS:
             return f"{fewest} events in {self.group}; {MINIMUM_EVENTS} are needed"
         return ""
 
@@ -92,12 +95,14 @@ def measure_gain(
 
     Notes
     -----
-    When it says nothing: if one group has fewer than 100 customers or 10 events or is withheld, the
-    worst-treated one is not known. The outcome is ``INCONCLUSIVE`` and value and interval are those
+    When it says nothing: if one group has fewer than 100 customers, or fewer than 10 events both
+    counted and expected at the rate of all groups, or is withheld, the worst-treated one is not
+    known. The outcome is ``INCONCLUSIVE`` and value and interval are those
     of the other groups.
     """
-    useful = tuple(pair for pair in pairs if not pair.trouble)
-    trouble = "; ".join(pair.trouble for pair in pairs if pair.trouble)
+    troubles = {pair.group: pair.trouble(_common_rate(pairs)) for pair in pairs}
+    useful = tuple(pair for pair in pairs if not troubles[pair.group])
+    trouble = "; ".join(why for why in troubles.values() if why)
     scopes = ({**scope, "alternative": version}, scope, scope)
     measures = (WORST_RATIO, WORST_RATIO, GAIN)
     n = sum(pair.n or 0 for pair in useful)
@@ -119,6 +124,13 @@ def measure_gain(
             found = found.judged(Outcome.INCONCLUSIVE, reason)
         measured.append(found)
     return tuple(measured)
+
+
+def _common_rate(pairs: tuple[Pair, ...]) -> float:
+    """Return the rate of all groups that are told, under the model that has fewer events."""
+    told = [p for p in pairs if None not in (p.n, p.version, p.alternative)]
+    events = min(sum(p.version or 0 for p in told), sum(p.alternative or 0 for p in told))
+    return events / max(sum(p.n or 0 for p in told), 1)
 
 
 def _outer(useful: tuple[Pair, ...], place: int, kind: int, seed: int) -> Interval | None:

@@ -90,9 +90,15 @@ def decisions(
     if amount is not None:
         columns[MONEY] = _whole(table[amount], amount)
     if group is not None:
-        columns[GROUP] = pc.fill_null(texts(table[group], name=group), UNKNOWN)
+        columns[GROUP] = _groups(table[group], group)
     additive = ("n", MONEY) if amount is not None else ("n",)
     return Counts(pa.table(columns), additive)
+
+
+def _groups(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Return the names of groups; missing, empty and blank are ``unknown``."""
+    text = pc.utf8_trim_whitespace(texts(column, name=name))
+    return pc.fill_null(pc.if_else(pc.equal(text, ""), UNKNOWN, text), UNKNOWN)
 
 
 def _actions(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

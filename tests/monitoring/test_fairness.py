@@ -7,6 +7,7 @@ import pytest
 from governance.counts import Counts
 from governance.errors import IntegrityError
 from governance.measurement import Measurement
+from governance.measures.intervals import mover_ratio
 from governance.outcome import Outcome
 from monitoring import fairness
 
@@ -16,7 +17,7 @@ def _audit(cells: dict[tuple[str, str, str], int | None]) -> dict[tuple[str, str
         {"group": g, "action": a, "outcome": o, "n": n} for (g, a, o), n in cells.items()
     )
     measured = fairness.audit(counts, attribute="sex", reference_group="female")
-    return {(m.measure, m.scope["group"]): m for m in measured}
+    return {(m.measure, m.scope.get("group", "")): m for m in measured}
 
 
 BOOK: dict[tuple[str, str, str], int | None] = {
@@ -47,9 +48,12 @@ def test_fewer_than_a_hundred_customers_on_either_side_cannot_tell(group: str) -
     assert (ratio.outcome, ratio.value) == (Outcome.INCONCLUSIVE, None)
 
 
-def test_fewer_than_ten_events_cannot_tell() -> None:
+def test_fewer_than_ten_events_cannot_tell_only_where_no_more_are_expected() -> None:
+    rare = {**BOOK, ("male", "raise", "good"): 9, ("female", "raise", "good"): 9}
+    assert _audit(rare)["fairness.raise_ratio", "male"].outcome is Outcome.INCONCLUSIVE
+    # Four in ten women are raised: nine of eight hundred men are no lack of data.
     found = _audit({**BOOK, ("male", "raise", "good"): 9})
-    assert found["fairness.raise_ratio", "male"].outcome is Outcome.INCONCLUSIVE
+    assert found["fairness.raise_ratio", "male"].value == pytest.approx(9 / 809 / 0.4)
     assert found["fairness.approve_ratio", "male"].outcome is Outcome.INFO
 
 
@@ -78,3 +82,42 @@ def test_two_answers_for_one_rate_are_an_integrity_error(monkeypatch: pytest.Mon
     monkeypatch.setattr(fairness, "fairlearn_rates", lambda *_: {"female": 0.4, "male": 0.4})
     with pytest.raises(IntegrityError, match="another approve rate"):
         _audit(BOOK)
+
+
+def test_cuts_of_good_customers_need_outcomes_of_either_group() -> None:
+    """95 % are enough, one fewer is not; what does not use outcomes is measured all the same."""
+    held = ("male", "hold", "pending")
+    known = sum(n or 0 for key, n in BOOK.items() if key[0] == "male")
+    assert known == 1_000
+    enough = _audit({**BOOK, ("male", "hold", "good"): 450, held: 50})
+    assert enough["fairness.good_cut_ratio", "male"].value == pytest.approx((200 / 850) / (1 / 9))
+    short = _audit({**BOOK, ("male", "hold", "good"): 449, held: 51})
+    assert short["fairness.good_cut_ratio", "male"].outcome is Outcome.INCONCLUSIVE
+    assert "94.9%" in short["fairness.good_cut_ratio", "male"].reason
+    assert short["fairness.good_cut_rate", "male"].value is None
+    assert short["fairness.good_cut_rate", "female"].value is not None
+    assert short["fairness.cut_ratio", "male"].value is not None
+
+
+def test_a_withheld_number_of_pending_decisions_is_not_taken_for_none() -> None:
+    found = _audit({**BOOK, ("male", "hold", "pending"): None})
+    assert found["fairness.good_cut_ratio", "male"].outcome is Outcome.INCONCLUSIVE
+    assert "pending is withheld" in found["fairness.good_cut_ratio", "male"].reason
+
+
+def test_an_interval_of_many_events_is_left_as_it_was_measured() -> None:
+    found = _audit(BOOK)["fairness.cut_ratio", "male"]
+    assert (found.low, found.high) == mover_ratio(200, 1000, 200, 1000)
+
+
+def test_an_interval_of_few_events_reaches_equality_unless_chance_is_ruled_out() -> None:
+    def ratio(events: int) -> Measurement:
+        scope = {"attribute": "sex", "group": "b"}
+        return fairness.measure_ratio("cut", scope, (events, 200), (250, 5_000), "a")
+
+    by_chance, beyond = mover_ratio(22, 200, 250, 5_000), mover_ratio(40, 200, 250, 5_000)
+    assert by_chance is not None
+    assert (by_chance.low or 0) > 1.25
+    assert (ratio(22).low, ratio(22).high) == (1.0, by_chance.high)
+    assert "chance reaches to 1" in ratio(22).reason
+    assert (ratio(40).low, ratio(40).high) == beyond

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.proportion import newcombe, wilson
-from monitoring.intervals import (
+from governance.measures.intervals import (
     benjamini_hochberg,
     clopper_pearson,
     count_bootstrap,
     mover_ratio,
 )
+from governance.proportion import newcombe, wilson
 
 events_of_n = st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -39,7 +39,8 @@ def test_differences_and_ratios_lie_inside_their_intervals(
     assert (difference.low or 0) - 1e-12 <= value <= (difference.high or 0) + 1e-12
     ratio = mover_ratio(*group, *reference)
     if reference[0] == 0:
-        assert ratio is None
+        assert (ratio is None) is (group[0] == 0)
+        assert ratio is None or (ratio.high is None and (ratio.low or 0) > 0)
     else:
         assert ratio is not None
         assert ratio.low is not None

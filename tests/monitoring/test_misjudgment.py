@@ -33,6 +33,26 @@ def test_a_few_pending_labels_do_not_silence_a_matured_vintage() -> None:
     assert rate.reason == "30 of 990; 990 matured, 10 pending"
 
 
+@pytest.mark.parametrize(
+    ("known", "pending", "is_told"),
+    [(95, 5, True), (94, 6, False), (949, 51, False), (19, 1, True)],
+)
+def test_ninety_five_percent_of_the_outcomes_are_enough_and_one_fewer_is_not(
+    known: int, pending: int, *, is_told: bool
+) -> None:
+    counts = _counts(("cut", "good", known), ("hold", "pending", pending))
+    found = {m.measure: m for m in measure_misjudgment(counts)}["misjudgment.good_cut"]
+    assert (found.value is not None) is is_told
+    assert (found.outcome is Outcome.INFO) is is_told
+
+
+def test_a_withheld_number_of_pending_decisions_is_not_taken_for_none() -> None:
+    counts = _counts(("cut", "good", 900), ("hold", "pending", None))
+    found = {m.measure: m for m in measure_misjudgment(counts)}["misjudgment.good_cut"]
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "pending is withheld" in found.reason
+
+
 def test_nobody_raised_is_undefined_and_not_zero() -> None:
     found = {m.measure: m for m in measure_misjudgment(_counts(("hold", "good", 900)))}
     rate = found["misjudgment.bad_share_of_raised"]

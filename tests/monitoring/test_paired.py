@@ -101,7 +101,7 @@ def test_a_group_that_cannot_be_measured_leaves_the_worst_one_unknown() -> None:
     )
     for small, why in (
         (Pair(group="c", n=60, version=20, alternative=20), "60 customers in c"),
-        (Pair(group="c", n=160, version=9, alternative=30), "9 events in c"),
+        (Pair(group="c", n=99, version=9, alternative=9), "99 customers in c"),
         (Pair(group="c", n=None, version=None, alternative=None), "withheld"),
     ):
         gain = measured((*large, small), reference="a")[2]
@@ -110,6 +110,19 @@ def test_a_group_that_cannot_be_measured_leaves_the_worst_one_unknown() -> None:
         assert gain.value == pytest.approx(0.45)
     nobody = measured(large[1:], reference="a")[2]
     assert (nobody.outcome, nobody.value) == (Outcome.INCONCLUSIVE, None)
+
+
+def test_a_group_that_the_version_never_moves_is_measured_where_many_are_expected() -> None:
+    base = Pair(group="a", n=1_000, version=200, alternative=200)
+    never = Pair(group="c", n=500, version=0, alternative=100, fewest=100, most=100)
+    gain = measured((base, never), reference="a")[2]
+    assert gain.value == pytest.approx(1.0)
+    assert gain.outcome is Outcome.INFO
+    rare = (
+        Pair(group="a", n=900, version=57, alternative=57),
+        Pair(group="c", n=100, version=3, alternative=3),
+    )
+    assert "3 events in c" in measured(rare, reference="a")[2].reason
 
 
 def test_that_nobody_differs_among_a_few_does_not_show_that_nobody_ever_will() -> None:

@@ -46,7 +46,7 @@ def test_young_customers_get_the_ratios_of_the_reference_table(
     age_counts: Counts, measure: str, ratio: float
 ) -> None:
     measured = {
-        (m.measure, m.scope["group"]): m
+        (m.measure, m.scope.get("group", "")): m
         for m in audit(age_counts, attribute="age_band", reference_group="26-35")
     }
     found = measured[f"fairness.{measure}_ratio", "<=25"]

@@ -53,20 +53,21 @@ def clopper_pearson(events: int, n: int, *, confidence: float = CONFIDENCE) -> I
 def mover_ratio(events: int, n: int, reference_events: int, reference_n: int) -> Interval | None:
     """Return the MOVER-R interval of the ratio of two rates, group over reference.
 
-    It recovers the variances from the two Wilson intervals; simulated coverage stays above 92 %
-    even at 30 customers, where the log-ratio interval falls below 79 %.
+    A reference without any event bounds the ratio from below only; the upper end is ``None``.
+    The interval recovers the variances from the two Wilson intervals; simulated coverage stays
+    above 92 % even at 30 customers, where the log-ratio interval falls below 79 %.
 
     Returns
     -------
     Interval or None
-        ``None`` if either `n` is 0 or the reference has no event (0/0 and x/0 are undefined).
+        ``None`` if either `n` is 0 or neither side has an event: 0/0 is undefined.
 
     References
     ----------
     Donner, A. and Zou, G. (2012), Statistical Methods in Medical Research 21, 347-359.
     """
     group, reference = wilson(events, n), wilson(reference_events, reference_n)
-    if group is None or reference is None or reference_events == 0:
+    if group is None or reference is None or not (events or reference_events):
         return None
     rate, base = events / n, reference_events / reference_n
     (low_1, high_1), (low_2, high_2) = group, reference
@@ -78,7 +79,7 @@ def mover_ratio(events: int, n: int, reference_events: int, reference_n: int) ->
     low = reach / (product + root) if reach > 0 else 0.0
     floor = low_2 * (2 * base - low_2)
     root = math.sqrt(max(product**2 - high_1 * (2 * rate - high_1) * floor, 0.0))
-    return Interval(low, (product + root) / floor)
+    return Interval(low, (product + root) / floor if reference_events else None)
 
 
 def count_bootstrap(

@@ -1,0 +1,1 @@
+"""Measures: every statistic that more than one room needs, once."""
