@@ -3,8 +3,7 @@
 Run from the repository: ``python benchmarks/limits_engine.py``. Processor time is measured, not
 wall time, so that a busy machine does not spoil the figure; nothing here is a test. ``engine`` is
 policy, inputs and reasons of one row; ``champion + engine`` adds the default probability of the
-champion's recipe from computed features, ``points + engine`` that of the additive challenger, whose
-points table needs no scikit-learn. Computing the features in SQL is timed alone: it is paid
+champion's recipe from computed features. Computing the features in SQL is timed alone: it is paid
 per batch, and an online caller takes them from where they are kept.
 """
 
@@ -29,8 +28,7 @@ from limits.checking import cases
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy, packaged
 from limits.stages.climate import Climate
-from training import points
-from training.recipes import CHALLENGER, CHAMPION
+from training.recipes import CHAMPION
 
 CUSTOMERS = 1_000_000
 ROUNDS = 5
@@ -117,10 +115,8 @@ def _models():  # type: ignore[no-untyped-def]
     table = _published().slice(0, FITTED_ON)
     rows = scoring.design_matrix(spec, features.compute(spec, table))
     y = table["default"].to_numpy()
-    champion, additive = (
-        recipe.estimator(spec.signs, seed=0).fit(rows, y) for recipe in (CHAMPION, CHALLENGER)
-    )
-    return spec, {"champion": champion, "points": points.export(additive, spec.names)}, rows
+    champion = CHAMPION.estimator(spec.signs, seed=0).fit(rows, y)
+    return spec, {"champion": champion}, rows
 
 
 if __name__ == "__main__":

@@ -20,9 +20,8 @@ import pyarrow as pa
 
 from governance.errors import ContractError
 from limits import engine, inputs, scoring
-from limits.explaining import method, points
-from limits.explaining.method import How, Method
-from limits.explaining.points import PointsTable
+from limits.explaining import method
+from limits.explaining.method import Method
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
 from registry.candidate import CandidateFiles
@@ -89,8 +88,6 @@ class ModelParts:
         Names and types of the feature table's columns.
     explanation : Method or None
         How the model explains itself; becomes ``explanation.json``.
-    points : PointsTable or None
-        The model as plain numbers, if it is a sum of steps; becomes ``points.json``.
     """
 
     estimator: Path
@@ -99,7 +96,6 @@ class ModelParts:
     facts: Mapping[str, Any]
     released: pa.Schema
     explanation: Method | None = None
-    points: PointsTable | None = None
 
 
 def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
@@ -117,10 +113,12 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
     """
     spec, policy = FeatureSpec.parse(parts.features_text), LimitPolicy.parse(parts.policy_text)
     require_fit(spec, policy)
-    explaining = _explaining(spec, parts)
+    explained = {} if parts.explanation is None else {Path(method.FILE).stem: parts.explanation}
+    for part in explained.values():
+        part.require_fit(spec)
     described = {
         **parts.facts,
-        **{f"{name}_digest": part.digest for name, part in explaining.items()},
+        **{f"{name}_digest": part.digest for name, part in explained.items()},
         "features_digest": spec.digest,
         "policy_digest": policy.digest,
         "policy_stamp": policy.stamp,
@@ -134,7 +132,7 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
     (place / "limit_policy.toml").write_text(parts.policy_text, encoding="utf-8")
     text = json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True)
     (place / "limitline.json").write_text(text, encoding="utf-8")
-    for name, part in explaining.items():
+    for name, part in explained.items():
         (place / f"{name}.json").write_bytes(part.dumps())
     return CandidateFiles(
         python_model=_copied(folder, "limits", "credit_limit_model"),
@@ -143,7 +141,7 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
             "features": place / "features.toml",
             "limit_policy": place / "limit_policy.toml",
             "limitline": place / "limitline.json",
-            **{name: place / f"{name}.json" for name in explaining},
+            **{name: place / f"{name}.json" for name in explained},
         },
         code_paths=_packages(folder / "code"),
         signature_input=_asked_schema(spec, policy, parts.released),
@@ -174,21 +172,6 @@ def require_fit(spec: FeatureSpec, policy: LimitPolicy) -> None:
             f"The limit policy {policy.id} reads {', '.join(missing)}; the feature spec {spec.id} "
             "does not declare such an input. Declare it, or leave the section out."
         )
-
-
-def _explaining(spec: FeatureSpec, parts: ModelParts) -> dict[str, Method | PointsTable]:
-    """Return the parts that explain, by the name of their file; deciding needs none of them."""
-    found: dict[str, Method | PointsTable] = {}
-    if parts.points is not None:
-        if parts.points.names != spec.names:
-            raise ContractError(f"The points table is not that of the features {spec.id}.")
-        found[Path(points.FILE).stem] = parts.points
-    if parts.explanation is not None:
-        parts.explanation.require_fit(spec)
-        if parts.explanation.how is How.POINTS and parts.points is None:
-            raise ContractError("The model explains itself by a points table and comes without.")
-        found[Path(method.FILE).stem] = parts.explanation
-    return found
 
 
 def _asked_schema(spec: FeatureSpec, policy: LimitPolicy, released: pa.Schema) -> pa.Schema:

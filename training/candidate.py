@@ -199,7 +199,6 @@ def _assemble(
         },
         released=rows.table.schema,
         explanation=told.method,
-        points=told.points,
     )
     return model.assemble(place / "model", parts)
 

@@ -227,8 +227,7 @@ def _reasons(facts: Facts, language: Language) -> Lines:
     if told["outcome"] != Outcome.PASS:
         yield WORDS["method_none"][language] + _cell(f"{told['outcome']}. {told['reason']}")
         return
-    method = "method_points" if told["points_cells"] else "method_ablation"
-    yield f"- {WORDS[method][language]}"
+    yield f"- {WORDS['method_ablation'][language]}"
     yield f"- {WORDS['method_rules'][language]}"
     yield f"- {WORDS['method_reference'][language]}{told['reference_n']}"
     yield ""

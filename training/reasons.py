@@ -6,40 +6,35 @@ What is told to customers is fixed here, measured, and signed with the model. Te
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from governance import canonical
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from limits.explaining import levers as actions
 from limits.explaining import reason_texts
-from limits.explaining.contributions import Explanation, explain
-from limits.explaining.levers import Lever
-from limits.explaining.method import How, Method
-from limits.explaining.points import PointsTable
-from limits.explaining.reason_texts import ReasonTexts
+from limits.explaining.contributions import Explanation, columns_of, explain
+from limits.explaining.method import Method
+from limits.explaining.reason_texts import Lever, ReasonTexts
 from limits.explaining.reference import Reference
 from limits.features import FeatureSpec
-from training import evaluation, fidelity, points
+from training.discrimination import undefined
 from training.evaluation import Matrix
 from training.explanation import make_reference
 from training.fitted import Fitted
 from training.job import Job
-from training.recipes import CHALLENGER
 from training.sample import Sample
 
 TOLD = 2_000
 """So many of the riskiest quarter, out-of-fold, are explained: they are who is told reasons."""
 
-TWIN_ROWS = 6_000
-_TWIN = {**CHALLENGER.parameters, "max_iter": 150, "learning_rate": 0.1}
-_LEVERS = {"uci-features": "uci_levers"}
+EXPLAINED = "explanation.explained"
+CITED_AT_BEST = "explanation.cited_at_best"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +43,11 @@ class Reasons:
 
     Parameters
     ----------
-    points : PointsTable or None
-        The exact table, if the recipe is a sum of steps.
     measures : tuple of Measurement
-        Fidelity; empty if nothing can be explained.
+        How many are given a reason, and one they can act on; empty if nothing can be explained.
     """
 
     method: Method
-    points: PointsTable | None
     measures: tuple[Measurement, ...]
 
     def as_facts(self) -> dict[str, Any]:
@@ -64,13 +56,12 @@ class Reasons:
         return {
             "outcome": self.method.outcome.value,
             "reason": self.method.reason,
-            "how": self.method.how.value,
+            "how": self.method.how,
             "texts": self.method.texts_id,
             "groups": {
                 name: {"en": text.en, "zh": text.zh} for name, text in self.method.texts.items()
             },
             "levers": [{"en": lever.en, "zh": lever.zh} for lever in self.method.levers],
-            "points_cells": self.points.cells if self.points else None,
             "reference_n": reference.n if reference else None,
             "reference": (
                 dict(zip(reference.names, canonical.plain(reference.values), strict=True))
@@ -88,21 +79,16 @@ def make(job: Job, spec: FeatureSpec, rows: Sample, fitted: Fitted) -> Reasons:
     ------
     ContractError
         If the job's own wording lacks a group, or anything names a protected attribute.
-    IntegrityError
-        If the points table of an additive model is not exactly the model.
     """
-    table = points.export(fitted.estimator, spec.names) if job.recipe.is_additive else None
-    if table is not None:
-        points.require_exact(table, fitted.estimator, rows.features)
     method = _method(job, spec, rows, fitted)
     measures: tuple[Measurement, ...] = ()
     if method.reference is not None and method.outcome is Outcome.PASS:
-        measures = _measured(spec, method.reference, rows, (fitted, table), seed=job.seed)
-    return Reasons(method=method, points=table, measures=measures)
+        measures = _measured(spec, method.reference, rows, fitted, seed=job.seed)
+    return Reasons(method=method, measures=measures)
 
 
 def metrics(metadata: Mapping[str, Any]) -> dict[str, float]:
-    """Return the measured fidelity of a described model, by name, as a run shows it."""
+    """Return what was measured of a described model's reasons, by name, as a run shows it."""
     return {
         f"reasons.{item['measure']}": float(item["value"])
         for item in metadata["explanation"]["measures"]
@@ -134,7 +120,6 @@ def _method(job: Job, spec: FeatureSpec, rows: Sample, fitted: Fitted) -> Method
     return Method(
         outcome=Outcome.INCONCLUSIVE if problem else Outcome.PASS,
         reason=problem,
-        how=How.POINTS if job.recipe.is_additive else How.ABLATION,
         features_id=spec.id,
         features_digest=spec.digest,
         reference=reference,
@@ -155,49 +140,73 @@ def wording(job: Job, spec: FeatureSpec) -> tuple[ReasonTexts, tuple[Lever, ...]
     if job.reasons_text is not None:
         own = ReasonTexts.parse(job.reasons_text)
         reason_texts.check(spec, own)
-        actions.refuse_idle(spec, own.levers, own.id)
+        reason_texts.refuse_idle(spec, own.levers, own.id)
         return own, own.levers
-    known = _LEVERS.get(spec.id)
-    return reason_texts.packaged_texts(), actions.packaged(known).levers if known else ()
+    bundled = reason_texts.packaged_texts()
+    return bundled, reason_texts.levers_for(spec, bundled)
 
 
 def _measured(
-    spec: FeatureSpec,
-    reference: Reference,
-    rows: Sample,
-    model: tuple[Fitted, PointsTable | None],
-    *,
-    seed: int,
+    spec: FeatureSpec, reference: Reference, rows: Sample, fitted: Fitted, *, seed: int
 ) -> tuple[Measurement, ...]:
-    fitted, table = model
     riskiest = np.argsort(-fitted.out_of_fold.probability, kind="stable")
     quarter = np.random.default_rng([seed, 8]).permutation(riskiest[: len(riskiest) // 4])
     asked = rows.features[np.sort(quarter[:TOLD])]
-    told = explain(table or fitted.estimator, spec, reference, asked)
-    twin = (
-        explain(fitted.estimator, spec, reference, asked)
-        if table is not None
-        else _told_by_twin(spec, reference, rows, asked, seed=seed)
-    )
-    against = "ablation of the same model" if table is not None else "additive twin"
+    told = explain(fitted.estimator, spec, reference, asked)
     return (
-        fidelity.measure_explained(told),
-        fidelity.measure_agreement(told, twin).model_copy(update={"scope": {"against": against}}),
-        fidelity.measure_cited_at_best(told, spec, asked, everybody=rows.features),
+        measure_explained(told),
+        measure_cited_at_best(told, spec, asked, everybody=rows.features),
     )
 
 
-def _told_by_twin(
-    spec: FeatureSpec, reference: Reference, rows: Sample, asked: Matrix, *, seed: int
-) -> Explanation:
-    """Explain by a small additive model of the same customers, whose reasons are exact.
+def measure_explained(told: Explanation) -> Measurement:
+    """Return the share of customers who are given a reason at all, with a Wilson interval.
 
-    It learns from a part of them and in fewer steps than the challenger: it is asked for reasons
-    and decides nothing, and training must stay quick.
+    Notes
+    -----
+    When it says nothing: without customers.
     """
-    drawn = np.random.default_rng([seed, 7]).permutation(len(rows.labels))[:TWIN_ROWS]
-    small = dataclasses.replace(CHALLENGER, parameters=_TWIN)
-    estimator = evaluation.fit(
-        small.estimator(spec.signs, seed=seed), rows.features[drawn], rows.labels[drawn]
+    return _share(EXPLAINED, int((told.ranked[:, 0] >= 0).sum()), len(told.ranked))
+
+
+def measure_cited_at_best(
+    told: Explanation, spec: FeatureSpec, features: Matrix, *, everybody: Matrix | None = None
+) -> Measurement:
+    """Return the share of cited reasons that the customer could not do better in.
+
+    Formula: among the cited (customer, group) pairs whose group has a declared direction, those in
+    which every such feature already has the best value of all customers; with a Wilson interval.
+
+    Parameters
+    ----------
+    features : ndarray of float64, shape (n_rows, n_features)
+        The rows that were explained.
+    everybody : ndarray of float64, shape (n_customers, n_features), optional
+        Whose best value counts; left out, that of the explained rows.
+
+    Notes
+    -----
+    When it says nothing: without a cited group that has a direction.
+    """
+    signs = np.array(spec.signs)
+    known = features if everybody is None else everybody
+    best = np.where(signs > 0, known.min(axis=0), known.max(axis=0))
+    is_best = (features == best) | (signs == 0)
+    cited, at_best = 0, 0
+    for place, columns in enumerate(columns_of(spec).values()):
+        if not signs[columns].any():
+            continue
+        is_cited = (told.ranked == place).any(axis=1)
+        cited += int(is_cited.sum())
+        at_best += int(is_best[is_cited][:, columns].all(axis=1).sum())
+    return _share(CITED_AT_BEST, at_best, cited)
+
+
+def _share(measure: str, events: int, n: int) -> Measurement:
+    if n == 0:
+        return undefined(measure, 0, "There is no case to judge.")
+    test = binomtest(events, n)
+    interval = test.proportion_ci(method="wilson")
+    return Measurement(
+        measure=measure, value=test.statistic, low=interval.low, high=interval.high, n=n
     )
-    return explain(points.export(estimator, spec.names), spec, reference, asked)

@@ -47,11 +47,6 @@ class Recipe:
     parameters: Mapping[str, Parameter]
     family: Family = Family.BOOSTING
 
-    @property
-    def is_additive(self) -> bool:
-        """Whether the model is a sum of steps, so that `training.points.export` can write it."""
-        return self.parameters.get("interaction_cst") == "no_interactions"
-
     def estimator(self, signs: Sequence[int], *, seed: int) -> Any:
         """Return an unfitted scikit-learn classifier for features with these declared directions.
 
@@ -106,7 +101,7 @@ CHAMPION = Recipe(
 # is too flat, and no sigmoid mends that shape.
 CHALLENGER = Recipe(
     name="challenger",
-    title="Monotone additive gradient boosting, an exact points table",
+    title="Monotone additive gradient boosting",
     parameters={
         **_SHARED,
         "learning_rate": 0.06,

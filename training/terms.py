@@ -50,7 +50,6 @@ FACTS: Mapping[str, str] = {
     "explanation_digest": "解释方法摘要",
     "features_digest": "特征声明摘要",
     "lock_digest": "依赖锁定摘要",
-    "points_digest": "分值表摘要",
     "policy_digest": "额度策略摘要",
     "script": "脚本",
     "script_digest": "脚本摘要",
@@ -87,7 +86,6 @@ MEASURES: Mapping[str, str] = {
     "calibration.observed_over_expected": "实际与预期违约之比",
     "vintage.default_rate": "各账龄违约率",
     "explanation.explained": "得到至少一条原因的客户占比",
-    "explanation.top_agreement": "首要原因一致率",
     "explanation.cited_at_best": "已处最优却被列为原因的占比",
     "explanation.counterfactual_reached": "改变建议可达到的占比",
 }

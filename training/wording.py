@@ -44,11 +44,6 @@ WORDS: Mapping[str, Both] = {
     ),
     "breakdown": _both("Evaluation by segment and over time", "按客群与时间的评估"),
     "reasons": _both("Reasons told to customers", "向客户说明的原因"),
-    "method_points": _both(
-        "The model is a sum of steps and is taken apart exactly; the points table in the model "
-        "folder scores without any library of models.",
-        "模型为分段函数之和,可精确分解;模型文件夹内的分值表无需任何建模库即可计分。",
-    ),
     "method_ablation": _both(
         "Each group of features is set to the reference, all else kept, and the model is asked "
         "again; the fall of the log-odds is the group's share. Groups interact: shares do not add "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +18,6 @@ from limits.book import Engine
 from limits.explaining import method as methods
 from limits.explaining.contributions import explain
 from limits.explaining.method import Method
-from limits.explaining.points import PointsTable
 from limits.explanation import MOST_REASONS, principal_reasons
 from limits.reasons import Reason, Text
 
@@ -53,13 +51,10 @@ class Explainer:
     ----------
     method : Method or None
         ``None`` for a version that was handed over without one.
-    asked : PointsTable or estimator
-        What answers; the method says which.
     """
 
     engine: Engine
     method: Method | None
-    asked: PointsTable | Any
 
     @classmethod
     def of(cls, engine: Engine) -> Explainer:
@@ -70,10 +65,7 @@ class Explainer:
         IntegrityError
             If the folder has one that is not that of its features.
         """
-        folder, estimator = engine.verified.folder, engine.verified.estimator
-        found = methods.of_folder(folder, engine.spec)
-        asked = methods.explained_by(folder, found, estimator) if found else estimator
-        return cls(engine=engine, method=found, asked=asked)
+        return cls(engine=engine, method=methods.of_folder(engine.verified.folder, engine.spec))
 
     @property
     def problem(self) -> str:
@@ -108,7 +100,7 @@ class Explainer:
         spec = self.engine.spec
         matrix = scoring.design_matrix(spec, features.compute(spec, rows))
         return explain(
-            self.asked,
+            self.engine.verified.estimator,
             spec,
             self.method.reference,
             matrix,

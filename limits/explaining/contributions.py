@@ -1,8 +1,7 @@
 """Contributions: which behavior raised a default probability, found by asking the model.
 
-The additive model is taken apart exactly; any other model is asked what it would have said had one
-group of features been that of a good customer. Both answers are in log-odds against the same
-documented reference.
+The model is asked what it would have said had one group of features been that of a good customer.
+The answer is in log-odds against a documented reference.
 
 References
 ----------
@@ -20,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import ContractError
-from limits.explaining.points import Matrix, PointsTable, Scores
 from limits.explaining.reason_texts import ReasonTexts
 from limits.explaining.reference import Reference
 from limits.explanation import MOST_REASONS
 from limits.features import FeatureSpec
+
+Matrix = NDArray[np.float64]
+Scores = NDArray[np.float64]
 
 # One percent of the odds is no principal reason.
 NEGLIGIBLE = 0.01
@@ -65,14 +66,14 @@ def explain(
 ) -> Explanation:
     """Explain the default probability of every row.
 
-    A `PointsTable` is taken apart exactly; any other model is asked once per reason group. A group
-    is cited if it raises the log-odds by more than `negligible` and, where it has declared
-    directions, if one of its features is worse than the reference's.
+    The model is asked once per reason group. A group is cited if it raises the log-odds by more
+    than `negligible` and, where it has declared directions, if one of its features is worse than
+    the reference's.
 
     Parameters
     ----------
     model
-        A `PointsTable`, or anything with scikit-learn's ``predict_proba``.
+        Anything with scikit-learn's ``predict_proba``.
     features : ndarray of float64, shape (n_rows, n_features)
 
     Raises
@@ -86,10 +87,7 @@ def explain(
             "make it from the same spec."
         )
     members, middle = columns_of(spec), np.array(reference.values)
-    if isinstance(model, PointsTable):
-        contributions = _taken_apart(model, members, middle, features)
-    else:
-        contributions = _ablated(model, members, middle, features)
+    contributions = _ablated(model, members, middle, features)
     is_citable = (contributions > negligible) & _is_worse(spec, members, middle, features)
     return Explanation(
         groups=tuple(members),
@@ -104,13 +102,6 @@ def columns_of(spec: FeatureSpec) -> dict[str, list[int]]:
     for column, group in enumerate(spec.reason_groups):
         members.setdefault(group, []).append(column)
     return members
-
-
-def _taken_apart(
-    table: PointsTable, members: Mapping[str, list[int]], middle: Scores, features: Matrix
-) -> Matrix:
-    terms = table.slope * (table.terms(features) - table.terms(middle[None, :]))
-    return np.column_stack([terms[:, columns].sum(axis=1) for columns in members.values()])
 
 
 def _ablated(

@@ -16,12 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from governance.errors import ContractError
-from limits import scoring, sql
-from limits.explaining.levers import Lever, Levers, refuse_idle
-from limits.explaining.points import Matrix, Scores
+from limits import sql
+from limits.explaining.contributions import Matrix, Scores
+from limits.explaining.reason_texts import Lever
 from limits.features import FeatureSpec
-from limits.scoring import DEFAULT_PROBABILITY, Estimator
 
 # Arithmetic on other columns may leave differences of this size; they are no worse behavior.
 _NOISE = 1e-9
@@ -66,42 +64,6 @@ class Change:
     def texts(self, language: str = "en") -> tuple[str, ...]:
         """Spell out the change."""
         return tuple(lever.zh if language == "zh" else lever.en for lever in self.levers)
-
-
-def find_changes(
-    estimator: Estimator, spec: FeatureSpec, levers: Levers, rows: pa.Table, *, ceiling: float
-) -> tuple[Change | None, ...]:
-    """Return, for each row, the smallest change that brings the default probability to `ceiling`.
-
-    Parameters
-    ----------
-    rows : pyarrow.Table
-        Released columns, ``(n_rows,)`` each.
-    ceiling : float
-        Highest default probability that is good enough, 0-1.
-
-    Returns
-    -------
-    tuple of Change or None
-        As `smallest_changes`.
-
-    Raises
-    ------
-    ContractError
-        If the levers belong to other features or change a column that no feature reads.
-    """
-    if levers.features_id != spec.id:
-        raise ContractError(
-            f"The levers {levers.id} are for {levers.features_id}; the features are {spec.id}."
-        )
-    refuse_idle(spec, levers.levers, levers.id)
-
-    def judge(asked: pa.Table) -> Judged:
-        scored = scoring.score(estimator, spec, asked)
-        told = scored[DEFAULT_PROBABILITY].to_numpy()
-        return Judged(scoring.design_matrix(spec, scored), told, told <= ceiling)
-
-    return smallest_changes(spec, levers.levers, rows, judge)
 
 
 def smallest_changes(

@@ -121,7 +121,7 @@ def model_reasons(explainer: Explainer, rows: pa.Table, mask: int, action: str) 
     return {
         **(_said(Outcome.PASS) if cited else _said(Outcome.INFO, NO_GROUP)),
         "refines": reason.name,
-        "how": explainer.method.how.value,
+        "how": explainer.method.how,
         "method_digest": explainer.method.digest,
         "reasons": [
             {

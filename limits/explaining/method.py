@@ -6,34 +6,25 @@ with the model, so that a reason told today can be found again by anybody who ho
 
 from __future__ import annotations
 
-from enum import StrEnum
+import hashlib
+import json
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from governance.errors import ContractError, IntegrityError
 from governance.outcome import Outcome
-from limits.explaining import points, reason_texts
+from limits.explaining import reason_texts
 from limits.explaining.contributions import NEGLIGIBLE
-from limits.explaining.exact_document import ExactDocument
-from limits.explaining.levers import Lever, refuse_idle
-from limits.explaining.points import PointsTable
-from limits.explaining.reason_texts import Text
+from limits.explaining.reason_texts import Lever, Text, refuse_idle
 from limits.explaining.reference import Reference
 from limits.features import FeatureSpec
 
 FILE = "explanation.json"
 
 
-class How(StrEnum):
-    """How the reasons of a model are found."""
-
-    POINTS = "exact terms of the points table"
-    ABLATION = "group ablation against the reference"
-
-
-class Method(ExactDocument):
+class Method(BaseModel):
     """How one model explains itself, or why it cannot.
 
     Parameters
@@ -44,12 +35,12 @@ class Method(ExactDocument):
         Wording of the spec's reason groups; not more groups than the model has.
     """
 
-    called: ClassVar[str] = "an explanation method"
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_: Literal["explanation-method/1"] = Field(default="explanation-method/1", alias="schema")
     outcome: Literal[Outcome.PASS, Outcome.INCONCLUSIVE]
     reason: str = ""
-    how: How
+    how: Literal["group ablation against the reference"] = "group ablation against the reference"
     features_id: str
     features_digest: str
     most_reasons: Literal[4] = 4
@@ -67,6 +58,37 @@ class Method(ExactDocument):
             raise ValueError("without a reference nothing is explained")
         reason_texts.refuse_protected(self.texts)
         return self
+
+    @classmethod
+    def loads(cls, text: bytes | str) -> Self:
+        """Read the method from JSON.
+
+        Raises
+        ------
+        IntegrityError
+            If the text is not one; the message repeats no value of it.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            place = ".".join(str(part) for part in problem["loc"]) or "file"
+            raise IntegrityError(
+                f"This is not an explanation method: {place}: {problem['msg']}. It was not used."
+            ) from None
+
+    def dumps(self) -> bytes:
+        """Return the method as JSON; the same content is the same bytes.
+
+        Numbers keep every digit: the 12 digits of canonical JSON would make another reference.
+        """
+        plain = self.model_dump(mode="json", by_alias=True)
+        return (json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the JSON text."""
+        return hashlib.sha256(self.dumps()).hexdigest()
 
     def require_fit(self, spec: FeatureSpec) -> None:
         """Refuse a method that is not that of these features.
@@ -110,19 +132,3 @@ def of_folder(folder: Path, spec: FeatureSpec) -> Method | None:
     except ContractError as error:
         raise IntegrityError(f"{error} The model folder contradicts itself.") from None
     return found
-
-
-def explained_by(folder: Path, method: Method, estimator: Any) -> PointsTable | Any:
-    """Return what reasons are asked of: the signed points table, or the estimator.
-
-    Raises
-    ------
-    IntegrityError
-        If the method takes the points table apart and the folder has none, or a spoiled one.
-    """
-    if method.how is How.ABLATION:
-        return estimator
-    place = folder / "artifacts" / points.FILE
-    if not place.is_file():
-        raise IntegrityError(f"The model folder explains by {points.FILE} and has no such file.")
-    return PointsTable.loads(place.read_bytes())

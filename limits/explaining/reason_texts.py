@@ -1,10 +1,10 @@
-"""The reviewed wording of every reason group, in the two languages that customers read."""
+"""The reviewed wording of every reason group in two languages, and what a customer can change."""
 
 from __future__ import annotations
 
 import importlib.resources
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from governance.contract import ColumnContract, Role
 from governance.declaration import Declaration
 from governance.errors import ContractError
-from limits.explaining.levers import Lever, refuse_double
 from limits.features import FeatureSpec
 from limits.reasons import Reason
 
@@ -60,13 +59,31 @@ class Text(BaseModel):
         return self
 
 
+class Lever(BaseModel):
+    """One thing that a customer can do.
+
+    Parameters
+    ----------
+    columns : mapping of str to str
+        Released column to the ANSI SQL expression of its value after the change.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    reason_group: str
+    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1)
+    columns: Mapping[str, str] = Field(min_length=1)
+
+
 class ReasonTexts(Declaration):
     """The reviewed wording of every reason group, with what a customer can do if declared.
 
     Parameters
     ----------
     levers : tuple of Lever
-        What customers can change, for an own feature spec; empty proposes nothing.
+        What customers can change, in the order in which it is proposed; empty proposes nothing.
     """
 
     called: ClassVar[str] = "table of reason texts"
@@ -88,6 +105,12 @@ def packaged_texts() -> ReasonTexts:
     """Return the wording that ships with the product."""
     place = importlib.resources.files("limits.explaining") / "reason_texts.toml"
     return ReasonTexts.parse(place.read_text(encoding="utf-8"))
+
+
+def levers_for(spec: FeatureSpec, texts: ReasonTexts) -> tuple[Lever, ...]:
+    """Return the levers that change nothing but columns which the features read."""
+    read = set(spec.sources)
+    return tuple(lever for lever in texts.levers if set(lever.columns) <= read)
 
 
 def unworded(spec: FeatureSpec, texts: ReasonTexts) -> list[str]:
@@ -131,3 +154,35 @@ def refuse_protected(groups: Collection[str]) -> None:
     found = sorted(set(groups) & _PROTECTED_WORDS)
     if found:
         raise ValueError(f"a protected attribute is never a reason: {', '.join(found)}")
+
+
+def refuse_double(levers: Sequence[Lever]) -> None:
+    """Refuse levers that would change one column twice, as a value error of the file they are in.
+
+    Raises
+    ------
+    ValueError
+        If two levers share a column or a name.
+    """
+    columns = [column for lever in levers for column in lever.columns]
+    if len(set(columns)) != len(columns):
+        raise ValueError("two levers change the same column")
+    if len({lever.name for lever in levers}) != len(levers):
+        raise ValueError("a lever is declared twice")
+
+
+def refuse_idle(spec: FeatureSpec, levers: Sequence[Lever], called: str) -> None:
+    """Refuse a lever that changes nothing that a feature reads.
+
+    Raises
+    ------
+    ContractError
+        If there is such a lever.
+    """
+    columns = {column for lever in levers for column in lever.columns}
+    foreign = sorted(columns - set(spec.sources))
+    if foreign:
+        raise ContractError(
+            f"The levers {called} change {foreign[0]}, which no feature of {spec.id} reads; a "
+            "customer would be told to do something that changes nothing."
+        )

@@ -23,7 +23,6 @@ from governance.errors import ContractError, IntegrityError, KeyringError, Limit
 from governance.evidence import Decision, Waiver
 from limits.decision_log import DecisionLog
 from limits.explaining.method import Method
-from limits.explaining.points import PointsTable
 from privacy.feature_table import FeatureTable, Part
 from privacy.keyring import Keyring
 from registry import evidence, offline
@@ -34,7 +33,7 @@ from registry.statement import Statement
 from tests.golden.write import DECLARED, GOLDEN, TEST_KEY, sums
 
 SETS = sorted(path for path in GOLDEN.iterdir() if (path / "expected.json").is_file())
-EXACT = {"points.json": PointsTable, "explanation.json": Method}
+EXACT = {"explanation.json": Method}
 pytestmark = pytest.mark.parametrize("golden", SETS, ids=lambda path: path.name, indirect=True)
 
 

@@ -32,10 +32,8 @@ from governance.outcome import Outcome
 from governance.settings import Settings
 from limits import decision_log, engine, features, inputs
 from limits.decision_log import DecisionLog
-from limits.explaining import levers, reason_texts
-from limits.explaining.exact_document import ExactDocument
-from limits.explaining.method import How, Method
-from limits.explaining.points import PointsTable, Steps
+from limits.explaining import reason_texts
+from limits.explaining.method import Method
 from limits.explaining.reference import Reference
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
@@ -223,24 +221,18 @@ def _declared(out: Path) -> dict[str, object]:
 
 
 def _exact(out: Path) -> dict[str, object]:
-    """Keep the two files of a model folder that explain the model."""
+    """Keep the file of a model folder that explains the model."""
     spec = FeatureSpec.parse(features.packaged("uci_features"))
     texts = reason_texts.packaged_texts()
-    steps = [
-        Steps(name=name, edges=(0.1, 1 / 3), points=(-0.1, 1e-17, 2 / 3), missing=None)
-        for name in spec.names
-    ]
-    made: dict[str, ExactDocument] = {
-        "points.json": PointsTable(constant=-1.1, slope=0.9, intercept=0.1, features=tuple(steps)),
+    made = {
         "explanation.json": Method(
             outcome=Outcome.PASS,
-            how=How.POINTS,
             features_id=spec.id,
             features_digest=spec.digest,
             reference=Reference(names=spec.names, values=(0.1,) * len(spec.names), n=500),
             texts_id="golden@1",
             texts={name: texts.groups[name] for name in spec.reason_groups},
-            levers=levers.packaged("uci_levers").levers,
+            levers=reason_texts.levers_for(spec, texts),
         ),
     }
     for file, document in made.items():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,19 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from governance.errors import ContractError, IntegrityError
+from governance.errors import ContractError
 from governance.settings import Settings
-from limits import features, scoring
 from limits.book import Engine
 from limits.explaining import method
 from limits.explaining.adverse import Explainer
-from limits.explaining.contributions import explain
-from limits.explaining.points import PointsTable
-from privacy.feature_table import FeatureTable
-from privacy.keyring import Keyring
 from registry.catalogue import Catalogue
 from registry.load import VerifiedModel, load_verified
-from training import candidate, evaluation, points, reasons
+from training import candidate, reasons
 from training.candidate import Candidate, Job
 
 Release = Callable[..., Path]
@@ -88,51 +81,10 @@ def test_a_candidate_explains_itself_and_its_run_shows_how_well(
     measured = {item["measure"]: item for item in told["measures"]}
     assert float(measured["explanation.cited_at_best"]["value"]) == 0
     assert float(measured["explanation.explained"]["value"]) > 0.9
-    assert measured["explanation.top_agreement"]["scope"] == {"against": "additive twin"}
     shown = Catalogue.open(home)._client.get_run(made.version.run_id).data.metrics
     for name, item in measured.items():
         assert shown[f"reasons.{name}"] == pytest.approx(float(item["value"]), abs=1e-11)
     assert not any("Reasons of the model" in said for said in made.caveats)
-    assert not (verified.folder / "artifacts" / "points.json").exists()
-
-
-def test_an_additive_candidate_comes_with_the_table_that_is_the_model(
-    home: Settings, release: Release, make_shops: Shops, job: Jobs
-) -> None:
-    asked = job(release(safe(make_shops)))
-    parameters = {**asked.recipe.parameters, "interaction_cst": "no_interactions"}
-    sum_of_steps = dataclasses.replace(asked.recipe, parameters=parameters)
-    _, verified = handed_over(home, dataclasses.replace(asked, recipe=sum_of_steps))
-    explainer = Explainer.of(Engine.of(verified))
-    assert isinstance(explainer.asked, PointsTable)
-    table = FeatureTable.open(asked.table, keyring=Keyring.open(home.keyring)).read()
-    spec = explainer.engine.spec
-    matrix = scoring.design_matrix(spec, features.compute(spec, table))
-    known = evaluation.predict(verified.estimator, matrix)
-    assert np.abs(evaluation.predict(explainer.asked, matrix) - known).max() <= 1e-12
-    assert explainer.method is not None
-    assert explainer.method.reference is not None
-    ablated = explain(verified.estimator, spec, explainer.method.reference, matrix)
-    assert (explainer.cited(table) == ablated.ranked).mean() > 0.999
-    digest = verified.metadata["points_digest"]
-    assert digest == explainer.asked.digest
-    files = json.dumps(verified.metadata)
-    assert "points_digest" in files
-
-
-def test_a_table_that_is_another_model_is_not_handed_over() -> None:
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(900, 2))
-    labels = (rng.random(900) < 1 / (1 + np.exp(-rows[:, 0]))).astype(np.int64)
-    from training.recipes import CHALLENGER
-
-    small = dataclasses.replace(CHALLENGER, parameters={**CHALLENGER.parameters, "max_iter": 20})
-    fitted = evaluation.fit(small.estimator((0, 0), seed=0), rows, labels)
-    table = points.export(fitted, ("a", "b"))
-    assert points.require_exact(table, fitted, rows) <= 1e-12
-    moved = table.model_copy(update={"constant": table.constant + 1e-6})
-    with pytest.raises(IntegrityError, match="differs from the fitted model"):
-        points.require_exact(moved, fitted, rows)
 
 
 def test_an_own_wording_travels_with_what_customers_can_change(

@@ -17,9 +17,8 @@ import pytest
 from governance.errors import ContractError, IntegrityError
 from governance.outcome import Outcome
 from limits import features, model
-from limits.explaining import levers, method, reason_texts
-from limits.explaining.method import How, Method
-from limits.explaining.points import PointsTable, Steps
+from limits.explaining import method, reason_texts
+from limits.explaining.method import Method
 from limits.explaining.reason_texts import ReasonTexts
 from limits.explaining.reference import Reference
 from limits.features import FeatureSpec
@@ -43,13 +42,12 @@ GOLDEN = {
 def made(**changed: object) -> Method:
     usual: dict[str, object] = {
         "outcome": Outcome.PASS,
-        "how": How.ABLATION,
         "features_id": SPEC.id,
         "features_digest": SPEC.digest,
         "reference": Reference(names=SPEC.names, values=(0.1,) * len(SPEC.names), n=500),
         "texts_id": "reason-texts@1",
         "texts": {name: TEXTS.groups[name] for name in GOLDEN},
-        "levers": levers.packaged("uci_levers").levers,
+        "levers": TEXTS.levers,
     }
     return Method.model_validate(usual | changed)
 
@@ -164,25 +162,15 @@ def parts_of(world: World) -> tuple[model.ModelParts, Path]:
 
 def test_a_model_is_laid_out_with_its_explanation_or_refused(world: World, tmp_path: Path) -> None:
     parts, kept = parts_of(world)
-    table = PointsTable(
-        constant=-1.0, features=tuple(Steps(name=n, edges=(), points=(0.0,)) for n in SPEC.names)
-    )
-    whole = replace(parts, explanation=made(how=How.POINTS), points=table)
+    whole = replace(parts, explanation=made())
     files = model.assemble(tmp_path / "whole", whole)
-    assert {"explanation", "points"} <= set(files.artifacts)
+    assert "explanation" in files.artifacts
     described = json.loads(files.artifacts["limitline"].read_bytes())
-    assert described["points_digest"] == table.digest
-    assert described["explanation_digest"] == made(how=How.POINTS).digest
-    assert PointsTable.loads(files.artifacts["points"].read_bytes()) == table
-    with pytest.raises(ContractError, match="comes without"):
-        model.assemble(tmp_path / "a", replace(whole, points=None))
+    assert described["explanation_digest"] == made().digest
     with pytest.raises(ContractError, match="has no wording"):
         model.assemble(tmp_path / "b", replace(whole, explanation=made(texts={})))
-    foreign = PointsTable(constant=0.0, features=table.features[1:])
-    with pytest.raises(ContractError, match="not that of the features"):
-        model.assemble(tmp_path / "c", replace(whole, points=foreign))
     bare = model.assemble(tmp_path / "bare", parts)
-    assert not {"explanation", "points"} & set(bare.artifacts)
+    assert "explanation" not in bare.artifacts
     shutil.rmtree(kept)
 
 
@@ -207,9 +195,9 @@ def test_the_signed_folder_holds_the_explanation_and_verifies_offline(world: Wor
             r"explanation\.json was changed",
         ),
         (lambda path: path.unlink(), r"explanation\.json is missing"),
-        (lambda path: (path.parent / "points.json").write_text("{}"), r"points\.json was added"),
+        (lambda path: (path.parent / "other.json").write_text("{}"), r"other\.json was added"),
     ],
-    ids=["a word changed", "taken away", "a table put beside it"],
+    ids=["a word changed", "taken away", "a file put beside it"],
 )
 def test_another_explanation_than_the_signed_one_is_not_loaded(
     own_world: World, spoil: object, problem: str
@@ -230,8 +218,6 @@ def test_a_folder_that_contradicts_itself_is_not_used(tmp_path: Path) -> None:
     (place / method.FILE).write_text('{"schema": "explanation-method/2"}')
     with pytest.raises(IntegrityError, match="not an explanation method"):
         method.of_folder(tmp_path, SPEC)
-    with pytest.raises(IntegrityError, match="has no such file"):
-        method.explained_by(tmp_path, made(how=How.POINTS), object())
 
 
 def test_the_code_that_decides_carries_none_of_the_code_that_explains() -> None:
@@ -241,7 +227,7 @@ def test_the_code_that_decides_carries_none_of_the_code_that_explains() -> None:
 def test_reading_a_method_needs_no_library_of_models() -> None:
     program = (
         "import sys\n"
-        "from limits.explaining import contributions, counterfactual, method, points\n"
+        "from limits.explaining import contributions, counterfactual, method\n"
         "assert not {name.partition('.')[0] for name in sys.modules} & {'sklearn', 'skops', "
         "'mlflow'}\n"
     )
