@@ -15,8 +15,15 @@ from typing import ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from governance.declaration import Declaration
+from governance.evidence import Severity
 from governance.measurement import Measurement
 from governance.outcome import Outcome
+
+WAIVER_MAX_DAYS = 180
+"""How long a waiver may last where its threshold does not say."""
+
+LONGEST_WAIVER_DAYS = 366
+"""What no threshold may exceed: whoever accepts a breach looks at it again within a year."""
 
 
 class Basis(StrEnum):
@@ -39,10 +46,16 @@ class Threshold(BaseModel):
         Fewer customers or events than this behind a measurement cannot tell.
     minimum_count : int
         So many measurements with different scopes the gate must find, such as one for each seed.
+    waiver_max_days : int
+        The longest term of a waiver, counted from the day it is granted.
+    severity : Severity
+        How grave a breach is; see `RiskAppetite.countersigned_from`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    later_fields: ClassVar[frozenset[str]] = frozenset({"minimum_count"})
+    later_fields: ClassVar[frozenset[str]] = frozenset(
+        {"minimum_count", "waiver_max_days", "severity"}
+    )
 
     measure: str
     scope: Mapping[str, str] = {}
@@ -53,6 +66,8 @@ class Threshold(BaseModel):
     minimum_count: int = Field(default=1, ge=1)
     need: Literal["required", "reported"] = "required"
     is_waivable: bool = True
+    waiver_max_days: int = Field(default=WAIVER_MAX_DAYS, ge=1, le=LONGEST_WAIVER_DAYS)
+    severity: Severity = Severity.MEDIUM
     kind: Literal["law", "guidance", "house"]
     owner: str = Field(min_length=1)
     source: str = Field(min_length=1)
@@ -116,13 +131,20 @@ class RiskAppetite(Declaration):
     """All thresholds of one model purpose, as one reviewed file.
 
     Every gate decision is bound to its digest.
+
+    Parameters
+    ----------
+    countersigned_from : Severity
+        From this severity of its threshold on, a waiver counts only once both approvers signed it.
     """
 
     called: ClassVar[str] = "risk appetite"
+    later_fields: ClassVar[frozenset[str]] = frozenset({"countersigned_from"})
 
     schema_: Literal["risk-appetite/1"] = Field(alias="schema")
     id: str
     version: str
+    countersigned_from: Severity = Severity.SEVERE
     thresholds: tuple[Threshold, ...]
 
     def in_force(self, on: date) -> tuple[Threshold, ...]:
@@ -146,3 +168,9 @@ class RiskAppetite(Declaration):
         """Tell whether a promotion needs `measurement` to pass."""
         threshold = self.threshold_for(measurement, on)
         return threshold is not None and threshold.need == "required"
+
+    def waiver_signatures(self, threshold: Threshold) -> int:
+        """Return how many approvers must have signed a waiver of a breach of `threshold`."""
+        grades = list(Severity)
+        is_grave = grades.index(threshold.severity) >= grades.index(self.countersigned_from)
+        return 2 if is_grave else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
@@ -93,6 +94,39 @@ class Waiver(BaseModel):
         """Tell whether this waiver answers for exactly `measurement` on the day `on`."""
         same = self.measure == measurement.measure and dict(self.scope) == dict(measurement.scope)
         return same and self.granted_on <= on <= self.expires_on
+
+    @property
+    def days(self) -> int:
+        """How many days after the day it is granted the waiver still holds."""
+        return (self.expires_on - self.granted_on).days
+
+    @property
+    def says_nothing(self) -> str:
+        """What is wrong with owner and reason as words, or nothing.
+
+        No machine can tell a good reason; this finds blanks, punctuation and fillers.
+        """
+        owner, reason = _letters(self.owner), _letters(self.reason)
+        if _weight(owner) < OWNER_LETTERS or len(set(owner)) < 2 or owner in _FILLERS:
+            return "its owner is nobody: name the person or office that answers for it"
+        if _weight(reason) < REASON_LETTERS or len(set(reason)) < 5:
+            return "its reason says nothing: write why the breach is acceptable, in a sentence"
+        return ""
+
+
+OWNER_LETTERS, REASON_LETTERS = 3, 12
+_FILLERS = frozenset({"none", "nobody", "noone", "anybody", "unknown", "todo", "tbd", "test"})
+_IDEOGRAPHS = "\u2e80"
+
+
+def _letters(text: str) -> str:
+    """Return the letters of a text, without what only looks like more."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalpha())
+
+
+def _weight(letters: str) -> int:
+    """Count letters; a Chinese character says as much as three."""
+    return sum(3 if letter >= _IDEOGRAPHS else 1 for letter in letters)
 
 
 class Decision(BaseModel):

@@ -6,7 +6,8 @@ It does no I/O, asks no clock and knows no measure by name. The rules, in order:
 * every required threshold in force must find a measurement it concerns, or as many as it asks;
 * every measurement that a required threshold concerns must pass;
 * one that does not may be answered for by a waiver for exactly that measure and scope, in force on
-  the day, unless the threshold says that it is not waivable;
+  the day, unless the threshold says that it is not waivable; a waiver of a longer term than the
+  threshold allows, with too few signatures or with words that say nothing does not count;
 * whatever is left closes the gate, and is named.
 """
 
@@ -36,6 +37,8 @@ def judge(
 
     Parameters
     ----------
+    waivers : sequence of Waiver
+        One that two approvers signed is in it twice.
     attached : sequence of Evidence
         Further evidence on the same version, at most one of each kind. The decision's subject names
         the digest of each by its kind; without any, the decision is the same to the byte as ever.
@@ -71,14 +74,15 @@ def judge(
             refusals.append(_missing(threshold, found))
             outcomes.append(Outcome.INCONCLUSIVE)
         for measurement in concerned:
-            waiver = _answering(waivers, threshold, measurement, on)
+            waiver = answering(waivers, appetite, measurement, on)
             if measurement.outcome is Outcome.PASS:
                 outcomes.append(Outcome.PASS)
             elif waiver is not None:
                 used.append(waiver)
             else:
                 outcomes.append(measurement.outcome)
-                refusals.append(refusal(measurement, threshold))
+                why = _uncounted(waivers, appetite, measurement, on)
+                refusals.append(refusal(measurement, threshold) + why)
     outcome = worst(outcomes) if refusals else Outcome.PASS
     return Decision(
         outcome=outcome,
@@ -119,9 +123,39 @@ def _missing(threshold: Threshold, found: int) -> str:
     )
 
 
-def _answering(
-    waivers: Sequence[Waiver], threshold: Threshold, measurement: Measurement, on: date
+def answering(
+    waivers: Sequence[Waiver], appetite: RiskAppetite, measurement: Measurement, on: date
 ) -> Waiver | None:
-    if not threshold.is_waivable:
+    """Return the waiver that counts for `measurement` on the day `on`, if any."""
+    covering = [waiver for waiver in waivers if waiver.covers(measurement, on)]
+    threshold = appetite.threshold_for(measurement, on)
+    if threshold is None or not threshold.is_waivable:
         return None
-    return next((waiver for waiver in waivers if waiver.covers(measurement, on)), None)
+    counted = (w for w in covering if not waiver_problem(w, threshold, appetite, covering))
+    return next(counted, None)
+
+
+def waiver_problem(
+    waiver: Waiver, threshold: Threshold, appetite: RiskAppetite, signed: Sequence[Waiver]
+) -> str:
+    """Say why `waiver` (in `signed` once for each signature) does not count, or nothing."""
+    if waiver.says_nothing:
+        return waiver.says_nothing
+    if waiver.days > threshold.waiver_max_days:
+        return f"its term is {waiver.days} days and may be {threshold.waiver_max_days}"
+    needed = appetite.waiver_signatures(threshold)
+    if signed.count(waiver) < needed:
+        return f"a breach of severity {threshold.severity.value} takes both approvers' signatures"
+    return ""
+
+
+def _uncounted(
+    waivers: Sequence[Waiver], appetite: RiskAppetite, measurement: Measurement, on: date
+) -> str:
+    """Say why the newest waiver of `measurement` did not count, if there is one."""
+    covering = [waiver for waiver in waivers if waiver.covers(measurement, on)]
+    threshold = appetite.threshold_for(measurement, on)
+    if not covering or threshold is None or not threshold.is_waivable:
+        return ""
+    problem = waiver_problem(covering[-1], threshold, appetite, covering)
+    return f" Its waiver does not count: {problem}."

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from governance.evidence import Severity
+from governance.gate import waiver_problem
 from governance.measurement import describe_scope
 from governance.settings import Settings
 from limits.engine import Freeze
@@ -18,7 +19,7 @@ from limits.policy import LimitPolicy
 from registry.finding import last_heartbeat, open_findings
 from registry.freeze import in_force
 from registry.offline import APPROVERS
-from registry.record import INTENT, Record, read_decision
+from registry.record import INTENT, Record, read_decision, waiver_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +90,22 @@ def expired(record: Record, on: date) -> list[str]:
         for role, end in ends.items()
         if end < on.isoformat()
     ]
-    granted = record.waivers(version)
-    for waived in read_decision(entry)[0].waived:
-        place = (waived.measure, dict(waived.scope))
-        end = max(w.expires_on for w in granted if (w.measure, dict(w.scope)) == place)
-        if end < on:
-            scope = describe_scope(waived.scope)
-            found.append(f"the waiver of {waived.measure} ({scope}) ended on {end}")
+    decision, appetite = read_decision(entry)
+    judged = {measurement.key: measurement for measurement in decision.judged}
+    signed = record.signed_waivers(version)
+    for waived in decision.waived:
+        place = waiver_key(waived)
+        threshold = appetite.threshold_for(judged[place], decision.decided_on)
+        lasts = [
+            waiver.expires_on
+            for waiver in signed
+            if waiver_key(waiver) == place
+            and threshold is not None
+            and not waiver_problem(waiver, threshold, appetite, signed)
+        ]
+        if max(lasts, default=date.min) < on:
+            name = f"the waiver of {waived.measure} ({describe_scope(waived.scope)})"
+            found.append(f"{name} ended on {max(lasts)}" if lasts else f"{name} does not count")
     return found
 
 

@@ -99,7 +99,6 @@ def waive(
     as_json: AsJson = False,
 ) -> None:
     """Answer by name for what closes the gate: one recorded waiver per measure and group."""
-    from governance.measurement import describe_scope
     from registry import exemption
 
     request = exemption.WaiverRequest(
@@ -114,11 +113,8 @@ def waive(
     home = command.load_home()
     number = _number(home, version)
     granted = exemption.waive(home, number, request)
-    listed = [waiver.model_dump(mode="json") for waiver in granted]
-    lines = [f"waived: {item.measure} ({describe_scope(item.scope)})" for item in granted]
-    lines.append(f"{len(granted)} waivers for version {number} until {expires}, by {owner}.")
-    document = {"schema": "registry-waive/1", "version": number, "waivers": listed}
-    command.emit(document, as_json=as_json, people=_lines(lines))
+    document = {"schema": "registry-waive/1", "version": number, **granted.as_document()}
+    command.emit(document, as_json=as_json, people=_lines(granted.lines(number)))
 
 
 @app.command()

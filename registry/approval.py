@@ -84,7 +84,7 @@ def require_open(record: Record, version: int, on: date) -> Decision:
     decision, appetite = read_decision(entry)
     if on < decision.decided_on:
         raise GateClosed(f"The gate decided on {decision.decided_on}; {on} is before that day.")
-    attached, waivers = attached_to(record, version), record.waivers(version)
+    attached, waivers = attached_to(record, version), record.signed_waivers(version)
     today = gate.judge(read_evidence(measured), appetite, waivers, on, attached=attached)
     for judged in (decision, today):
         if not judged.is_open:

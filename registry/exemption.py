@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from fnmatch import fnmatchcase
+from typing import Any
 
 from pydantic import ValidationError
 
 from governance.appetite import RiskAppetite, Threshold
 from governance.errors import GateClosed, UsageError
 from governance.evidence import Decision, Waiver
+from governance.gate import answering
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
 from governance.settings import Settings
@@ -57,7 +59,7 @@ class WaiverRequest:
     def waiver(self, measurement: Measurement) -> Waiver:
         """Return the waiver for exactly this measurement's measure and scope."""
         try:
-            return Waiver(
+            waiver = Waiver(
                 measure=measurement.measure,
                 scope=dict(measurement.scope),
                 owner=self.owner,
@@ -69,20 +71,52 @@ class WaiverRequest:
             problem = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(str(part) for part in problem["loc"]) or "waiver"
             raise UsageError(f"The waiver cannot be granted: {place}: {problem['msg']}") from None
+        if waiver.says_nothing:
+            raise UsageError(f"The waiver cannot be granted: {waiver.says_nothing}.")
+        return waiver
 
 
-def waive(settings: Settings, version: int, request: WaiverRequest) -> tuple[Waiver, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exemption:
+    """What was waived, and what of it waits for the other approver's signature."""
+
+    waivers: tuple[Waiver, ...]
+    waiting: tuple[Waiver, ...]
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the waivers and how many wait, for JSON."""
+        listed = [waiver.model_dump(mode="json") for waiver in self.waivers]
+        return {"waivers": listed, "waiting": len(self.waiting)}
+
+    def lines(self, version: int) -> list[str]:
+        """Say what was waived, by whom and until when."""
+        told = [
+            f"waived: {item.measure} ({describe_scope(item.scope)}) until {item.expires_on}, by "
+            f"{item.owner}."
+            for item in self.waivers
+        ]
+        told.append(f"{len(self.waivers)} waivers for version {version}.")
+        if self.waiting:
+            told.append(
+                f"{len(self.waiting)} of them count once the other approver waives the same in the "
+                "same words."
+            )
+        return told
+
+
+def waive(settings: Settings, version: int, request: WaiverRequest) -> Exemption:
     """Record a waiver for every closed, required measurement that matches; return them all.
 
-    What a recorded waiver answers for already is listed with that waiver and not waived twice.
-    Nothing is recorded unless everything that matches may be waived.
+    What a recorded waiver answers for already is listed with that waiver and not waived twice. A
+    waiver in the same words, which the other approver granted, is signed beside that one.
 
     Raises
     ------
     GateClosed
-        If a match may not be waived, or the role may not waive.
+        If a match may not be waived, or not for so long, or the role may not waive. Nothing is
+        recorded unless everything that matches may be waived.
     UsageError
-        If the version was not judged, or nothing closed matches.
+        If the version was not judged, nothing closed matches, or owner or reason say nothing.
     """
     if request.role not in APPROVERS:
         allowed = ", ".join(sorted(APPROVERS))
@@ -93,28 +127,41 @@ def waive(settings: Settings, version: int, request: WaiverRequest) -> tuple[Wai
         raise UsageError(f"Version {version} was not judged. Run `python -m registry gate` first.")
     decision, appetite = read_decision(entry)
     matches = _matches(request, decision, appetite)
-    _refuse_unwaivable(matches)
-    granted = record.waivers(version)
+    _refuse_unwaivable(matches, request)
+    signed = record.signed_waivers(version)
     wanted = tuple(
-        _standing(granted, measurement, request.granted_on) or request.waiver(measurement)
+        answering(signed, appetite, measurement, request.granted_on)
+        or _said_before(signed, request.waiver(measurement))
         for measurement, _ in matches
     )
     signer = Signer.open(settings.keyring, Role(request.role))
     subject = (subject_of(version), record.manifest(version).statement.sha256)
-    for waiver in wanted:
-        if waiver not in granted:
+    for (measurement, _), waiver in zip(matches, wanted, strict=True):
+        if answering(signed, appetite, measurement, request.granted_on) is None:
             predicate = {
                 "waiver": document(waiver),
                 "role": request.role,
                 "decision": decision.digest,
             }
             append(settings, Kind.WAIVER, subject=subject, predicate=predicate, signer=signer)
-    return wanted
+    signed = Record.load(settings).signed_waivers(version)
+    waiting = tuple(
+        waiver
+        for (measurement, _), waiver in zip(matches, wanted, strict=True)
+        if answering(signed, appetite, measurement, request.granted_on) is None
+    )
+    return Exemption(waivers=wanted, waiting=waiting)
 
 
-def _standing(granted: Sequence[Waiver], measurement: Measurement, on: date) -> Waiver | None:
-    """Return the waiver that answers for `measurement` already."""
-    return next((waiver for waiver in granted if waiver.covers(measurement, on)), None)
+def _said_before(signed: Sequence[Waiver], waiver: Waiver) -> Waiver:
+    """Return the waiver that says the same and was granted before, or this one."""
+    alike = (
+        other
+        for other in signed
+        if other.granted_on <= waiver.granted_on
+        and other.model_copy(update={"granted_on": waiver.granted_on}) == waiver
+    )
+    return next(alike, waiver)
 
 
 def _matches(
@@ -136,7 +183,9 @@ def _matches(
     return found
 
 
-def _refuse_unwaivable(matches: list[tuple[Measurement, Threshold]]) -> None:
+def _refuse_unwaivable(
+    matches: list[tuple[Measurement, Threshold]], request: WaiverRequest
+) -> None:
     refused = [
         f"{measurement.measure} ({describe_scope(measurement.scope)})"
         for measurement, threshold in matches
@@ -147,3 +196,10 @@ def _refuse_unwaivable(matches: list[tuple[Measurement, Threshold]]) -> None:
             f"The risk appetite says that these may not be waived: {'; '.join(refused[:5])}. "
             "Nothing was recorded. Ask for the others by name, or change the model."
         )
+    for measurement, threshold in matches:
+        last = request.granted_on + timedelta(days=threshold.waiver_max_days)
+        if request.waiver(measurement).expires_on > last:
+            raise GateClosed(
+                f"A waiver of {measurement.measure} may last {threshold.waiver_max_days} days, so "
+                f"until {last}; asked was {request.expires_on}. Nothing was recorded."
+            )

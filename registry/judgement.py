@@ -42,7 +42,9 @@ def gate(settings: Settings, version: int, *, appetite: RiskAppetite, on: date) 
     evidence = read_evidence(entry)
     check_subject(evidence, manifest)
     attached = attached_to(record, version)
-    decision = pure_gate.judge(evidence, appetite, record.waivers(version), on, attached=attached)
+    decision = pure_gate.judge(
+        evidence, appetite, record.signed_waivers(version), on, attached=attached
+    )
     newest = record.decision(version)
     if newest is None or read_decision(newest)[0].digest != decision.digest:
         predicate = {

@@ -106,9 +106,22 @@ class Record:
         return self._newest(Kind.DECISION, version)
 
     def waivers(self, version: int) -> tuple[Waiver, ...]:
-        """Return every waiver granted to a version, also the expired ones."""
-        found = self.of(Kind.WAIVER, version)
-        return tuple(Waiver.model_validate(entry.statement.predicate["waiver"]) for entry in found)
+        """Return every waiver granted to a version once, also the expired ones."""
+        found: list[Waiver] = []
+        for waiver in self.signed_waivers(version):
+            if waiver not in found:
+                found.append(waiver)
+        return tuple(found)
+
+    def signed_waivers(self, version: int) -> tuple[Waiver, ...]:
+        """Return every waiver once for each person, role and key that signed it."""
+        signed: list[tuple[Waiver, Person]] = []
+        for entry in self.of(Kind.WAIVER, version):
+            waiver = Waiver.model_validate(entry.statement.predicate["waiver"])
+            by = entry.statement.person
+            if all(waiver != other or are_two(by, person) for other, person in signed):
+                signed.append((waiver, by))
+        return tuple(waiver for waiver, _ in signed)
 
     def approvals(self, version: int) -> tuple[Entry, ...]:
         """Return every approval of a version, also the expired ones."""

@@ -25,8 +25,8 @@ WRITERS = {
     f"limits decide --as-of {DAY}": 40,
     "monitoring watch --on 2005-11-01": 20,
     f"registry evidence --on {DAY}": 40,
-    f"registry waive --version 3 --measure fairness.* --owner x --reason 'some reason here' "
-    f"--on {DAY} --expires 2005-11-30": 1,
+    "registry waive --version 3 --measure fairness.* --owner 'head of risk' "
+    f"--reason 'known gap, watched' --on {DAY} --expires 2005-11-30": 1,
 }
 
 VERBS = (
