@@ -231,6 +231,26 @@ def test_the_worst_outcome_wins_and_nothing_is_not_a_pass() -> None:
     assert worst([]) is Outcome.INCONCLUSIVE
 
 
+def test_of_each_kind_of_evidence_there_is_one() -> None:
+    own, drift = evidence(measured()), evidence(()).model_copy(update={"kind": "drift"})
+    decision = judge(own, APPETITE, [], ON, attached=[drift])
+    assert decision.is_open
+    assert decision.subject == {"model": "a" * 64, "drift": drift.digest}
+    with pytest.raises(ValueError, match="two things called drift"):
+        judge(own, APPETITE, [], ON, attached=[drift, drift])
+    model = drift.model_copy(update={"kind": "model"})
+    with pytest.raises(ValueError, match="two things called model"):
+        judge(own, APPETITE, [], ON, attached=[model])
+
+
+def test_attached_evidence_closes_the_gate_as_the_validators_does() -> None:
+    *sound, falls = measured(falls=1.0)
+    attached = evidence((falls,)).model_copy(update={"kind": "policy-check"})
+    decision = judge(evidence(tuple(sound)), APPETITE, [], ON, attached=[attached])
+    assert decision.outcome is Outcome.BREACH
+    assert len(decision.judged) == 3
+
+
 def test_one_lucky_seed_is_not_three() -> None:
     appetite = RiskAppetite(
         schema="risk-appetite/1",

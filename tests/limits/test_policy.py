@@ -122,6 +122,115 @@ def test_what_cannot_be_meant_is_refused_in_words_of_the_file(name: str) -> None
     assert "Value error" not in str(refused.value)
 
 
+# Of each key the least and the most that can be meant, and what just cannot.
+EDGES = {
+    "rounding_minor = 10_000": (("1",), ("0",)),
+    "minimum_limit_minor = 50_000": (("0",), ("-1",)),
+    "hysteresis = 0.10": (("0.0", "10"), ("-0.1", "10.1")),
+    "max_raise = 0.30": (("0", "10"), ("-0.1", "10.1")),
+    "max_cut = 0.50": (("0.5", "1.0"), ("-0.1", "1.0001")),
+    "minimum_change = 0.05": (("0", "10"), ("-0.1", "10.1")),
+    "raise_months = 6": (("0",), ("-1", "0.5")),
+    "cut_months = 1": (("0",), ("-1",)),
+    "months_delinquent = 2": (("1",), ("0",)),
+    "cut_to = 0.70": (("0", "10"), ("-0.1",)),
+    "ratio = 2.0": (("1.0001",), ("1.0", "inf")),
+    "minimum = 0.10": (("0", "1"), ("-0.01", "1.01", "nan")),
+    "utilization = 0.95": (("0.01",), ("0", "nan")),
+    "payment_ratio = 0.10": (("0",), ("-0.01",)),
+    "max_debt_service = 0.50": (("0.0001", "10"), ("0", "10.1")),
+    "minimum_payment_rate = 0.05": (("0.0001", "1"), ("0", "1.1")),
+    "income_haircut = 0.80": (("0.0001", "1"), ("0", "1.1")),
+    "max_debt_to_income = 1.50": (("0.0001", "10"), ("0", "10.1")),
+    "logit_shift = 0.40": (("-5", "5"), ("-5.1", "5.1")),
+    "raise_scale = 0.50": (("0", "10"), ("-0.1", "10.1")),
+    "uplift = 0.20": (("0.0001", "10"), ("0", "10.1")),
+    "starts_at = 1.0": (("0", "1.4999"), ("-0.1", "1.5")),
+    "altman_safe = 2.60": (("1.10",), ("1.09", "inf")),
+    "distress_cut_to = 0.70": (("0", "1"), ("-0.1", "1.1")),
+    "minimum_debt_service_coverage = 1.20": (("0",), ("-0.01",)),
+    "revenue_multiple = 1.50": (("0.0001", "10"), ("0",)),
+    "assessment_months = 12": (("1",), ("0",)),
+    "max_silence_days = 45": (("1",), ("0",)),
+    "floor_of_reference = 0.50": (("0", "1"), ("-0.1", "1.1")),
+    "cap_minor = 20_000_000": (("1",), ("0",)),
+    "ceiling_minor = 150_000_000": (("1",), ("0",)),
+    "max_debt_service = 0.5": (("0.1234",), ("0.12345",)),
+    "effective_from = 2026-01-01\nrounding": (
+        ("2026-01-01\neffective_to = 2026-01-01\nrounding",),
+        ("2026-01-01\neffective_to = 2025-12-31\nrounding",),
+    ),
+    "expires_on = 2026-03-20": (("2026-02-23", "2026-05-04"), ("2026-02-22", "2026-05-05")),
+    "ends_on = 2026-02-23": (("2026-02-01", "2026-03-20"), ("2026-01-31", "2026-03-21")),
+    "starts_on = 2026-05-25": (("2026-04-14", "2026-06-20"), ("2026-02-23", "2026-06-21")),
+}
+
+
+@pytest.mark.parametrize("line", EDGES)
+def test_what_can_just_be_meant_is_read_and_what_just_cannot_is_refused(line: str) -> None:
+    text = packaged("consumer_sme")
+    if not line.startswith("floor_of_reference"):
+        # The envelope repeats what the step and the matrix say, and would be refused instead.
+        start, end = text.index("[envelope]"), text.index("[cool_down]")
+        text = text[:start] + text[end:]
+    assert line in text
+    name = line.partition(" = ")[0]
+    allowed, refused = EDGES[line]
+    for value in allowed:
+        LimitPolicy.parse(text.replace(line, f"{name} = {value}", 1))
+    for value in refused:
+        with pytest.raises(ContractError, match="limit policy cannot be used"):
+            LimitPolicy.parse(text.replace(line, f"{name} = {value}", 1))
+
+
+def test_a_name_that_nothing_has_is_refused_wherever_it_stands() -> None:
+    text = packaged("consumer_sme")
+    for old, new in (
+        ('raise_bands = ["A"]', 'raise_bands = ["A", "Z"]'),
+        ("[macro.boom]", '[macro.boom]\nraise_bands = ["Z"]'),
+        ('[experiment]\nbands = ["A", "B", "C"]', '[experiment]\nbands = ["A", "Z"]'),
+        ('uplift = 0.20\nbands = ["A", "B"]', 'uplift = 0.20\nbands = ["Z"]'),
+    ):
+        assert old in text
+        with pytest.raises(ContractError, match="names a band that does not exist"):
+            LimitPolicy.parse(text.replace(old, new, 1))
+    for old, new in (
+        ('legal_persons = ["small_firm"]', 'legal_persons = ["firm"]'),
+        ('sole_traders = ["sole_trader"]', 'sole_traders = ["trader"]'),
+    ):
+        with pytest.raises(ContractError, match="name a segment that has no cap"):
+            LimitPolicy.parse(text.replace(old, new, 1))
+
+
+def test_seasons_may_stand_in_any_order_and_two_never_hold_on_one_day() -> None:
+    policy = LimitPolicy.parse(packaged("consumer_sme"))
+    head, *seasons = packaged("consumer_sme").split("[[seasons]]\n")
+    last, section, rest = seasons[-1].partition("[business]")
+    mixed = "[[seasons]]\n".join([head, last, seasons[1], seasons[0]]) + section + rest
+    turned = LimitPolicy.parse(mixed)
+    assert turned.seasons == policy.seasons[::-1]
+    days = [date(2026, 2, 1), date(2026, 2, 23), date(2026, 1, 31), date(2026, 2, 24)]
+    named = [season.name if season else None for season in map(turned.season_on, days)]
+    assert named == ["Spring Festival 2026", "Spring Festival 2026", None, None]
+
+    spring = "starts_on = 2026-02-01\nends_on = 2026-02-23\nexpires_on = 2026-03-20"
+    late = "starts_on = 2026-04-20\nends_on = 2026-05-{}\nexpires_on = 2026-06-01"
+    assert spring in mixed
+    LimitPolicy.parse(mixed.replace(spring, late.format(24)))
+    with pytest.raises(ContractError, match="and 618 of 2026 hold on the same day"):
+        LimitPolicy.parse(mixed.replace(spring, late.format(25)))
+
+
+def test_a_policy_holds_on_its_first_and_on_its_last_day() -> None:
+    text = TEXT.replace("rounding_minor", "effective_to = 2006-03-31\nrounding_minor", 1)
+    policy = LimitPolicy.parse(text)
+    for day in (date(2005, 4, 1), date(2006, 3, 31)):
+        policy.require_in_force(day)
+    for day in (date(2005, 3, 31), date(2006, 4, 1)):
+        with pytest.raises(ContractError, match=f"not in force on {day}; it holds from 2005-04-01"):
+            policy.require_in_force(day)
+
+
 def test_that_nobody_may_be_raised_differs_from_that_everybody_may() -> None:
     text = packaged("consumer_sme")
     everybody = LimitPolicy.parse(text.replace('raise_bands = ["A"]\n', ""))

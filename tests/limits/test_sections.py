@@ -229,6 +229,9 @@ WORKED = [
     (FIRM | {"debt_service_coverage": 1.19}, 100_000, "hold", LOW | Reason.DEBT_COVERAGE),
     ({"months_since_raise": 6, "months_since_cut": 6}, 130_000, "raise", LOW),
     ({"months_since_raise": 5}, 100_000, "hold", LOW | Reason.COOL_DOWN),
+    # Raised or cut this very month is known, and recent.
+    ({"months_since_raise": 0}, 100_000, "hold", LOW | Reason.COOL_DOWN),
+    ({"months_since_cut": 0}, 100_000, "hold", LOW | Reason.COOL_DOWN),
     ({"months_since_cut": 5}, 100_000, "hold", LOW | Reason.COOL_DOWN),
     ({"months_since_cut": None}, 100_000, "hold", LOW | Reason.HISTORY_UNKNOWN),
     (BAD | {"months_since_cut": 0}, 100_000, "hold", HIGH | Reason.COOL_DOWN),
