@@ -96,3 +96,41 @@ def test_a_small_segment_cannot_tell_and_a_large_one_is_measured() -> None:
     assert [item.outcome for item in small] == [Outcome.INCONCLUSIVE]
     assert small[0].n == 30
     assert len(found) - 1 == len([item for item in found if item.scope == {"segment": "large"}])
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "is_measured"),
+    [
+        ((20, 180), (180, 20), True),
+        ((19, 181), (20, 180), False),
+        ((181, 19), (20, 180), False),
+        ((20, 179), (20, 180), False),
+        ((20, 180), (19, 181), False),
+        ((20, 180), (181, 19), False),
+        ((20, 180), (20, 179), False),
+    ],
+)
+def test_exactly_the_fewest_customers_on_both_sides_of_a_split_are_enough(
+    rows: Sample, newer: tuple[int, int], older: tuple[int, int], *, is_measured: bool
+) -> None:
+    outcomes = [1] * newer[0] + [0] * newer[1] + [1] * older[0] + [0] * older[1]
+    months = ["2026-02"] * sum(newer) + ["2026-01"] * sum(older)
+    cut = dataclasses.replace(
+        rows,
+        features=rows.features[: len(outcomes)],
+        labels=np.array(outcomes),
+        vintage=np.array(months, dtype="datetime64[M]").astype("datetime64[D]"),
+    )
+    found = breakdown.out_of_time(lambda: quick(rows), cut, seed=0)
+    assert (len(found) > 1) is is_measured
+    assert found[0].n == (sum(newer) if is_measured else len(outcomes))
+    assert (found[0].outcome is Outcome.INCONCLUSIVE) is not is_measured
+
+
+@pytest.mark.parametrize(("events", "others"), [(20, 30), (30, 20), (19, 31), (31, 19)])
+def test_a_segment_with_twenty_of_either_outcome_is_measured(events: int, others: int) -> None:
+    labels = np.array([1] * events + [0] * others)
+    probability = np.random.default_rng(1).uniform(0.05, 0.95, len(labels))
+    result = OutOfFold(labels=labels, probability=probability, fold=np.zeros(len(labels), int))
+    found = breakdown.by_segment(result, np.array(["a"] * len(labels)), seed=0)
+    assert (len(found) > 1) is (min(events, others) == 20)

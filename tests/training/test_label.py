@@ -186,3 +186,74 @@ def test_a_month_that_cannot_be_compared_is_left_to_the_other_checks() -> None:
     rule = LabelRule(observed_at="seen", cutoff=date(2026, 7, 1), vintage="month")
     table = months_of(("2026-03", 40, 0, 0, 280, 3))
     assert find_known(table, "failed", rule, horizon_months=3)[1].awaited == 0
+
+
+def test_what_was_known_on_the_cutoff_counts_and_a_day_later_does_not() -> None:
+    table = rows([1, 0], [date(2026, 5, 1), date(2026, 5, 2)], [JANUARY, JANUARY])
+    known, unknown = find_known(
+        table, "failed", LabelRule(observed_at="seen", cutoff=date(2026, 5, 1)), horizon_months=3
+    )
+    assert known.tolist() == [True, False]
+    assert unknown == Unknown(later=1)
+
+
+def test_a_window_that_ends_on_the_cutoff_is_over() -> None:
+    table = rows([1, 0], [None, None], [JANUARY, JANUARY + timedelta(days=1)])
+    known, unknown = find_known(
+        table, "failed", LabelRule(cutoff=date(2026, 4, 15), vintage="month"), horizon_months=3
+    )
+    assert known.tolist() == [True, False]
+    assert unknown == Unknown(immature=1)
+
+
+def test_an_outcome_of_the_very_day_of_its_row_is_not_before_it() -> None:
+    table = rows([1], [JANUARY], [JANUARY])
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 5, 1), vintage="month")
+    assert find_known(table, "failed", rule, horizon_months=3)[0].all()
+
+
+# Two months of which 80 of 100 have an outcome, and a third one at an edge.
+USUAL = (("2025-10", 10, 70, 0, 20, 5), ("2025-11", 10, 70, 0, 20, 9))
+
+
+@pytest.mark.parametrize(
+    ("newest", "is_awaited"),
+    [
+        # 95 of 100 awaited outcomes are known: exactly complete.
+        ((30, 65, 5, 0), False),
+        ((30, 64, 6, 0), True),
+        # 20 dated outcomes are the fewest whose share tells something.
+        ((9, 9, 2, 0), True),
+        ((9, 8, 2, 0), False),
+        # 38 defaults of 40 are exactly 95 %, which is one-sided.
+        ((38, 2, 0, 60), True),
+        ((37, 3, 0, 60), False),
+        ((20, 0, 0, 60), True),
+        ((19, 0, 0, 60), False),
+        # 95 % of the usual 80 of 100 is 76.
+        ((75, 0, 0, 25), True),
+        ((76, 0, 0, 24), False),
+    ],
+)
+def test_a_month_is_awaited_exactly_below_its_edges(
+    newest: tuple[int, int, int, int], *, is_awaited: bool
+) -> None:
+    bad, good, later, empty = newest
+    table = months_of(*USUAL, ("2026-03", bad, good, later, empty, 3))
+    rule = LabelRule(observed_at="seen", cutoff=date(2026, 7, 1), vintage="month")
+    unknown = find_known(table, "failed", rule, horizon_months=3)[1]
+    assert unknown.awaited == (bad + good if is_awaited else 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [([0, 1], pa.int64()), ([0.0, 1.0], pa.float64()), ([False, True], pa.bool_())],
+)
+def test_an_outcome_may_be_a_number_or_a_statement(values: list[object], kind: pa.DataType) -> None:
+    assert label.labels(pa.chunked_array([pa.array(values, kind)]), "x").tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, 2.0, float("nan")])
+def test_an_outcome_between_or_beyond_is_refused(value: float) -> None:
+    with pytest.raises(ContractError, match="other values than 0 and 1"):
+        label.labels(pa.chunked_array([[0.0, value, 1.0]]), "x")

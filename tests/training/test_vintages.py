@@ -140,3 +140,53 @@ def test_default_rates_only_rise_with_age(months: int) -> None:
         rates = [one.value for one in found if one.scope["vintage"] == name]
         assert rates == sorted(rates)
         assert len(rates) == months
+
+
+def days(month: str, count: int) -> np.ndarray:
+    return np.full(count, f"{month}-15", dtype="datetime64[D]")
+
+
+@pytest.mark.parametrize(("known", "is_withheld"), [(19, False), (18, True)])
+def test_a_vintage_is_complete_with_exactly_so_many_of_its_outcomes(
+    known: int, *, is_withheld: bool
+) -> None:
+    """95 % of twenty are nineteen."""
+    found = vintages.withhold_incomplete([], days("2026-01", known), days("2026-01", 20))
+    assert [one.reason for one in found] == (
+        ["18 of 20 outcomes are known, a selection."] if is_withheld else []
+    )
+
+
+@pytest.mark.parametrize(("n", "is_told"), [(20, True), (19, False)])
+def test_the_smallest_vintage_that_tells_something_has_twenty_customers(
+    n: int, *, is_told: bool
+) -> None:
+    event = np.full(n, "NaT", dtype="datetime64[D]")
+    event[:2] = np.datetime64("2026-03-01")
+    found = vintages.measure_seasoning(
+        days("2026-01", n), event, watched_until=np.datetime64("2026-04-01"), months=2
+    )
+    if is_told:
+        # The default of March is one of two months after January; a third one was not asked for.
+        told = [(one.scope["months"], one.value) for one in found]
+        assert told == [("1", 0.0), ("2", 0.1)]
+    else:
+        assert [one.outcome for one in found] == [Outcome.INCONCLUSIVE]
+    rate = vintages.measure(
+        OutOfFold(labels=np.arange(n) % 2, probability=np.full(n, 0.4), fold=np.zeros(n, int)),
+        days("2026-01", n),
+        seed=0,
+    )[0]
+    assert (rate.value is None) is not is_told
+
+
+@pytest.mark.parametrize(("events", "is_told"), [(20, True), (19, False)])
+def test_a_vintage_with_exactly_twenty_of_an_outcome_has_an_area(
+    events: int, *, is_told: bool
+) -> None:
+    labels = np.array([1] * events + [0] * 40)
+    probability = np.random.default_rng(0).uniform(0.1, 0.9, len(labels))
+    result = OutOfFold(labels=labels, probability=probability, fold=np.zeros(len(labels), int))
+    found = vintages.measure(result, days("2026-01", len(labels)), seed=0)
+    area = next(one for one in found if one.measure == "discrimination.auc")
+    assert (area.value is not None) is is_told
