@@ -16,9 +16,10 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -86,8 +87,8 @@ def emit(document: Mapping[str, Any], *, as_json: bool, people: Callable[[Consol
         people(stdout)
 
 
-def parse_day(text: str) -> date:
-    """Read a day; the empty text is today in UTC, and this is the one place that asks the clock.
+def parse_day(text: str, *, time_zone: str = "UTC") -> date:
+    """Read a day; the empty text is today there, and this is the one place that asks the clock.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def parse_day(text: str) -> date:
         If `text` is not ``YYYY-MM-DD``.
     """
     if not text:
-        return datetime.now(UTC).date()
+        return datetime.now(ZoneInfo(time_zone)).date()
     try:
         return date.fromisoformat(text)
     except ValueError:

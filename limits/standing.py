@@ -16,10 +16,11 @@ from governance.measurement import describe_scope
 from governance.settings import Settings
 from limits.engine import Freeze
 from limits.policy import LimitPolicy
-from registry.finding import last_heartbeat, open_findings
+from registry.finding import open_findings
 from registry.freeze import in_force
 from registry.offline import APPROVERS
 from registry.record import INTENT, Record, read_decision, waiver_key
+from registry.statement import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
     reasons += [f"severe finding {finding.id} is open" for finding in severe]
     supervision = policy.supervision
     if supervision is not None:
-        seen = _last_sign_of_life(settings, record)
+        seen = _last_sign_of_life(record, on)
         silent_days = None if seen is None else (on - seen).days
         if silent_days is not None and silent_days > supervision.max_silence_days:
             reasons.append(
@@ -109,13 +110,12 @@ def expired(record: Record, on: date) -> list[str]:
     return found
 
 
-def _last_sign_of_life(settings: Settings, record: Record) -> date | None:
-    """Return the day of the last heartbeat or promotion, whichever is later.
+def _last_sign_of_life(record: Record, on: date) -> date | None:
+    """Return the day of the last heartbeat or promotion up to `on`, whichever is later.
 
     A champion that was just promoted was just looked at, so its first decision needs no heartbeat.
+    A beat from the future says nothing about whether anybody looks today.
     """
-    promoted = [
-        date.fromisoformat(entry.statement.predicate["on"]) for entry in record.events(INTENT)
-    ]
-    beat = last_heartbeat(settings)
-    return max([*promoted, *([beat] if beat else [])], default=None)
+    signs = (*record.events(INTENT), *record.of(Kind.HEARTBEAT))
+    days = (date.fromisoformat(entry.statement.predicate["on"]) for entry in signs)
+    return max((day for day in days if day <= on), default=None)

@@ -20,11 +20,22 @@ if TYPE_CHECKING:
 
     from governance.appetite import RiskAppetite
     from governance.measurement import Measurement
+    from monitoring.plain_table import OutcomeDays
     from monitoring.tick import Done
 
 app = command.room("monitoring", "Is the model right, is it fair, has the world moved?")
 alternatives_commands.register(app)
 
+DecidedOn = Annotated[
+    str | None, typer.Option(help="Column: day of the decision; with it, early outcomes wait.")
+]
+ObservedOn = Annotated[
+    str | None, typer.Option(help="Column: day on which the outcome was observed.")
+]
+PerformanceDays = Annotated[
+    int | None, typer.Option(min=1, help="Days after a decision until its outcome has matured.")
+]
+Plan = Annotated[Path | None, typer.Option(help="Watch plan; the demonstration's.")]
 _EXITS = " Exit 13: a breach; 14: cannot tell."
 
 
@@ -70,18 +81,22 @@ def validate(
 @command.guarded
 def watch(
     on: OnDay = "",
-    plan: Annotated[Path | None, typer.Option(help="Watch plan; the demonstration's.")] = None,
+    plan: Plan = None,
+    acknowledge: Annotated[
+        bool,
+        typer.Option("--acknowledge", help="Say that you have seen the alarms found so far."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Judge every window that is due and was not judged yet; exit 13 if a new one breaches."""
-    _tick(on, plan, as_json=as_json)
+    """Judge every due window that was not judged yet; exit 13 until each breach is acknowledged."""
+    _tick(on, plan, as_json=as_json, with_acknowledgement=acknowledge)
 
 
 @app.command()
 @command.guarded
 def tick(
     on: OnDay = "",
-    plan: Annotated[Path | None, typer.Option(help="Watch plan; the demonstration's.")] = None,
+    plan: Plan = None,
     print_schedule: Annotated[
         bool, typer.Option("--print-schedule", help="Print a cron line and a systemd timer.")
     ] = False,
@@ -92,11 +107,16 @@ def tick(
         _tick(on, plan, as_json=as_json)
         return
     from governance import settings
-    from monitoring.tick import schedule
+    from monitoring.schedule import schedule
+    from monitoring.windows import read_plan
 
-    text = schedule(settings.load())
+    text = schedule(settings.load(), plan=plan, time_zone=read_plan(plan).time_zone)
     document = {"schema": "schedule/1", "text": text}
-    command.emit(document, as_json=as_json, people=lambda out: out.print(text, soft_wrap=True))
+    command.emit(
+        document,
+        as_json=as_json,
+        people=lambda out: out.print(text, soft_wrap=True, markup=False, highlight=False),
+    )
 
 
 @app.command(help="Compare two tables column by column." + _EXITS)
@@ -131,6 +151,9 @@ def misjudgment(
         str | None, typer.Option(help="Column: absolute limit change, whole minor units.")
     ] = None,
     count: Count = None,
+    decided_on: DecidedOn = None,
+    observed_on: ObservedOn = None,
+    performance_days: PerformanceDays = None,
     appetite: Appetite = None,
     on: OnDay = "",
     encoding: Encoding = "",
@@ -141,11 +164,14 @@ def misjudgment(
     from monitoring.misjudgment import measure_misjudgment
     from monitoring.record import judge
 
-    table = plain_table.read(decisions, (action, outcome, amount, count), encoding)
+    days = _outcome_days(decided_on, observed_on, performance_days)
+    named = (action, outcome, amount, count, decided_on, observed_on)
+    table = plain_table.read(decisions, named, encoding)
     counts = plain_table.decisions(
-        table, action=action, outcome=outcome, amount=amount, count=count
+        table, action=action, outcome=outcome, amount=amount, count=count, days=days
     )
-    found = judge(measure_misjudgment(counts), _appetite(appetite), command.parse_day(on))
+    measured = (*measure_misjudgment(counts), plain_table.measure_pending(counts, days))
+    found = judge(measured, _appetite(appetite), command.parse_day(on))
     _answer("misjudgment", found, as_json=as_json)
 
 
@@ -160,6 +186,9 @@ def fairness(
         str, typer.Option(help="The group to compare with; the largest if left out.")
     ] = "",
     count: Count = None,
+    decided_on: DecidedOn = None,
+    observed_on: ObservedOn = None,
+    performance_days: PerformanceDays = None,
     appetite: Appetite = None,
     on: OnDay = "",
     encoding: Encoding = "",
@@ -170,8 +199,12 @@ def fairness(
     from monitoring.fairness import audit
     from monitoring.record import judge
 
-    table = plain_table.read(decisions, (action, outcome, count, group), encoding)
-    counts = plain_table.decisions(table, action=action, outcome=outcome, count=count, group=group)
+    days = _outcome_days(decided_on, observed_on, performance_days)
+    named = (action, outcome, count, group, decided_on, observed_on)
+    table = plain_table.read(decisions, named, encoding)
+    counts = plain_table.decisions(
+        table, action=action, outcome=outcome, count=count, group=group, days=days
+    )
     groups = {str(name): counts.where(group=name).total() or 0 for name in counts.values("group")}
     known = [name for name in groups if name != plain_table.UNKNOWN] or list(groups)
     reference = reference_group or max(known, key=lambda name: (groups[name], name))
@@ -179,8 +212,10 @@ def fairness(
         raise UsageError(
             f"The column {group} has no group with the name that --reference-group has."
         )
-    found = audit(counts, attribute=group, reference_group=reference)
-    _answer("fairness", judge(found, _appetite(appetite), command.parse_day(on)), as_json=as_json)
+    audited = audit(counts, attribute=group, reference_group=reference)
+    measured = (*audited, plain_table.measure_pending(counts, days))
+    found = judge(measured, _appetite(appetite), command.parse_day(on))
+    _answer("fairness", found, as_json=as_json)
 
 
 @app.command()
@@ -232,19 +267,23 @@ def status(as_json: AsJson = False) -> None:
     command.emit(document, as_json=as_json, people=people)
 
 
-def _tick(on: str, plan: Path | None, *, as_json: bool) -> None:
+def _tick(on: str, plan: Path | None, *, as_json: bool, with_acknowledgement: bool = False) -> None:
+    from monitoring.tick import acknowledge
     from monitoring.tick import tick as run
     from monitoring.windows import read_plan
 
-    settings = command.load_home()
-    day = command.parse_day(on)
+    settings, watched = command.load_home(), read_plan(plan)
+    day = command.parse_day(on, time_zone=watched.time_zone)
+    # What is acknowledged was found before; what this run finds nobody can have seen.
+    seen = acknowledge(settings, on=day) if with_acknowledgement else ()
     with command.stderr.status("Watching ...") as progress:
         found = run(
             settings,
-            read_plan(plan),
+            watched,
             on=day,
             say=lambda doing: progress.update(f"Watching: {doing} ..."),
         )
+    alarms = [item.name for item in found.done if item.is_alarm]
     document = {
         "schema": "watch/1",
         "on": day.isoformat(),
@@ -252,6 +291,8 @@ def _tick(on: str, plan: Path | None, *, as_json: bool) -> None:
         "windows": [_window(item) for item in found.done],
         "waiting": {name: until.isoformat() for name, until in found.waiting.items()},
         "findings": list(found.findings),
+        "alarms": alarms,
+        "acknowledged": list(seen),
         "page": str(settings.reports / "index.html"),
     }
 
@@ -263,16 +304,16 @@ def _tick(on: str, plan: Path | None, *, as_json: bool) -> None:
             out.print("Nothing new: every window that is due was judged before.")
         if found.findings:
             out.print(f"Findings opened: {len(found.findings)}; python -m registry status")
+        if seen:
+            out.print(f"Acknowledged: {', '.join(seen)}. Their findings stay open.")
         out.print(f"Overview: {document['page']}", soft_wrap=True)
 
     command.emit(document, as_json=as_json, people=people)
-    alarmed = [
-        item.name
-        for item in found.done
-        if item.name in found.judged and item.outcome is Outcome.BREACH
-    ]
-    if alarmed:
-        raise Breach(f"Newly judged and outside the risk appetite: {', '.join(alarmed)}.")
+    if alarms:
+        raise Breach(
+            f"Outside the risk appetite and not acknowledged: {', '.join(alarms)}. Look at the "
+            "overview, then run `python -m monitoring watch --acknowledge`."
+        )
 
 
 def _answer(what: str, found: Sequence[Measurement], *, as_json: bool) -> None:
@@ -296,6 +337,24 @@ def _answer(what: str, found: Sequence[Measurement], *, as_json: bool) -> None:
         )
 
 
+def _outcome_days(
+    decided_on: str | None, observed_on: str | None, performance_days: int | None
+) -> OutcomeDays | None:
+    """Return the days by which outcomes count; half of an answer is none."""
+    from monitoring.plain_table import OutcomeDays
+
+    if decided_on is None and observed_on is None and performance_days is None:
+        return None
+    if decided_on is None or observed_on is None or performance_days is None:
+        raise UsageError(
+            "Whether an outcome was observed in time needs --decided-on, --observed-on and "
+            "--performance-days together."
+        )
+    return OutcomeDays(
+        decided_on=decided_on, observed_on=observed_on, performance_days=performance_days
+    )
+
+
 def _appetite(path: Path | None) -> RiskAppetite:
     from monitoring.watch import read_appetite
 
@@ -310,6 +369,7 @@ def _window(done: Done) -> dict[str, Any]:
         "due_on": done.due_on.isoformat(),
         "judged_on": done.done_on.isoformat(),
         "revision": done.revision,
+        "acknowledged": done.is_acknowledged,
     }
 
 

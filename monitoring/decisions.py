@@ -39,6 +39,29 @@ def outcomes(label: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     return pc.fill_null(pc.if_else(pc.equal(number, 1), BAD, GOOD), PENDING)
 
 
+def observed_in_time(
+    outcome: pa.ChunkedArray | pa.Array,
+    *,
+    decided_on: pa.ChunkedArray | pa.Array | pa.Scalar,
+    observed_on: pa.ChunkedArray | pa.Array | pa.Scalar,
+    performance_days: int,
+) -> pa.ChunkedArray | pa.Array:
+    """Return the outcomes that were observed after the decision and its window; others are pending.
+
+    Parameters
+    ----------
+    outcome : Arrow array, shape (n_rows,)
+        good, bad or pending.
+    decided_on, observed_on : Arrow array of date32, shape (n_rows,), or one scalar
+        A missing day proves nothing, so its outcome is pending.
+    performance_days : int
+        An outcome of the last day of the window counts.
+    """
+    days = pc.subtract(pc.cast(observed_on, pa.int32()), pc.cast(decided_on, pa.int32()))
+    in_time = pc.fill_null(pc.greater_equal(days, performance_days), fill_value=False)
+    return pc.if_else(in_time, outcome, PENDING)
+
+
 def confusion(decided: pa.Table) -> Counts:
     """Count decisions by action and outcome, and add up the limit changes in minor units.
 

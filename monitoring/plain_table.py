@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,64 @@ from governance.column_types import read_as, texts, words
 from governance.counts import Counts
 from governance.errors import ContractError
 from governance.inference import comparable
+from governance.measurement import Measurement
 from governance.table import PlainFile
-from monitoring.decisions import ACTION, OUTCOME
+from monitoring.decisions import ACTION, OUTCOME, observed_in_time
 from monitoring.misjudgment import BAD, GOOD, MONEY, PENDING
 
 ACTIONS = ("raise", "hold", "cut", "refuse", "review")
 GROUP, UNKNOWN = "group", "unknown"
 
 _OUTCOMES = {"0": GOOD, "1": BAD, GOOD: GOOD, BAD: BAD, PENDING: PENDING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeDays:
+    """When the decisions of a table were made, and when their outcomes were observed.
+
+    Parameters
+    ----------
+    decided_on, observed_on : str
+        Columns of days.
+    performance_days : int
+        Days after a decision until its outcome has matured.
+    """
+
+    decided_on: str
+    observed_on: str
+    performance_days: int
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        """The columns that are read."""
+        return self.decided_on, self.observed_on
+
+    def counted(self, table: pa.Table, outcome: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the outcomes that were observed in time; the others are pending."""
+        decided, observed = (read_as(table[name], pa.date32(), name=name) for name in self.columns)
+        return observed_in_time(
+            outcome,
+            decided_on=decided,
+            observed_on=observed,
+            performance_days=self.performance_days,
+        )
+
+
+def measure_pending(counts: Counts, days: OutcomeDays | None) -> Measurement:
+    """Measure the share of decisions whose outcome does not count, and say by which days."""
+    n, pending = counts.total() or 0, counts.where(outcome=PENDING).total() or 0
+    told = "no days were given: every outcome was taken as observed after its performance window"
+    if days is not None:
+        told = (
+            f"an outcome counts if {days.observed_on} is {days.performance_days} days or more "
+            f"after {days.decided_on}; every other one is pending"
+        )
+    return Measurement(
+        measure="labels.unknown",
+        value=pending / n if n else None,
+        n=n,
+        reason=f"{pending} of {n} pending; {told}",
+    )
 
 
 def read(path: Path, columns: Sequence[str | None], encoding: str = "") -> pa.Table:
@@ -59,6 +110,7 @@ def decisions(
     amount: str | None = None,
     count: str | None = None,
     group: str | None = None,
+    days: OutcomeDays | None = None,
 ) -> Counts:
     """Count decisions by action, outcome and group.
 
@@ -72,13 +124,16 @@ def decisions(
         Column saying how many customers a row stands for; without it, one. Amounts are then sums.
     group : str, optional
         Column of the groups to compare; missing becomes ``unknown``.
+    days : OutcomeDays, optional
+        When decisions were made and outcomes observed; without it, every outcome counts.
 
     Raises
     ------
     ContractError
         If a column is missing or holds what is not allowed.
     """
-    named = [name for name in (action, outcome, amount, count, group) if name is not None]
+    wanted = (action, outcome, amount, count, group, *(days.columns if days else ()))
+    named = [name for name in wanted if name is not None]
     missing = [name for name in named if name not in table.column_names]
     if missing:
         raise ContractError(f"The table lacks the columns {', '.join(missing)}.")
@@ -87,18 +142,14 @@ def decisions(
         OUTCOME: pc.fill_null(words(table[outcome], _OUTCOMES, name=outcome), PENDING),
         "n": _whole(table[count], count) if count else np.ones(table.num_rows, dtype=np.int64),
     }
+    if days is not None:
+        columns[OUTCOME] = days.counted(table, columns[OUTCOME])
     if amount is not None:
         columns[MONEY] = _whole(table[amount], amount)
     if group is not None:
-        columns[GROUP] = _groups(table[group], group)
+        columns[GROUP] = pc.fill_null(texts(table[group], name=group), UNKNOWN)
     additive = ("n", MONEY) if amount is not None else ("n",)
     return Counts(pa.table(columns), additive)
-
-
-def _groups(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """Return the names of groups; missing, empty and blank are ``unknown``."""
-    text = pc.utf8_trim_whitespace(texts(column, name=name))
-    return pc.fill_null(pc.if_else(pc.equal(text, ""), UNKNOWN, text), UNKNOWN)
 
 
 def _actions(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

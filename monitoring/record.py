@@ -6,6 +6,7 @@ that neither a picture nor a file can show one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -97,6 +98,29 @@ class Record:
             ],
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def parse(cls, data: bytes) -> Record:
+        """Read what `as_bytes` wrote; the counts of decisions are not in it."""
+        told = json.loads(data)
+        return cls(
+            window=told["window"],
+            title=told["title"],
+            title_zh="",
+            measured_on=date.fromisoformat(told["measured_on"]),
+            subject=told["subject"],
+            measurements=tuple(Measurement.model_validate(m) for m in told["measurements"]),
+            comparisons=tuple(
+                Comparison(
+                    feature=c["feature"],
+                    labels=tuple(c["bins"]),
+                    reference=tuple(c["reference"]),
+                    current=tuple(c["current"]),
+                )
+                for c in told["comparisons"]
+            ),
+            notes=tuple(told["notes"]),
+        )
 
     def as_bytes(self) -> bytes:
         """Return the canonical bytes of the record: same input, same bytes."""

@@ -11,6 +11,7 @@ Importing this module takes seconds, so only functions that draw import it.
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -251,6 +252,8 @@ def publish(workspace: Path, snapshots: list[Snapshot]) -> None:
 
     The workspace is a view that can be rebuilt: an older run of the same window is replaced.
     """
+    wanted = {snapshot.get_name() for snapshot in snapshots}
+    _clear(workspace, wanted)
     place = Workspace.create(str(workspace))
     found = place.search_project(PROJECT)
     project = found[0] if found else place.create_project(PROJECT)
@@ -258,12 +261,29 @@ def publish(workspace: Path, snapshots: list[Snapshot]) -> None:
         series = [PanelMetric(legend="PSI", metric="StabilityIndex", metric_labels={})]
         project.dashboard.add_panel(line_plot_panel("Stability index", series), tab="Drift")
         project.save()
-    wanted = {snapshot.get_name() for snapshot in snapshots}
-    for run_id in place.list_runs(project.id):
-        if place.get_run(project.id, run_id).name in wanted:
-            place.delete_run(project.id, run_id)
     for snapshot in snapshots:
         place.add_run(project.id, snapshot)
+
+
+def _clear(workspace: Path, names: set[str]) -> None:
+    """Remove the runs of `names`, and what a killed writer left torn: Evidently opens all or none.
+
+    A project whose own files are torn goes as a whole; the watch draws it again from the records.
+    """
+    for path in sorted(workspace.glob("*/*.json")):
+        if _named(path) is None:
+            shutil.rmtree(path.parent)
+    for path in sorted(workspace.glob("*/snapshots/*.json")):
+        if _named(path) in names | {None}:
+            path.unlink()
+
+
+def _named(path: Path) -> str | None:
+    """Return the name in a file of Evidently's, empty if it has none; None if it is torn."""
+    try:
+        return str(json.loads(path.read_bytes()).get("name", ""))
+    except (ValueError, AttributeError):
+        return None
 
 
 def _metrics(record: Record) -> list[Any]:

@@ -24,7 +24,7 @@ def show_windows(out: Console, windows: Sequence[Done], *, new: Sequence[str] = 
         table.add_column(name)
     for item in windows:
         verdict = _colored(item.outcome)
-        fresh = "new" if item.name in new else ""
+        fresh = "new" if item.name in new else "acknowledged" if item.is_acknowledged else ""
         breaches = str(item.breaches or "")
         table.add_row(item.name, verdict, breaches, str(item.due_on), str(item.done_on), fresh)
     out.print(table)

@@ -2,19 +2,17 @@
 
 Whoever calls it, cron or a timer or a person, is irrelevant: what has been done is in a ledger of
 windows, one row per window, written after everything else of that window is in place. A run that
-was killed leaves at most work that the next one finds done and passes over.
+was killed leaves at most work that the next one finds done and passes over. A breach stays an
+alarm, whichever run found it, until a person has acknowledged it.
 """
 
 from __future__ import annotations
 
-import shlex
 import sqlite3
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 from governance import canonical, durable
 from governance.evidence import Finding
@@ -27,9 +25,6 @@ from monitoring.record import Record
 from monitoring.watch import Job, Sources, jobs
 from monitoring.windows import WatchPlan
 
-if TYPE_CHECKING:
-    from evidently.core.report import Snapshot
-
 MONITOR = "watch"
 DATABASE = "windows.db"
 
@@ -37,6 +32,14 @@ _TABLE = (
     "CREATE TABLE IF NOT EXISTS window (name TEXT PRIMARY KEY, inputs TEXT NOT NULL, "
     "outcome TEXT NOT NULL, title TEXT NOT NULL, due_on TEXT NOT NULL, done_on TEXT NOT NULL, "
     "revision INTEGER NOT NULL, breaches INTEGER NOT NULL)"
+)
+_ACKNOWLEDGED = (
+    "CREATE TABLE IF NOT EXISTS acknowledged (name TEXT NOT NULL, inputs TEXT NOT NULL, "
+    "on_day TEXT NOT NULL, PRIMARY KEY (name, inputs))"
+)
+_FINISHED = (
+    "SELECT w.*, a.on_day IS NOT NULL AS is_acknowledged FROM window AS w LEFT JOIN acknowledged "
+    "AS a ON a.name = w.name AND a.inputs = w.inputs ORDER BY w.due_on, w.name"
 )
 _UPSERT = (
     "INSERT INTO window VALUES (:name, :inputs, :outcome, :title, :due_on, :done_on, 1, :breaches) "
@@ -48,7 +51,13 @@ _UPSERT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A window as the ledger of windows knows it."""
+    """A window as the ledger of windows knows it.
+
+    Parameters
+    ----------
+    is_acknowledged : bool
+        Whether a person has said to have seen this revision's breaches.
+    """
 
     name: str
     inputs: str
@@ -58,6 +67,12 @@ class Done:
     done_on: date
     revision: int
     breaches: int
+    is_acknowledged: bool = False
+
+    @property
+    def is_alarm(self) -> bool:
+        """Whether somebody still has to look at it."""
+        return self.outcome is Outcome.BREACH and not self.is_acknowledged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +113,39 @@ def tick(
     durable.make_folder(settings.reports)
     with durable.locked(settings.reports / ".tick.lock", what="The monitor"):
         sources = Sources.open(settings, plan)
-        known = {done.name: done for done in finished(settings)}
+        known = {done.name: done.inputs for done in finished(settings)}
         every = list(jobs(sources))
-        due = [job for job in every if job.due_on <= on]
-        new = [job for job in due if known.get(job.name) is None or _differs(known, job)]
+        due = [(job, job.inputs()) for job in every if job.due_on <= on]
+        new = [(job, inputs) for job, inputs in due if known.get(job.name) != inputs]
         findings = _work(sources, new, on, say) if new else ()
         done = finished(settings)
+        _complete_workspace(settings, done, say)
         if new:
             durable.write_bytes(settings.reports / "index.html", page.overview(done).encode())
         _heartbeat(settings, done, on)
     waiting = {job.name: job.due_on for job in every if job.due_on > on}
-    judged = tuple(job.name for job in new)
+    judged = tuple(job.name for job, _ in new)
     return Tick(judged=judged, done=done, waiting=waiting, findings=findings)
+
+
+def acknowledge(settings: Settings, *, on: date) -> tuple[str, ...]:
+    """Record that a person has seen every alarm so far, and return the names of those windows.
+
+    The findings stay open, and what breaches later is an alarm anew.
+
+    Raises
+    ------
+    EnvironmentFault
+        If a tick is at work.
+    """
+    durable.make_folder(settings.reports)
+    with durable.locked(settings.reports / ".tick.lock", what="The monitor"):
+        seen = [done for done in finished(settings) if done.is_alarm]
+        rows = [(done.name, done.inputs, on.isoformat()) for done in seen]
+        if rows:
+            with _ledger(settings) as connection, connection:
+                connection.executemany("INSERT INTO acknowledged VALUES (?, ?, ?)", rows)
+    return tuple(done.name for done in seen)
 
 
 def finished(settings: Settings) -> tuple[Done, ...]:
@@ -117,7 +153,7 @@ def finished(settings: Settings) -> tuple[Done, ...]:
     if not (settings.reports / DATABASE).is_file():
         return ()
     with _ledger(settings) as connection:
-        rows = connection.execute("SELECT * FROM window ORDER BY due_on, name").fetchall()
+        rows = connection.execute(_FINISHED).fetchall()
     return tuple(
         Done(
             name=row["name"],
@@ -128,34 +164,14 @@ def finished(settings: Settings) -> tuple[Done, ...]:
             done_on=date.fromisoformat(row["done_on"]),
             revision=row["revision"],
             breaches=row["breaches"],
+            is_acknowledged=bool(row["is_acknowledged"]),
         )
         for row in rows
     )
 
 
-def schedule(settings: Settings) -> str:
-    """Return a cron line and a systemd timer that run the watch every morning.
-
-    Every day is right for a monthly watch: a tick without a due window costs a second, and late
-    data are picked up the next morning.
-    """
-    command = f"{shlex.quote(sys.executable)} -P -m monitoring tick"
-    home = shlex.quote(str(settings.home))
-    return (
-        f"# cron: crontab -e, then\n"
-        f"15 6 * * * LIMITLINE_HOME={home} {command}\n\n"
-        f"# systemd: ~/.config/systemd/user/limitline-watch.service\n"
-        f"[Unit]\nDescription=Limitline watch\n[Service]\nType=oneshot\n"
-        f'Environment="LIMITLINE_HOME={settings.home}"\n'
-        f"ExecStart={command}\n\n"
-        f"# systemd: ~/.config/systemd/user/limitline-watch.timer; Persistent catches up after\n"
-        f"# the machine was off\n"
-        f"[Timer]\nOnCalendar=*-*-* 06:15\nPersistent=true\n[Install]\nWantedBy=timers.target\n"
-    )
-
-
 def _work(
-    sources: Sources, new: list[Job], on: date, say: Callable[[str], None]
+    sources: Sources, new: list[tuple[Job, str]], on: date, say: Callable[[str], None]
 ) -> tuple[str, ...]:
     """Judge and publish the new windows one after the other."""
     say("loading the catalogue and Evidently")
@@ -164,25 +180,38 @@ def _work(
 
     settings = sources.settings
     catalogue = Catalogue.open(settings)
-    snapshots: list[Snapshot] = []
     findings: list[str] = []
-    for job in new:
+    for job, inputs in new:
         say(f"judging {job.name}")
         record = job.compute()
         snapshot = report.draw(record)
         folder = settings.reports / job.name
         publication.publish(record, folder, snapshot=snapshot)
-        snapshots.append(snapshot)
-        findings += _open_findings(sources, job, record)
+        findings += _open_findings(sources, job, inputs, record)
         place = folder / publication.PAGE_FILE
         catalogue.log_report(place, f"watch {job.name}", record.metrics)
-        _remember(settings, job, record, on)
-    say("updating the Evidently workspace")
-    report.publish(settings.evidently, snapshots)
+        report.publish(settings.evidently, [snapshot])
+        # Whatever stands above is there before the window counts as done.
+        _remember(settings, (job, inputs), record, on)
     return tuple(findings)
 
 
-def _open_findings(sources: Sources, job: Job, record: Record) -> Iterator[str]:
+def _complete_workspace(
+    settings: Settings, done: tuple[Done, ...], say: Callable[[str], None]
+) -> None:
+    """Draw the windows that the Evidently workspace lacks from their records; it is only a view."""
+    shown = list(settings.evidently.glob("*/snapshots/*.json"))
+    if len(shown) >= len(done):
+        return
+    say("completing the Evidently workspace")
+    from monitoring import report
+
+    places = [settings.reports / item.name / publication.RECORD_FILE for item in done]
+    records = [Record.parse(path.read_bytes()) for path in places if path.is_file()]
+    report.publish(settings.evidently, [report.draw(record) for record in records])
+
+
+def _open_findings(sources: Sources, job: Job, inputs: str, record: Record) -> Iterator[str]:
     """Open a finding for every breach that is not known yet."""
     from registry.lifecycle import open_finding
     from registry.record import Record as History
@@ -197,7 +226,7 @@ def _open_findings(sources: Sources, job: Job, record: Record) -> Iterator[str]:
         finding = _finding(sources.plan, job, record, measurement)
         if finding.id in known and known[finding.id].closed_on is not None:
             # What comes back after somebody closed it is news, under a name of its own.
-            finding = finding.model_copy(update={"id": f"{finding.id}-{job.inputs[:6]}"})
+            finding = finding.model_copy(update={"id": f"{finding.id}-{inputs[:6]}"})
         # Without any model there is nobody to answer; the record and the page still say it.
         if version is not None and finding.id not in known:
             open_finding(sources.settings, finding, version=version)
@@ -228,14 +257,11 @@ def _heartbeat(settings: Settings, done: tuple[Done, ...], on: date) -> None:
     record_heartbeat(settings, MONITOR, on=on, facts={"windows": windows})
 
 
-def _differs(known: dict[str, Done], job: Job) -> bool:
-    return known[job.name].inputs != job.inputs
-
-
-def _remember(settings: Settings, job: Job, record: Record, on: date) -> None:
+def _remember(settings: Settings, judged: tuple[Job, str], record: Record, on: date) -> None:
+    job, inputs = judged
     row = {
         "name": job.name,
-        "inputs": job.inputs,
+        "inputs": inputs,
         "outcome": record.outcome.value,
         "title": record.title,
         "due_on": job.due_on.isoformat(),
@@ -254,6 +280,7 @@ def _ledger(settings: Settings) -> Iterator[sqlite3.Connection]:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(_TABLE)
+        connection.execute(_ACKNOWLEDGED)
         yield connection
     finally:
         connection.close()

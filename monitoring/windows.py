@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from governance.declaration import Declaration
 from governance.errors import ContractError
@@ -27,15 +28,19 @@ class Window(BaseModel):
     ----------
     columns : mapping of str to str
         Name to ANSI SQL expression over the released columns.
+    compared_with : str
+        Name of an earlier window that it is compared with; if left out, the one before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    later_fields: ClassVar[frozenset[str]] = frozenset({"compared_with"})
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     title: str
     title_zh: str = ""
     ends_on: date
     columns: Mapping[str, str] = Field(min_length=1)
+    compared_with: str = ""
 
     def view(self, source: sql.Source) -> pa.Table:
         """Cut the window out of a table or a stream of released columns."""
@@ -52,6 +57,14 @@ class WatchPlan(Declaration):
         Days after a window's end before it is judged, for late data.
     performance_days : int
         Days after a decision until its outcome has matured.
+    outcome_observed_at : str
+        Released column of the days on which the outcomes were observed; if left out, all were as of
+        the day on which the table's data were acquired.
+    longest_gap_days : int
+        A window that ends more days after the one before was skipped, and says with which earlier
+        one it is compared.
+    time_zone : str
+        Whose day it is when nobody names one, such as ``Asia/Shanghai``.
     judged : tuple of str
         Columns whose drift has a verdict; the others are shown.
     severities : mapping of str to Severity
@@ -61,6 +74,9 @@ class WatchPlan(Declaration):
     """
 
     called: ClassVar[str] = "watch plan"
+    later_fields: ClassVar[frozenset[str]] = frozenset(
+        {"outcome_observed_at", "longest_gap_days", "time_zone"}
+    )
 
     schema_: Literal["watch-plan/1"] = Field(alias="schema")
     id: str
@@ -71,22 +87,56 @@ class WatchPlan(Declaration):
     owner: str = Field(min_length=1)
     grace_days: int = Field(ge=0)
     performance_days: int = Field(ge=1)
+    outcome_observed_at: str = ""
+    longest_gap_days: int = Field(default=45, ge=1)
+    time_zone: str = "UTC"
     tolerance: float = Field(ge=0)
     judged: tuple[str, ...]
     severities: Mapping[str, Severity]
     caveats: tuple[str, ...] = ()
     windows: tuple[Window, ...] = Field(min_length=1)
 
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("time_zone is no name of the time-zone database") from None
+        return name
+
     @model_validator(mode="after")
     def _is_ordered(self) -> WatchPlan:
-        for before, window in itertools.pairwise(self.windows):
-            if window.ends_on <= before.ends_on:
+        known: list[str] = []
+        for before, window in itertools.pairwise((None, *self.windows)):
+            if window is None:
+                continue
+            if window.name in known:
+                raise ValueError(f"window {window.name} is named twice")
+            if before is not None and window.ends_on <= before.ends_on:
                 raise ValueError(f"window {window.name} does not end after {before.name}")
+            if window.compared_with and window.compared_with not in known:
+                raise ValueError(
+                    f"window {window.name} is compared with {window.compared_with}, which is no "
+                    "earlier window"
+                )
+            if before is not None and not window.compared_with:
+                self._refuse_a_gap(before, window)
+            known.append(window.name)
         names = {name for window in self.windows for name in window.columns}
         unknown = sorted(set(self.judged) - names)
         if unknown:
             raise ValueError(f"{', '.join(unknown)} is judged but in no window")
         return self
+
+    def _refuse_a_gap(self, before: Window, window: Window) -> None:
+        days = (window.ends_on - before.ends_on).days
+        if days > self.longest_gap_days:
+            raise ValueError(
+                f"window {window.name} ends {days} days after {before.name}, and "
+                f"{self.longest_gap_days} are the longest gap: add the window between, or say "
+                "compared_with"
+            )
 
     def due_on(self, window: Window) -> date:
         """Return the first day on which a window is judged."""
@@ -97,7 +147,9 @@ class WatchPlan(Declaration):
         return decided_on + timedelta(days=self.performance_days)
 
     def before(self, window: Window) -> Window | None:
-        """Return the window before, or None for the first one."""
+        """Return the window that a window is compared with, or None for the first one."""
+        if window.compared_with:
+            return next(one for one in self.windows if one.name == window.compared_with)
         place = self.windows.index(window)
         return self.windows[place - 1] if place else None
 

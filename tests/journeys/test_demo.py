@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from governance import durable
-from tests.journeys.conftest import ROOT, Journey, demo, run
+from tests.journeys.conftest import CUSTOMERS, ROOT, Journey, demo, run
 
 pytestmark = pytest.mark.journey
 
@@ -49,9 +49,33 @@ def test_every_limit_was_decided_and_replays_to_the_cent(journey: Journey) -> No
 
 
 def test_september_alarms_and_the_months_before_stay_silent(journey: Journey) -> None:
-    watched = document(journey, "monitoring", "status")
-    text = json.dumps(watched)
-    assert "2005-09" in text
+    watched = document(journey, "monitoring", "status")["windows"]
+    outcomes = {item["window"]: (item["outcome"], item["breaches"]) for item in watched}  # type: ignore[attr-defined]
+    months = [f"2005-{month:02}" for month in range(4, 9)]
+    assert [name for name in outcomes if name.startswith("2005-")] == [*months, "2005-09"]
+    assert outcomes["2005-09"] == ("BREACH", 1)
+    assert {outcomes[name] for name in months} <= {("PASS", 0), ("INFO", 0), ("INCONCLUSIVE", 0)}
+    record = document(journey, "monitoring", "report", "--window", "2005-09")
+    [alarm] = [m for m in record["measurements"] if m["outcome"] == "BREACH"]  # type: ignore[attr-defined]
+    assert (alarm["measure"], alarm["scope"]) == (
+        "drift.stability_index",
+        {"feature": "repayment_status"},
+    )
+    # The real quirk of the data: the share of customers one month late jumps in September.
+    low, value, high = (float(alarm[name]) for name in ("low", "value", "high"))
+    assert 0.4 < value < 0.9
+    assert 0.01 < low < value < high
+    assert alarm["n"] == CUSTOMERS
+    quiet = document(journey, "monitoring", "report", "--window", "2005-08")
+    [calm] = [
+        m
+        for m in quiet["measurements"]  # type: ignore[attr-defined]
+        if m["scope"] == {"feature": "repayment_status"}
+    ]
+    assert (calm["outcome"], calm["n"]) == ("PASS", CUSTOMERS)
+    assert float(calm["value"]) < 0.05
+    assert "not acknowledged" in journey.said
+    assert "2005-09" in journey.said.partition("not acknowledged: ")[2].partition(". Look")[0]
 
 
 def test_every_ledger_line_and_every_model_still_verifies(journey: Journey) -> None:

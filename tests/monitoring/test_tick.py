@@ -10,18 +10,24 @@ import subprocess
 import sys
 import time
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 
 from governance import durable
+from governance.contract import Purpose
 from governance.errors import EnvironmentFault
 from governance.outcome import Outcome
 from limits import book
+from limits.decision_log import DecisionLog
 from limits.engine import Freeze
-from monitoring.tick import finished, tick
+from monitoring.tick import acknowledge, finished, tick
 from monitoring.windows import read_plan
-from registry.lifecycle import last_heartbeat, open_findings
+from privacy import contract_files, gate
+from privacy.feature_table import PSEUDONYM, FeatureTable, Part
+from registry.lifecycle import close_finding, last_heartbeat, open_findings
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -65,11 +71,162 @@ def test_a_watch_judges_every_due_window_once(moved_world: World) -> None:
     record = json.loads((settings.reports / "decisions-2005-10" / "record.json").read_text())
     found = {m["measure"]: m for m in record["measurements"] if not m["scope"].get("attribute")}
     assert found["misjudgment.good_cut"]["scope"] == {"vintage": "2005-10"}
-    assert "0 pending" in found["misjudgment.good_cut"]["reason"]
+    _assert_judged_on_the_sealed(moved_world, found)
     for name in [*MONTHS, "decisions-2005-10"]:
         names = {path.name for path in (settings.reports / name).iterdir()}
         assert names == {"record.json", "index.html", "evidently.html", "evidently.json"}
     assert (settings.reports / "index.html").read_text().count("<tr>") == 8
+
+
+def _assert_judged_on_the_sealed(world: World, found: dict[str, dict[str, object]]) -> None:
+    """Count anew, row by row, what the record says about the sealed customers and their money."""
+    log = DecisionLog.open(world.settings.decisions / "2005-10", keyring=world.keyring)
+    decided = log.read().to_pylist()
+    path = gate.latest(world.settings.features, contract_id="uci-credit", purpose=Purpose.DECISION)
+    table = FeatureTable.open(path, keyring=world.keyring, part=Part.ALL)
+    label = dict(
+        zip(*table.read([PSEUDONYM, "default_next_month"]).to_pydict().values(), strict=True)
+    )
+    sealed = set(
+        FeatureTable.open(path, keyring=world.keyring, part=Part.SEALED)
+        .read()[PSEUDONYM]
+        .to_pylist()
+    )
+    mine = [row for row in decided if row[PSEUDONYM] in sealed]
+    assert 0 < len(mine) < len(decided)
+    good = [row for row in mine if label[row[PSEUDONYM]] == 0]
+    cut = [row for row in good if row["action"] in ("cut", "refuse")]
+    rate = found["misjudgment.good_cut"]
+    assert rate["n"] == len(good)
+    assert float(str(rate["value"])) == pytest.approx(len(cut) / len(good))
+    assert f"{len(mine)} matured, 0 pending" in str(rate["reason"])
+    assert found["misjudgment.wrong_cut"]["n"] == len(cut) >= 10
+    assert float(str(found["misjudgment.wrong_cut"]["value"])) == sum(
+        row["limit_before_minor"] - row["limit_after_minor"] for row in cut
+    )
+
+
+def test_a_breach_is_an_alarm_until_somebody_has_seen_it(moved_world: World) -> None:
+    settings = moved_world.settings
+    environment = {**os.environ, "LIMITLINE_HOME": str(settings.home)}
+
+    def watch(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-m", "monitoring", "watch", "--on", DAY.isoformat()]
+        return subprocess.run(
+            [*command, *more], env=environment, capture_output=True, text=True, check=False
+        )
+
+    # What a killed run had judged and never told: the window is done, its exit code was never seen.
+    tick(settings, read_plan(None), on=DAY)
+    told = watch()
+    assert told.returncode == 13
+    assert "not acknowledged: 2005-09." in told.stderr
+    seen = watch("--acknowledge", "--json")
+    assert seen.returncode == 0, seen.stderr
+    document = json.loads(seen.stdout)
+    assert (document["acknowledged"], document["alarms"]) == (["2005-09"], [])
+    assert [item["window"] for item in document["windows"] if item["acknowledged"]] == ["2005-09"]
+    assert len(open_findings(settings, DAY)) == 1
+    assert watch().returncode == 0
+
+
+def test_an_acknowledged_breach_that_is_judged_anew_is_an_alarm_and_a_finding_anew(
+    moved_world: World,
+) -> None:
+    settings, plan = moved_world.settings, read_plan(None)
+    tick(settings, plan, on=DAY)
+    [first] = open_findings(settings, DAY)
+    assert acknowledge(settings, on=DAY) == ("2005-09",)
+    assert acknowledge(settings, on=DAY) == ()
+    for role in ("validator", "risk_approver"):
+        close_finding(settings, first.id, on=DAY, note="the cause was mended", role=role)
+    assert open_findings(settings, DAY) == ()
+
+    stricter = plan.model_copy(update={"tolerance": plan.tolerance / 2})
+    tick(settings, stricter, on=DAY)
+    assert "2005-09" in [done.name for done in finished(settings) if done.is_alarm]
+    anew = [found.id for found in open_findings(settings, DAY) if found.id.startswith(first.id)]
+    assert len(anew) == 1
+    assert anew[0] != first.id
+
+
+def test_a_month_that_never_came_is_a_finding_and_the_others_are_judged(
+    moved_world: World,
+) -> None:
+    settings, plan = moved_world.settings, read_plan(None)
+    last = plan.windows[-1]
+    asked = {"repayment_status": "pay_october"}
+    october = last.model_copy(
+        update={"name": "2005-10", "ends_on": date(2005, 10, 31), "columns": asked}
+    )
+    november = last.model_copy(update={"name": "2005-11", "ends_on": date(2005, 11, 30)})
+    longer = plan.model_copy(update={"windows": (last, october, november)})
+    done = {item.name: item for item in tick(settings, longer, on=date(2005, 12, 2)).done}
+    assert done["2005-10"].outcome is Outcome.BREACH
+    assert done["2005-11"].outcome is Outcome.INCONCLUSIVE
+    assert done["2005-09"].outcome is Outcome.INFO
+    [finding] = open_findings(settings, date(2005, 12, 2))
+    assert finding.measure == "window.rows"
+    assert "2005-10 was due on 2005-11-01 and is not in the table" in finding.text
+    page = (settings.reports / "2005-11" / "index.html").read_text()
+    assert "does not hold 2005-10, with which it would be compared" in page
+
+
+def test_a_release_of_other_rows_judges_nothing_anew(moved_world: World, tmp_path: Path) -> None:
+    settings, plan, ring = moved_world.settings, read_plan(None), moved_world.keyring
+    table = book.open_table(settings, plan.contract, keyring=ring)
+    book.decide(settings, table, keyring=ring, as_of=DAY, freeze=Freeze.NOTHING)
+    first = tick(settings, plan, on=date(2005, 11, 1))
+    assert len(first.judged) == 7
+
+    def release(column: str, value: object) -> str:
+        raw = pq.read_table(settings.raw / "uci_credit.parquet")
+        place = raw.column_names.index(column)
+        values = [value, *raw[column].to_pylist()[1:]]
+        path = tmp_path / f"{column}.parquet"
+        pq.write_table(raw.set_column(place, raw.field(place), [values]), path)
+        return gate.protect(
+            path,
+            contract_files.packaged("uci_credit"),
+            keyring=ring,
+            out=settings.features,
+            purpose=Purpose.DECISION,
+            vault=settings.vault,
+        ).digest
+
+    # A column that no window shows, then one of September alone.
+    assert release("reference_limit", 12_345) != table.digest
+    assert tick(settings, plan, on=date(2005, 11, 1)).judged == ()
+    assert release("pay_amt1", 54_321)
+    assert tick(settings, plan, on=date(2005, 11, 1)).judged == ("2005-09",)
+
+
+def test_a_workspace_that_was_lost_or_cut_is_drawn_again_from_the_records(
+    moved_world: World,
+) -> None:
+    settings, plan = moved_world.settings, read_plan(None)
+    tick(settings, plan, on=DAY)
+    runs = sorted(settings.evidently.glob("*/snapshots/*.json"))
+    drawn = {name: json.loads(path.read_bytes()) for path in runs for name in [_named(path)]}
+    assert sorted(drawn) == MONTHS
+    runs[0].unlink()
+    runs[1].write_bytes(runs[1].read_bytes()[:100])
+    tick(settings, plan, on=DAY)
+    again = {
+        _named(path): json.loads(path.read_bytes())
+        for path in settings.evidently.glob("*/snapshots/*.json")
+    }
+    assert sorted(again) == MONTHS
+    for name, run in drawn.items():
+        assert again[name]["metric_results"].keys() == run["metric_results"].keys()
+    [project] = settings.evidently.glob("*/metadata.json")
+    project.write_bytes(project.read_bytes()[:10])
+    tick(settings, plan.model_copy(update={"tolerance": 0.5}), on=DAY)
+    assert sorted(_named(path) for path in settings.evidently.glob("*/snapshots/*.json")) == MONTHS
+
+
+def _named(path: Path) -> str:
+    return str(json.loads(path.read_bytes())["name"])
 
 
 def test_another_plan_is_another_revision_and_the_old_report_is_replaced(
@@ -115,6 +272,9 @@ def test_a_watch_that_was_killed_is_finished_by_the_next_one(moved_world: World)
     assert {done.revision for done in finished(settings)} == {1}
     assert not [path for path in settings.reports.iterdir() if path.name.endswith(".tmp")]
     assert len(open_findings(settings, DAY)) == 1
+    assert [done.name for done in repeated.done if done.is_alarm] == ["2005-09"]
+    runs = settings.evidently.glob("*/snapshots/*.json")
+    assert sorted(_named(path) for path in runs) == MONTHS
     connection = sqlite3.connect(settings.mlflow_database)
     names = "SELECT name, COUNT(*) FROM runs WHERE name LIKE 'watch %' GROUP BY name"
     assert dict(connection.execute(names)) == {f"watch {month}": 1 for month in MONTHS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pyarrow as pa
@@ -59,17 +60,25 @@ def test_severity_follows_the_start_of_the_measure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "right"),
+    ("wrong", "right", "why"),
     [
-        ("ends_on = 2005-05-31", "ends_on = 2005-04-01"),
-        ('judged = ["paid"]', 'judged = ["nothing"]'),
-        ('name = "second"', 'name = "../second"'),
-        ("grace_days = 3", "grace_days = -1"),
+        ("ends_on = 2005-05-31", "ends_on = 2005-04-01", "second does not end after first"),
+        ("ends_on = 2005-05-31", "ends_on = 2005-04-30", "second does not end after first"),
+        ('judged = ["paid"]', 'judged = ["nothing"]', "nothing is judged but in no window"),
+        ('name = "second"', 'name = "../second"', "windows.1.name"),
+        ('name = "second"', 'name = "first"', "first is named twice"),
+        ("grace_days = 3", "grace_days = -1", "grace_days"),
+        ("performance_days = 31", "performance_days = 0", "performance_days"),
     ],
 )
-def test_an_unclear_plan_is_refused(wrong: str, right: str) -> None:
-    with pytest.raises(ContractError, match="watch plan"):
+def test_an_unclear_plan_is_refused_for_its_reason(wrong: str, right: str, why: str) -> None:
+    with pytest.raises(ContractError, match=re.escape(why)):
         WatchPlan.parse(PLAN.replace(wrong, right))
+
+
+def test_a_window_may_end_the_day_after_the_one_before() -> None:
+    plan = WatchPlan.parse(PLAN.replace("ends_on = 2005-05-31", "ends_on = 2005-05-01"))
+    assert plan.windows[1].ends_on == date(2005, 5, 1)
 
 
 def test_the_packaged_plan_has_the_six_statements_and_is_due_by_the_first_of_october() -> None:
