@@ -52,6 +52,10 @@ validate: $(READY) ## Measure VERSION on the sealed customers, sign the evidence
 	@$(PY) -m monitoring validate --version $(VERSION) --on $(ON)
 	@$(PY) -m registry gate --version $(VERSION) --on $(ON)
 
+.PHONY: appetite
+appetite: $(READY) ## Sign the risk appetite in the role ROLE (two different roles, before figures)
+	@$(PY) -m registry appetite --as $(ROLE) --on $(ON)
+
 .PHONY: approve
 approve: $(READY) ## Approve VERSION in the role ROLE (two different roles are needed)
 	@$(PY) -m registry approve --version $(VERSION) --as $(ROLE) --on $(ON)

@@ -9,7 +9,7 @@ from governance import gate
 from governance.errors import GateClosed, UsageError
 from governance.evidence import Decision
 from governance.settings import Settings
-from registry.judgement import attached_to, closed
+from registry.judgement import attached_to, closed, signed_appetite
 from registry.offline import APPROVERS
 from registry.record import (
     Record,
@@ -53,11 +53,14 @@ def approve(
     signer = Signer.open(settings.keyring, Role(role))
     for entry in record.approvals(version):
         said = entry.statement.predicate
-        if said["binds"] == binds and said["role"] == role and in_force(entry, on):
+        is_same = said["binds"] == binds and entry.statement.person.key_id == signer.key_id
+        if is_same and in_force(entry, on):
             return {**said, "seq": entry.seq, "is_new": False}
     predicate = {
         "role": role,
         "binds": binds,
+        # What was refused before is part of what is signed: nobody approves without being told.
+        "closed_before": record.history.closed(subject_of(version)),
         "approved_on": on.isoformat(),
         "expires_on": (on + timedelta(days=valid_days)).isoformat(),
     }
@@ -84,6 +87,12 @@ def require_open(record: Record, version: int, on: date) -> Decision:
     decision, appetite = read_decision(entry)
     if on < decision.decided_on:
         raise GateClosed(f"The gate decided on {decision.decided_on}; {on} is before that day.")
+    held = signed_appetite(record, version, on)
+    if held.digest != appetite.digest:
+        raise GateClosed(
+            f"Version {version} was judged by the risk appetite {appetite.id} {appetite.version}; "
+            f"{held.id} {held.version} holds since. Run the gate again."
+        )
     attached, waivers = attached_to(record, version), record.signed_waivers(version)
     today = gate.judge(read_evidence(measured), appetite, waivers, on, attached=attached)
     for judged in (decision, today):

@@ -18,7 +18,7 @@ from governance.settings import Settings
 from registry import card
 from registry.attestation import check_subject, document
 from registry.ledger import Entry
-from registry.record import Record, append, read_evidence, subject_of
+from registry.record import Record, append, subject_of
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
@@ -43,7 +43,8 @@ KINDS: Mapping[str, Measured] = {
 def attach(settings: Settings, version: int, evidence: Evidence, *, role: Role) -> int:
     """Sign `evidence` about a version's policy as `role`; return its place in the ledger.
 
-    The same evidence again, if it is still the newest of its kind, is not recorded twice.
+    The same evidence again, if it is still the newest of its kind, is not recorded twice under one
+    appetite.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def attach(settings: Settings, version: int, evidence: Evidence, *, role: Role) 
     manifest = record.manifest(version)
     check_attached(evidence, manifest)
     newest = record.attached(version).get(evidence.kind)
-    if newest is not None and read_evidence(newest).digest == evidence.digest:
+    if newest is not None and record.is_current(newest, evidence):
         return newest.seq
     subject = (subject_of(version), manifest.statement.sha256)
     predicate = {

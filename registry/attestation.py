@@ -12,7 +12,7 @@ from governance.settings import Settings
 from registry import card
 from registry.ledger import Entry
 from registry.load import FEATURES_FILE, POLICY_FILE
-from registry.record import Record, append, file_digest, read_evidence, subject_of
+from registry.record import Record, append, file_digest, subject_of
 from registry.signing import Signer
 from registry.statement import Kind
 
@@ -20,7 +20,7 @@ from registry.statement import Kind
 def attest(settings: Settings, evidence: Evidence, *, version: int, signer: Signer) -> int:
     """Sign `evidence` about a version, record it and return its place in the ledger.
 
-    The same evidence again, if it is still the newest, is not recorded twice.
+    The same evidence again, if it is still the newest, is not recorded twice under one appetite.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def attest(settings: Settings, evidence: Evidence, *, version: int, signer: Sign
     manifest = record.manifest(version)
     check_subject(evidence, manifest)
     newest = record.evidence(version)
-    if newest is not None and read_evidence(newest).digest == evidence.digest:
+    if newest is not None and record.is_current(newest, evidence):
         return newest.seq
     subject = (subject_of(version), manifest.statement.sha256)
     predicate = {"evidence": document(evidence), "digest": evidence.digest}

@@ -19,7 +19,7 @@ from governance.settings import Settings
 from registry import offline
 from registry.ledger import Entry
 from registry.offline import Person
-from registry.record import Record, append, are_two
+from registry.record import Record, append
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
@@ -59,7 +59,7 @@ class Freeze:
             max(day, other_day)
             for person, day in self.releases
             for other, other_day in self.releases
-            if are_two(person, other)
+            if offline.are_two(person, other)
         ]
         return min(days, default=None)
 

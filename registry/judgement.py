@@ -1,20 +1,22 @@
-"""Judgement: the gate's decision about a version, recorded with everything it rests on."""
+"""Judgement: the signed risk appetite, and the gate's decision about a version by nothing else."""
 
 from __future__ import annotations
 
 import importlib.resources
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from governance import gate as pure_gate
 from governance.appetite import RiskAppetite
-from governance.errors import GateClosed, Inconclusive, LimitlineError
+from governance.errors import GateClosed, Inconclusive, IntegrityError, LimitlineError
 from governance.evidence import Decision, Evidence
 from governance.outcome import Outcome
 from governance.settings import Settings
 from registry.attachment import check_attached, how_to_measure
 from registry.attestation import check_subject, document
 from registry.ledger import Entry
+from registry.offline import APPROVERS
 from registry.record import Record, append, read_decision, read_evidence, subject_of
 from registry.signing import Role, Signer
 from registry.statement import Kind
@@ -22,35 +24,111 @@ from registry.statement import Kind
 PACKAGED_APPETITE = "uci_demo"
 
 
-def gate(settings: Settings, version: int, *, appetite: RiskAppetite, on: date) -> Decision:
-    """Judge the newest evidence of a version, record the decision and return it, open or closed.
+def adopt(settings: Settings, appetite: RiskAppetite, *, role: str, on: date) -> dict[str, Any]:
+    """Sign, as `role`, that a risk appetite judges from a day on; it does once both approvers have.
 
-    Judged together: the validator's evidence and the newest policy evidence of each kind.
-
-    The same evidence, appetite, waivers and day give the same decision to the byte; it is not
-    recorded twice in a row.
+    Evidence that is recorded after that is judged by it, and by nothing else. The same appetite is
+    signed once while it waits or holds.
 
     Raises
     ------
     GateClosed
-        If the version has no evidence.
+        If the role is no approver's.
     IntegrityError
-        If the evidence is not signed by the validator or speaks about other bytes.
+        If an appetite of the same id and version was signed with other thresholds.
+    """
+    if role not in APPROVERS:
+        raise GateClosed(
+            f"The role {role} may not sign a risk appetite; allowed: "
+            f"{', '.join(sorted(APPROVERS))}."
+        )
+    signer = Signer.open(settings.keyring, Role(role))
+    history = Record.load(settings).history
+    held, waiting = history.appetite(on.isoformat()), history.agreed.get(appetite.digest, [])
+    is_held = held is not None and held.digest == appetite.digest
+    is_new = not is_held and all(one["person"].key_id != signer.key_id for one in waiting)
+    if is_new:
+        said = {"appetite": document(appetite), "digest": appetite.digest, "role": role}
+        predicate = {**said, "on": on.isoformat()}
+        subject = (f"appetite:{appetite.id}", appetite.digest)
+        append(settings, Kind.APPETITE, subject=subject, predicate=predicate, signer=signer)
+        held = Record.load(settings).appetite(on)
+    return {
+        "id": appetite.id,
+        "version": appetite.version,
+        "digest": appetite.digest,
+        "role": role,
+        "holds": held is not None and held.digest == appetite.digest,
+        "is_new": is_new,
+    }
+
+
+def signed_appetite(record: Record, version: int, on: date) -> RiskAppetite:
+    """Return the risk appetite that judges a version on a day: what both approvers had signed.
+
+    Raises
+    ------
+    GateClosed
+        If nothing was signed, or only after evidence on the version was recorded.
+    """
+    held = record.appetite(on)
+    if held is None:
+        raise GateClosed(
+            f"No risk appetite is signed by both approvers for {on}, so nothing can be judged. Run "
+            "`python -m registry appetite` with --as risk_approver and --as business_approver."
+        )
+    measured = [evidence_of(record, version), *record.attached(version).values()]
+    older = [entry.statement.kind.value for entry in measured if entry.seq < held.seq]
+    if older:
+        raise GateClosed(
+            f"The {' and '.join(sorted(set(older)))} of version {version} was recorded before its "
+            "risk appetite was signed. Measure again; thresholds come before figures."
+        )
+    return RiskAppetite.model_validate(held.appetite)
+
+
+def gate(
+    settings: Settings, version: int, *, on: date, appetite: RiskAppetite | None = None
+) -> Decision:
+    """Judge the newest evidence of a version, record the decision and return it, open or closed.
+
+    Judged together: the validator's evidence and the newest policy evidence of each kind, by the
+    risk appetite that both approvers signed before.
+
+    The same evidence, appetite, waivers and day give the same decision to the byte; it is not
+    recorded twice in a row.
+
+    Parameters
+    ----------
+    appetite : RiskAppetite, optional
+        Held against the signed one; it never replaces it.
+
+    Raises
+    ------
+    GateClosed
+        If the version has no evidence, or no appetite was signed before it.
+    IntegrityError
+        If the evidence is not signed by the validator or speaks about other bytes, or `appetite`
+        is another one than was signed.
     """
     record = Record.load(settings)
     manifest, entry = record.manifest(version), evidence_of(record, version)
     evidence = read_evidence(entry)
     check_subject(evidence, manifest)
-    attached = attached_to(record, version)
-    decision = pure_gate.judge(
-        evidence, appetite, record.signed_waivers(version), on, attached=attached
-    )
+    attached, held = attached_to(record, version), signed_appetite(record, version, on)
+    if appetite is not None and appetite.digest != held.digest:
+        raise IntegrityError(
+            f"The appetite given is {appetite.id} {appetite.version} ({appetite.digest[:12]}); "
+            f"both approvers signed {held.id} {held.version} ({held.digest[:12]}), which judges."
+        )
+    waivers = record.signed_waivers(version)
+    decision = pure_gate.judge(evidence, held, waivers, on, attached=attached)
     newest = record.decision(version)
     if newest is None or read_decision(newest)[0].digest != decision.digest:
         predicate = {
             "decision": document(decision),
             "digest": decision.digest,
-            "appetite": document(appetite),
+            "appetite": document(held),
         }
         subject = (subject_of(version), manifest.statement.sha256)
         signer = Signer.open(settings.keyring, Role.LEDGER)

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from governance import durable
 from governance.errors import EnvironmentFault, IntegrityError
@@ -47,6 +48,12 @@ class Entry:
     recorded_at: str
     statement: Statement
 
+    @classmethod
+    def of(cls, verified: Mapping[str, Any]) -> Entry:
+        """Wrap one entry of a `registry.offline.History`."""
+        said = Statement.of(verified["statement"], verified["person"])
+        return cls(seq=verified["seq"], recorded_at=verified["recorded_at"], statement=said)
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -60,7 +67,7 @@ class Ledger:
     folder : Path
         Holds the database, the checkpoint and the witness folder.
     people : People
-        Whose signatures count.
+        A copy of who the root listed; the ledger must list exactly the same keys.
     signer : Signer or None
         The ledger's own key; without it the ledger can only be read.
     clock : callable
@@ -119,18 +126,7 @@ class Ledger:
         with self._transaction() as connection:
             bodies = _bodies(connection)
             self._head_of(bodies)
-            entry = {
-                "seq": len(bodies),
-                "kind": str(kind),
-                "subject": subject,
-                "recorded_at": self._clock().astimezone(UTC).isoformat(timespec="seconds"),
-                "envelope": envelope.as_json(),
-            }
-            body = offline.canonical(entry)
-            with checked():
-                offline.verify_entry(body, len(bodies), self._people.by_key)
-            row = (len(bodies), str(kind), subject, body)
-            connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", row)
+            self._insert(connection, bodies, envelope.as_json(), (str(kind), subject))
         self._publish()
         return len(bodies)
 
@@ -147,20 +143,25 @@ class Ledger:
         IntegrityError
             If the ledger does not fit its signed head or any entry is not what it says.
         """
-        bodies = self.bodies()
-        head = self._head_of(bodies)
-        with checked():
-            verified = offline.verify_entries(bodies, head, self._people.by_key)
-        found = [
-            Entry(
-                seq=entry["seq"],
-                recorded_at=entry["recorded_at"],
-                statement=Statement.of(entry["statement"], entry["person"]),
-            )
-            for entry in verified
+        return tuple(
+            Entry.of(entry)
+            for entry in self.history().entries
             if kind in (None, entry["kind"]) and subject in (None, entry["subject"])
-        ]
-        return tuple(found)
+        )
+
+    def history(self) -> offline.History:
+        """Return what the ledger says, verified entry by entry.
+
+        Raises
+        ------
+        IntegrityError
+            If the ledger does not fit its signed head or its people, or an entry contradicts what
+            came before it.
+        """
+        bodies = self.bodies()
+        self._head_of(bodies)
+        with checked():
+            return offline.verify_ledger(bodies, self.checkpoint(), self._people.by_key)
 
     def verify(self, witnessed: Path | None = None) -> Checkpoint:
         """Verify every entry, the signed head and the witnessed heads; return the present head.
@@ -178,13 +179,14 @@ class Ledger:
         self.entries()
         if self._signer is not None:
             self._publish()
-        leaves = [offline.leaf_hash(body) for body in self.bodies()]
+        bodies = self.bodies()
+        leaves = [offline.leaf_hash(body) for body in bodies]
         present = Checkpoint(len(leaves), offline.tree_root(leaves))
         copy = self.folder / WITNESS / CHECKPOINT
         if not copy.is_file():
             raise IntegrityError(f"The witnessed checkpoint {copy} is missing.")
         for path in filter(None, (copy, witnessed)):
-            old = self._read(path)
+            old = self._read(path, bodies)
             proof = offline.consistency_proof(leaves, old.size)
             if not offline.verify_consistency(old, present, proof):
                 raise IntegrityError(
@@ -204,14 +206,36 @@ class Ledger:
         durable.make_folder(self.folder / WITNESS)
         with _faults(), durable.locked(self.folder / ".begin.lock", what="The ledger"):
             witness = self.folder / WITNESS / CHECKPOINT
-            if (self.folder / CHECKPOINT).exists() or (
-                witness.exists() and self._read(witness).size
-            ):
+            # A kill while a ledger was founded leaves at most the witness of its first entry.
+            was_begun = witness.exists() and witness.read_text("utf-8").split("\n")[1:2] != ["1"]
+            if (self.folder / CHECKPOINT).exists() or was_begun:
                 return
             with closing(durable.open_database(self.folder / DATABASE)) as connection:
                 connection.executescript(_SCHEMA)
-            if not self.bodies():
-                self._publish(is_first=True)
+            self._found()
+
+    def _found(self) -> None:
+        """Write the root's list of people as the first entry, and the first head."""
+        with self._transaction() as connection:
+            if not _bodies(connection):
+                self._insert(connection, [], self._people.founding, ("people", "people"))
+        self._publish(is_first=True)
+
+    def _insert(
+        self,
+        connection: sqlite3.Connection,
+        before: Sequence[bytes],
+        envelope: Mapping[str, Any],
+        label: tuple[str, str],
+    ) -> None:
+        """Write one entry, if it contradicts nothing that came before it."""
+        (kind, subject), seq = label, len(before)
+        at = self._clock().astimezone(UTC).isoformat(timespec="seconds")
+        entry = {"seq": seq, "kind": kind, "subject": subject, "recorded_at": at}
+        body = offline.canonical({**entry, "envelope": envelope})
+        with checked():
+            offline.read_history([*before, body])
+        connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (seq, kind, subject, body))
 
     def _publish(self, *, is_first: bool = False) -> None:
         """Write the signed head, never an older one: the write lock orders the writers."""
@@ -233,7 +257,7 @@ class Ledger:
         path = self.folder / CHECKPOINT
         if not path.is_file():
             raise IntegrityError(f"The ledger's checkpoint {path} is missing.")
-        head = self._read(path)
+        head = self._read(path, bodies)
         leaves = [offline.leaf_hash(body) for body in bodies[: head.size]]
         if len(leaves) < head.size or offline.tree_root(leaves) != head.root:
             raise IntegrityError(
@@ -242,9 +266,9 @@ class Ledger:
             )
         return head
 
-    def _read(self, path: Path) -> Checkpoint:
+    def _read(self, path: Path, bodies: Sequence[bytes]) -> Checkpoint:
         with checked():
-            return offline.read_checkpoint(path.read_text(encoding="utf-8"), self._people.by_key)
+            return offline.read_checkpoint(path.read_text(encoding="utf-8"), bodies)
 
     @contextmanager
     def _transaction(self, mode: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:

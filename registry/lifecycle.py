@@ -15,13 +15,14 @@ from registry.finding import (
     open_findings,
     record_heartbeat,
 )
-from registry.judgement import gate, read_appetite
+from registry.judgement import adopt, gate, read_appetite
 from registry.promotion import promote
 from registry.reconciliation import reconcile
 from registry.status import status
 
 __all__ = [
     "WaiverRequest",
+    "adopt",
     "approve",
     "attach",
     "attest",

@@ -29,10 +29,11 @@ import os
 import stat
 import struct
 import sys
+import unicodedata
 import zipfile
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,12 +45,18 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 NAMESPACE = "https://limitline.dev/"
 LEDGER_ORIGIN = "limitline.dev/ledger"
 
+MODEL = "credit-limit@"
+"""How the subject of a statement about a model version begins; its number follows."""
+
 APPROVERS = frozenset({"risk_approver", "business_approver"})
 
 POLICY_EVIDENCE = ("policy-check", "policy-impact", "policy-backtest")
 """Kinds of evidence about a version's policy; a gate decision and its approvals bind each by it."""
 
 SIGNERS: Mapping[str, frozenset[str]] = {
+    # Who holds which key is the root's word alone; the first entry of a ledger is its first list.
+    "people/v1": frozenset({"root"}),
+    "risk-appetite/v1": APPROVERS,
     "model-manifest/v1": frozenset({"developer"}),
     "validation-evidence/v1": frozenset({"validator"}),
     "policy-evidence/v1": frozenset({"developer", "validator"}),
@@ -68,6 +75,9 @@ SIGNERS: Mapping[str, frozenset[str]] = {
 }
 """Which role's key may sign which kind of statement."""
 
+KEY_BYTES = 32
+DAYS = frozenset({"on", "approved_on", "expires_on", "frozen_on"})
+ROLES = frozenset[str]().union(*SIGNERS.values())
 
 NOT_JUDGED = (
     "Nothing was judged or measured again: that a decision follows from its evidence is the "
@@ -205,18 +215,137 @@ def pre_authentication(payload_type: str, payload: bytes) -> bytes:
 
 
 def read_people(data: bytes) -> dict[str, Person]:
-    """Read ``people.json``; the key ids are computed anew, never believed."""
+    """Read ``people.json``; the key ids are computed anew, never believed.
+
+    Raises
+    ------
+    VerificationError
+        If it cannot be read, or lists one key twice.
+    """
     try:
-        listed = json.loads(data)["people"]
-        people = [_person(entry) for entry in listed]
+        people = [_person(entry) for entry in json.loads(data)["people"]]
     except (ValueError, KeyError, TypeError) as error:
         raise VerificationError("people.json cannot be read.") from error
+    if len({person.key_id for person in people}) != len(people):
+        raise VerificationError("people.json lists one key twice.")
     return {person.key_id: person for person in people}
 
 
 def _person(entry: Mapping[str, str]) -> Person:
     public_key = base64.b64decode(entry["public_key"], validate=True)
-    return Person(entry["name"], entry["role"], key_id(public_key), public_key)
+    if len(public_key) != KEY_BYTES:
+        raise ValueError(f"An Ed25519 public key has {KEY_BYTES} bytes.")
+    return Person(str(entry["name"]), str(entry["role"]), key_id(public_key), public_key)
+
+
+# Letters that readers take for one another: capitals first, then what is left after lower case.
+_CAPITALS = str.maketrans("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧАВЕЅІЈКМНОРСТУХ", "ABEZHIKMNOPTYXABESIJKMHOPCTYX")
+_LETTERS = str.maketrans(
+    "αγεικνορτυχагеѕікмнорстухјһԁԛԝӏօıɑɡłøđ01i|", "ayeiknoptuxaresikmhopctyxjhdqwloiaglodolll"
+)
+_ONE_SCRIPT = frozenset({"CJK", "HANGUL", "HIRAGANA", "KATAKANA", "BOPOMOFO"})
+_INVISIBLE = "\u115f\u1160\u3164\uffa0"
+
+
+def holder(name: str) -> str:
+    """Return what a reader recognizes in a name: two names with one result are one person.
+
+    Width, case, spaces, punctuation, accents and letters that look alike make no difference, so
+    two people whose names differ by no more need names that do (`Li Wei (Risk)`).
+
+    Examples
+    --------
+    >>> len({holder(name) for name in ("Li Wei", "LI  WEI ", "L\u0456 W\u0435i", "\uff2ci-Wei")})
+    1
+    >>> holder("Li Wei") == holder("Li Wen")
+    False
+    """
+    plain = unicodedata.normalize("NFKD", name).translate(_CAPITALS).casefold()
+    return "".join(
+        sign
+        for sign in unicodedata.normalize("NFKD", plain).translate(_LETTERS)
+        if unicodedata.category(sign)[0] in "LMN"
+        and not "\u0300" <= sign <= "\u036f"
+        and sign not in _INVISIBLE
+    ).translate(_LETTERS)
+
+
+def _scripts(name: str) -> set[str]:
+    """Return the alphabets that a name is written in; those of East Asia mix with any other."""
+    letters = [sign for sign in unicodedata.normalize("NFKC", name) if sign.isalpha()]
+    found = {unicodedata.name(sign, "UNKNOWN").partition(" ")[0] for sign in letters}
+    return {
+        script for script in found if script.partition("-")[0] not in _ONE_SCRIPT | {"MODIFIER"}
+    }
+
+
+class Roll:
+    """Who may sign, as the root's statements say one after the other.
+
+    A key counts from the entry that adds it until the entry that revokes it; what it signed in
+    between stays signed.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, Person] = {}
+        self.active: dict[str, Person] = {}
+
+    def change(self, said: Mapping[str, Any]) -> str:
+        """Revoke and add keys as one statement of the root says; return what is wrong, or nothing.
+
+        Wrong is a key that is added twice or revoked unknown, a person with two keys of one role,
+        a name in two alphabets, and that nobody would hold the root's or the ledger's key.
+        """
+        for identity in said["revoke"]:
+            if self.active.pop(str(identity), None) is None:
+                return "revokes a key that is not in force"
+        for person in [_person(entry) for entry in said["add"]]:
+            problem = self._problem(person)
+            if problem:
+                return f"lists {person.name!r} as {person.role}, {problem}"
+            self.known[person.key_id] = self.active[person.key_id] = person
+        lacking = {"root", "ledger"} - {person.role for person in self.active.values()}
+        return f"leaves nobody with the key of the {min(lacking)}" if lacking else ""
+
+    def _problem(self, person: Person) -> str:
+        if person.role not in ROLES:
+            return f"which is no role; known: {', '.join(sorted(ROLES))}"
+        if not holder(person.name) or len(_scripts(person.name)) > 1:
+            return "a name without letters or in letters of two alphabets"
+        if person.key_id in self.known:
+            return "with a key that was listed before"
+        if any(
+            (other.role, holder(other.name)) == (person.role, holder(person.name))
+            for other in self.active.values()
+        ):
+            return "who holds a key of that role already; revoke it in the same statement"
+        return ""
+
+
+def roll_of(bodies: Sequence[bytes]) -> Roll:
+    """Return the roll after these ledger entries, of which only the root's are looked at."""
+    roll = Roll()
+    for seq, body in enumerate(bodies):
+        if not seq or b'"kind":"people"' in body:
+            entry = verify_entry(body, seq, roll.active or _founders(body))
+            try:
+                problem = roll.change(entry["statement"]["predicate"])
+            except (ValueError, KeyError, TypeError, AttributeError):
+                problem = "lists nobody"
+            if problem:
+                raise VerificationError(f"Ledger entry {seq} {problem}.")
+    return roll
+
+
+def _founders(body: bytes) -> dict[str, Person]:
+    """Return whom the first entry lists, unverified: its own signature is checked with them."""
+    try:
+        said = json.loads(payload_of(json.loads(body)["envelope"]))["predicate"]
+        return {person.key_id: person for person in map(_person, said["add"])}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VerificationError(
+            "Ledger entry 0 is not the root's list of people; the ledger cannot be checked."
+        ) from error
 
 
 def payload_of(envelope: Mapping[str, Any]) -> bytes:
@@ -252,18 +381,37 @@ def verify_statement(envelope: Mapping[str, Any], people: People) -> tuple[dict[
     if payload_type != PAYLOAD_TYPE:
         raise VerificationError("A statement's envelope is of another type.")
     if person is None:
-        raise VerificationError("A statement is signed by a key that is not in people.json.")
+        raise VerificationError(
+            "A statement is signed by a key that is not in force: the root does not list it, or "
+            "revoked it."
+        )
     if not verify_signature(
         person.public_key, signature, pre_authentication(payload_type, payload)
     ):
         raise VerificationError(f"The signature of {person.role} does not fit its statement.")
-    statement = json.loads(payload)
-    kind = str(statement.get("predicateType", "")).removeprefix(NAMESPACE)
-    if statement.get("_type") != STATEMENT_TYPE or len(statement.get("subject", ())) != 1:
-        raise VerificationError("A signed payload is not an in-toto statement about one subject.")
+    statement = _in_toto(payload)
+    kind = str(statement["predicateType"]).removeprefix(NAMESPACE)
     if person.role not in SIGNERS.get(kind, frozenset()):
         raise VerificationError(f"The role {person.role} may not sign {kind or 'this'}.")
     return statement, person
+
+
+def _in_toto(payload: bytes) -> dict[str, Any]:
+    """Read a payload as an in-toto statement about one subject."""
+    try:
+        statement: dict[str, Any] = json.loads(payload)
+        (subject,) = statement["subject"]
+        texts = (subject["name"], subject["digest"]["sha256"], statement["predicateType"])
+        is_one = statement["_type"] == STATEMENT_TYPE and all(isinstance(t, str) for t in texts)
+        is_one = is_one and isinstance(statement["predicate"], dict)
+        is_one = is_one and canonical(statement) == payload
+    except (ValueError, KeyError, TypeError) as error:
+        raise VerificationError("A signed payload is not an in-toto statement.") from error
+    if not is_one:
+        raise VerificationError(
+            "A signed payload is not a canonical in-toto statement about one subject."
+        )
+    return statement
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -369,14 +517,8 @@ def note_key_hash(public_key: bytes) -> bytes:
     return hashlib.sha256(LEDGER_ORIGIN.encode() + b"\n\x01" + public_key).digest()[:4]
 
 
-def read_checkpoint(text: str, people: People) -> Checkpoint:
-    """Return what a checkpoint says, if the ledger's key signed it.
-
-    Raises
-    ------
-    VerificationError
-        If the text is damaged or not signed by a key of the role ``ledger``.
-    """
+def _note(text: str) -> tuple[str, Checkpoint, bytes]:
+    """Return what a checkpoint's signature is about, what it says and the signature, unverified."""
     try:
         body, signature_line = text.split("\n\n")
         origin, size, root = body.split("\n")
@@ -386,8 +528,25 @@ def read_checkpoint(text: str, people: People) -> Checkpoint:
         head = Checkpoint(int(size), base64.b64decode(root, validate=True))
     except ValueError as error:
         raise VerificationError("The ledger's checkpoint is damaged.") from error
-    keys = [person.public_key for person in people.values() if person.role == "ledger"]
-    if origin != LEDGER_ORIGIN or not any(
+    if origin != LEDGER_ORIGIN:
+        raise VerificationError("The checkpoint is not one of this ledger.")
+    return body, head, marked
+
+
+def read_checkpoint(text: str, bodies: Sequence[bytes]) -> Checkpoint:
+    """Return what a checkpoint of the ledger with these entries says, if the ledger's key signed.
+
+    Raises
+    ------
+    VerificationError
+        If the text is damaged or not signed by a key that held the role ``ledger`` at its entry.
+    """
+    body, head, marked = _note(text)
+    # The entry that hands the ledger's key over may be signed for by the old key or the new one.
+    at_hand_over = (roll_of(bodies[: max(1, head.size - less)]) for less in (0, 1))
+    holders = [person for roll in at_hand_over for person in roll.active.values()]
+    keys = [person.public_key for person in holders if person.role == "ledger"]
+    if not any(
         marked[:4] == note_key_hash(key) and verify_signature(key, marked[4:], f"{body}\n".encode())
         for key in keys
     ):
@@ -418,26 +577,6 @@ def verify_entry(body: bytes, seq: int, people: People) -> dict[str, Any]:
     return {**entry, "statement": statement, "person": person}
 
 
-def verify_promotions(entries: Sequence[Mapping[str, Any]]) -> int:
-    """Check gate and four eyes on every promotion; return how many there are.
-
-    Raises
-    ------
-    VerificationError
-        If a promotion lacks an open gate decision, or approvals by both approver roles for the same
-        digests in force on its day, if one person or key acts twice in it, or if its policy
-        evidence is not what was judged and approved.
-    """
-    promotions = [
-        entry for entry in entries if _event(entry) in ("promotion-intent", "promotion-applied")
-    ]
-    for promotion in promotions:
-        problem = _promotion_problem(promotion["statement"], entries[: promotion["seq"]])
-        if problem:
-            raise VerificationError(f"The promotion in entry {promotion['seq']} {problem}.")
-    return sum(_event(entry) == "promotion-applied" for entry in entries)
-
-
 def verify_waivers(entries: Sequence[Mapping[str, Any]]) -> int:
     """Check that every waiver in a gate decision was signed before; return how many were used.
 
@@ -460,104 +599,411 @@ def verify_waivers(entries: Sequence[Mapping[str, Any]]) -> int:
     return used
 
 
-def _event(entry: Mapping[str, Any]) -> str:
-    return str(entry["statement"]["predicate"]["event"]) if entry["kind"] == "lifecycle" else ""
-
-
-def _promotion_problem(statement: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> str:
-    """Say what is wrong with a promotion, given what was recorded before it; or nothing."""
-    said = statement["predicate"]
-    # Ledgers from before policy evidence existed have no such list, and their approvals bind none.
-    listed = said.get("policy_evidence", [])
-    rests = (said["manifest"], said["evidence"], *said["approvals"], *listed)
-    if not all(0 <= seq < len(before) for seq in rests):
-        return "rests on entries that did not exist"
-    entries = [before[seq] for seq in rests]
-    kinds = ["model-manifest", "validation-evidence", *["approval"] * len(said["approvals"])]
-    kinds += ["policy-evidence"] * len(listed)
-    if [entry["kind"] for entry in entries] != kinds:
-        return "rests on statements of another kind"
-    if any(entry["statement"]["subject"] != statement["subject"] for entry in entries):
-        return "rests on statements about other bytes"
-    acting = entries[: len(entries) - len(listed)]
-    return (
-        _people_problem(acting, entries[len(acting) :])
-        or _approval_problem(said, acting[2:])
-        or _attached_problem(said, entries[len(acting) :])
-        or _decision_problem(statement, before)
-    )
-
-
-def _people_problem(
-    acting: Sequence[Mapping[str, Any]], attached: Sequence[Mapping[str, Any]]
-) -> str:
-    approvals = acting[2:]
-    if sorted(entry["person"].role for entry in approvals) != sorted(APPROVERS):
-        return "lacks an approval by each approver role"
-    for trait in ("name", "key_id"):
-        if len({getattr(entry["person"], trait) for entry in acting}) != len(acting):
-            return "has one person in two roles"
-    if {entry["person"].name for entry in attached} & {entry["person"].name for entry in approvals}:
-        return "has one person who measured the policy and approved it"
-    return ""
-
-
-def _approval_problem(said: Mapping[str, Any], approvals: Sequence[Mapping[str, Any]]) -> str:
-    for entry in approvals:
-        given = entry["statement"]["predicate"]
-        if given["binds"] != said["binds"]:
-            return "was approved for other digests"
-        if not given["approved_on"] <= said["on"] <= given["expires_on"]:
-            return "rests on an approval that was not in force"
-    return ""
-
-
-def _attached_problem(said: Mapping[str, Any], attached: Sequence[Mapping[str, Any]]) -> str:
-    measured = [entry["statement"]["predicate"] for entry in attached]
-    bound = {kind: said["binds"][kind] for kind in POLICY_EVIDENCE if kind in said["binds"]}
-    if bound != {item["evidence"]["kind"]: digest(item["evidence"]) for item in measured}:
-        return "rests on other policy evidence than was approved"
-    return ""
-
-
-def _decision_problem(statement: Mapping[str, Any], before: Sequence[Mapping[str, Any]]) -> str:
-    """Say what is wrong with the gate decision under a promotion; the judging is not repeated."""
-    subject, binds = statement["subject"], statement["predicate"]["binds"]
-    found = [
-        said["decision"]
-        for said in _said("gate-decision", subject, before)
-        if said["digest"] == binds["decision"] and said["decision"]["outcome"] == "PASS"
-    ]
-    if not found:
-        return "had no open gate"
-    decision = found[-1]
-    if digest(decision) != binds["decision"] or decision["evidence"] != binds["evidence"]:
-        return "rests on a gate decision that is not what its digest says"
-    if any(decision["subject"].get(kind) != binds.get(kind) for kind in POLICY_EVIDENCE):
-        return "was judged on other policy evidence than was approved"
-    return ""
-
-
 def _said(kind: str, subject: Any, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     statements = [entry["statement"] for entry in entries if entry["kind"] == kind]
     return [one["predicate"] for one in statements if one["subject"] == subject]
 
 
-def verify_entries(
-    bodies: Sequence[bytes], head: Checkpoint, people: People
-) -> list[dict[str, Any]]:
-    """Verify a whole ledger against a signed head and return its entries.
+class Adoption(NamedTuple):
+    """A risk appetite that both approver roles signed: with which entry, from which day on."""
+
+    seq: int
+    on: str
+    digest: str
+    appetite: Mapping[str, Any]
+
+
+Said = Mapping[str, Any]
+
+
+class History:
+    """What a ledger says, taken entry by entry; an entry that contradicts the rules is refused.
+
+    Everybody who asks who may sign, which appetite holds or which version is champion asks this,
+    the product no less than an outsider. What a statement claims about its signer's role, about
+    the version, the appetite or the decision that it rests on is compared and never believed.
+    """
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.roll = Roll()
+        self.manifests: dict[str, dict[str, Any]] = {}
+        self.adoptions: list[Adoption] = []
+        self.promotions: list[dict[str, Any]] = []
+        self._pending: dict[str, Any] | None = None
+        self._said: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._appetites: dict[tuple[str, str], str] = {}
+        self.agreed: dict[str, list[dict[str, Any]]] = {}
+        self._rules: Mapping[str, Callable[[dict[str, Any]], str]] = {
+            "people": lambda entry: self.roll.change(entry["statement"]["predicate"]),
+            "model-manifest": self._manifest_problem,
+            "risk-appetite": self._appetite_problem,
+            "validation-evidence": self._evidence_problem,
+            "policy-evidence": self._evidence_problem,
+            "gate-decision": self._decision_problem,
+            "approval": self._approval_problem,
+            "lifecycle": self._event_problem,
+        }
+
+    def take(self, body: bytes) -> None:
+        """Verify one more entry and take it in.
+
+        Raises
+        ------
+        VerificationError
+            Naming the entry and what it contradicts.
+        """
+        seq = len(self.entries)
+        entry = verify_entry(body, seq, self.roll.active if seq else _founders(body))
+        if not seq and entry["kind"] != "people":
+            raise VerificationError("Ledger entry 0 is not the root's list of people.")
+        try:
+            problem = self._problem(entry)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+            problem = "does not say what a statement of its kind must say"
+        if problem:
+            raise VerificationError(f"Ledger entry {seq} {problem}.")
+        self.entries.append(entry)
+        self._said.setdefault((entry["kind"], entry["subject"]), []).append(entry)
+
+    def said(self, kind: str, subject: str) -> list[dict[str, Any]]:
+        """Return the entries of one kind about one subject, oldest first."""
+        return self._said.get((kind, subject), [])
+
+    def attached(self, subject: str) -> dict[str, dict[str, Any]]:
+        """Return the newest policy evidence of each kind about one version, by kind."""
+        found = self.said("policy-evidence", subject)
+        newest = {entry["statement"]["predicate"]["evidence"]["kind"]: entry for entry in found}
+        return {kind: newest[kind] for kind in sorted(newest)}
+
+    def appetite(self, on: str) -> Adoption | None:
+        """Return the risk appetite that holds on a day: the one adopted last, of those until it."""
+        return next((one for one in reversed(self.adoptions) if one.on <= on), None)
+
+    def closed(self, subject: str) -> list[str]:
+        """Return the digest of every gate decision about one version that was closed."""
+        made = [entry["statement"]["predicate"] for entry in self.said("gate-decision", subject)]
+        return [said["digest"] for said in made if said["decision"]["outcome"] != "PASS"]
+
+    def bindings(self, subject: str) -> dict[str, str]:
+        """Return what an approval of a version must be bound to now.
+
+        Raises
+        ------
+        VerificationError
+            If the newest gate decision is not about the newest evidence.
+        """
+        manifest = self.manifests[subject]["statement"]
+        decisions, measured = (
+            self.said(kind, subject) for kind in ("gate-decision", "validation-evidence")
+        )
+        if not decisions or not measured:
+            raise VerificationError(f"{subject} was not judged by the gate.")
+        made = decisions[-1]["statement"]["predicate"]
+        attached = {
+            kind: digest(entry["statement"]["predicate"]["evidence"])
+            for kind, entry in self.attached(subject).items()
+        }
+        judged = {k: d for k, d in made["decision"]["subject"].items() if k in POLICY_EVIDENCE}
+        evidence = digest(measured[-1]["statement"]["predicate"]["evidence"])
+        if made["decision"]["evidence"] != evidence or judged != attached:
+            raise VerificationError(f"{subject} has newer evidence than its gate decision.")
+        return {
+            "model": manifest["subject"][0]["digest"]["sha256"],
+            "policy": _policy_file(manifest["predicate"]),
+            "lineage": digest(manifest["predicate"]["lineage"]),
+            "evidence": evidence,
+            "appetite": digest(made["appetite"]),
+            "decision": digest(made["decision"]),
+            **attached,
+        }
+
+    def _problem(self, entry: dict[str, Any]) -> str:
+        """Say what an entry contradicts, given the ones before it; or nothing."""
+        kind, name, said = entry["kind"], entry["subject"], entry["statement"]["predicate"]
+        if not all(_is_day(said[key]) for key in DAYS & said.keys()):
+            return "holds a day that is not written YYYY-MM-DD"
+        if said.get("role", entry["person"].role) != entry["person"].role:
+            return f"says that the {said['role']} signed; it was the {entry['person'].role}"
+        if name.startswith(MODEL) and kind != "model-manifest":
+            known = self.manifests.get(name)
+            if known is None or known["statement"]["subject"] != entry["statement"]["subject"]:
+                return f"is about other bytes than the manifest of {name}"
+        rule = self._rules.get(kind)
+        return rule(entry) if rule else ""
+
+    def _manifest_problem(self, entry: dict[str, Any]) -> str:
+        name, statement = entry["subject"], entry["statement"]
+        number = name.removeprefix(MODEL)
+        if not number.isascii() or not number.isdigit() or name != f"{MODEL}{int(number)}":
+            return "is a manifest of no version number"
+        if name in self.manifests:
+            return f"is a second manifest of {name}; a version number is given once"
+        if manifest_digest(statement["predicate"]["files"]) != _sha256(entry):
+            return f"lists other files than the bytes of {name}"
+        self.manifests[name] = entry
+        return ""
+
+    def _appetite_problem(self, entry: dict[str, Any]) -> str:
+        said = entry["statement"]["predicate"]
+        appetite = said["appetite"]
+        found, named = digest(appetite), (str(appetite["id"]), str(appetite["version"]))
+        if found != said["digest"] or found != _sha256(entry):
+            return "holds another risk appetite than its digest says"
+        if self._appetites.setdefault(named, found) != found:
+            return (
+                f"changes the risk appetite {' '.join(named)}, which was signed with other "
+                "thresholds; another appetite needs another version"
+            )
+        agreed = self.agreed.setdefault(found, [])
+        agreed.append(entry)
+        for other in agreed[:-1]:
+            if are_two(other["person"], entry["person"]):
+                on = max(one["statement"]["predicate"]["on"] for one in (other, entry))
+                self.adoptions.append(Adoption(entry["seq"], on, found, appetite))
+                self.agreed.clear()
+                break
+        return ""
+
+    def _evidence_problem(self, entry: Said) -> str:
+        said, manifest = entry["statement"]["predicate"], self.manifests[entry["subject"]]
+        about, sha256 = said["evidence"]["subject"], _sha256(entry)
+        if digest(said["evidence"]) != said["digest"]:
+            return "is evidence that is not what its digest says"
+        if about.get("model", "" if entry["kind"] == "validation-evidence" else sha256) != sha256:
+            return "is evidence about another model than its subject"
+        held = manifest["statement"]["predicate"]
+        policies = {_policy_file(held), held["declared"].get("policy_digest")}
+        if about.get("policy", _policy_file(held)) not in policies:
+            return "is evidence about another policy than its subject's"
+        return ""
+
+    def _decision_problem(self, entry: Said) -> str:
+        """Say what a decision contradicts; whether it follows from its evidence is not asked."""
+        said, name = entry["statement"]["predicate"], entry["subject"]
+        decision, appetite = said["decision"], self.appetite(said["decision"]["decided_on"])
+        if digest(decision) != said["digest"]:
+            return "is a gate decision that is not what its digest says"
+        measured, attached = self.said("validation-evidence", name), self.attached(name)
+        if not measured:
+            return "is a gate decision without evidence"
+        if not digest(said["appetite"]) == decision["appetite"] == (appetite or [""] * 3)[2]:
+            return "was not judged by the risk appetite that both approvers signed"
+        judged = [measured[-1], *attached.values()]
+        if appetite and min(item["seq"] for item in judged) < appetite.seq:
+            return "was judged on evidence that is older than the signing of its risk appetite"
+        found = {
+            item: digest(attached[item]["statement"]["predicate"]["evidence"]) for item in attached
+        }
+        told = {item: decision["subject"].get(item) for item in POLICY_EVIDENCE}
+        evidence = digest(measured[-1]["statement"]["predicate"]["evidence"])
+        if decision["evidence"] != evidence or told != {**dict.fromkeys(POLICY_EVIDENCE), **found}:
+            return "is a gate decision on other evidence than the newest"
+        return ""
+
+    def _approval_problem(self, entry: Said) -> str:
+        said, name = entry["statement"]["predicate"], entry["subject"]
+        if said["binds"] != self.bindings(name):
+            return "approves other digests than the present ones"
+        if said["binds"]["decision"] in self.closed(name):
+            return "approves behind a closed gate"
+        if said["closed_before"] != self.closed(name):
+            return "does not name every closed decision that came before"
+        if not said["approved_on"] <= said["expires_on"]:
+            return "ends before it begins"
+        return ""
+
+    def _event_problem(self, entry: dict[str, Any]) -> str:
+        said = entry["statement"]["predicate"]
+        match said["event"]:
+            case "promotion-intent":
+                problem = self._intent_problem(entry)
+                self._pending = entry
+                return problem and f"is a promotion that {problem}"
+            case "promotion-applied":
+                intent = self._pending
+                wanted = intent and {
+                    **intent["statement"]["predicate"],
+                    "event": "promotion-applied",
+                    "intent": intent["seq"],
+                }
+                if not intent or said != wanted or intent["subject"] != entry["subject"]:
+                    return "is a promotion that was not intended so"
+                self._pending = None
+                self.promotions.append(entry)
+            case "promotion-abandoned":
+                self._pending = None
+        return ""
+
+    def _intent_problem(self, entry: Said) -> str:
+        said, name, on = (
+            entry["statement"]["predicate"],
+            entry["subject"],
+            entry["statement"]["predicate"]["on"],
+        )
+        before = champion(self)
+        if name != f"{MODEL}{said['version']}":
+            return "names another version than it is about"
+        if said["previous"] != (before and before["statement"]["predicate"]["version"]):
+            return "names another champion before it than there was"
+        if before and on < before["statement"]["predicate"]["on"]:
+            return "is for a day before the promotion that it follows"
+        if said["binds"] != self.bindings(name):
+            return "is not bound to the present model, evidence, appetite and decision"
+        decision = self.said("gate-decision", name)[-1]["statement"]["predicate"]["decision"]
+        if decision["outcome"] != "PASS" or decision["decided_on"] > on:
+            return "had no open gate"
+        appetite = self.appetite(on)
+        if appetite is None or appetite.digest != said["binds"]["appetite"]:
+            return "was judged by another risk appetite than the one that held"
+        return self._people_problem(entry)
+
+    def _people_problem(self, entry: Said) -> str:
+        """Say what is wrong with the people of a promotion: four, and two of them approve."""
+        said, name = entry["statement"]["predicate"], entry["subject"]
+        attached = list(self.attached(name).values())
+        acting = [self.manifests[name], self.said("validation-evidence", name)[-1]]
+        if said["manifest"] != acting[0]["seq"] or said["evidence"] != acting[1]["seq"]:
+            return "rests on another manifest or other evidence than the version's"
+        if said["policy_evidence"] != [item["seq"] for item in attached]:
+            return "rests on other policy evidence than the newest"
+        given = {item["seq"]: item for item in self.said("approval", name)}
+        approvals = [given[seq] for seq in said["approvals"] if seq in given]
+        if len(approvals) != len(said["approvals"]) or any(
+            not self.counts(approval, said["binds"], said["on"]) for approval in approvals
+        ):
+            return "rests on an approval that was not in force for what was promoted"
+        return people_problem(
+            [item["person"] for item in approvals],
+            [item["person"] for item in acting],
+            [item["person"] for item in attached],
+        )
+
+    def counts(self, approval: Said, binds: Mapping[str, str], on: str) -> bool:
+        """Tell whether an approval holds for exactly `binds` on a day."""
+        said = approval["statement"]["predicate"]
+        is_for = said["binds"] == dict(binds) and approval["person"].key_id in self.roll.active
+        return bool(is_for and said["approved_on"] <= on <= said["expires_on"])
+
+
+def people_problem(
+    approvers: Sequence[Person], makers: Sequence[Person], measurers: Sequence[Person]
+) -> str:
+    """Say what is wrong with the people behind a promotion, or nothing.
+
+    Both approver roles; developer, validator and approvers four people with four keys; and no
+    approver among those who measured the policy.
+    """
+    if sorted(person.role for person in approvers) != sorted(APPROVERS):
+        return "lacks an approval by each approver role"
+    acting = [*approvers, *makers]
+    names = {holder(person.name) for person in acting}
+    if len(names) != len(acting) or len({person.key_id for person in acting}) != len(acting):
+        return "has one person in two roles"
+    if {holder(one.name) for one in measurers} & {holder(one.name) for one in approvers}:
+        return "has one person who measured the policy and approved it"
+    return ""
+
+
+def are_two(one: Person, other: Person) -> bool:
+    """Tell whether two signatures are of two roles, two people and two keys."""
+    is_other = one.role != other.role and one.key_id != other.key_id
+    return is_other and holder(one.name) != holder(other.name)
+
+
+def champion(history: History, on: str | None = None) -> dict[str, Any] | None:
+    """Return the entry of the promotion whose version is champion on a day, or by the newest word.
+
+    Only promotions that `History.take` let in count: open gate, two approvals in force by two
+    people, all for exactly the same bytes, evidence, appetite and decision.
+    """
+    made = [
+        entry
+        for entry in history.promotions
+        if on is None or entry["statement"]["predicate"]["on"] <= on
+    ]
+    return made[-1] if made else None
+
+
+def signers(history: History) -> list[dict[str, Any]]:
+    """Return every key that was ever listed: whose it is, how much it signed, whether it counts."""
+    return [
+        {
+            "key_id": person.key_id,
+            "role": person.role,
+            "name": person.name,
+            "signed": sum(entry["person"].key_id == person.key_id for entry in history.entries),
+            "is_active": person.key_id in history.roll.active,
+        }
+        for person in sorted(history.roll.known.values(), key=lambda one: (one.role, one.name))
+    ]
+
+
+def _policy_file(manifest: Said) -> str:
+    """Return the SHA-256 of the policy file that a manifest lists, or the empty text."""
+    files = {file["path"]: str(file["sha256"]) for file in manifest["files"]}
+    return files.get("artifacts/limit_policy.toml", "")
+
+
+def _sha256(entry: Said) -> str:
+    return str(entry["statement"]["subject"][0]["digest"]["sha256"])
+
+
+def _is_day(text: str) -> bool:
+    return date.fromisoformat(text).isoformat() == text
+
+
+def read_history(bodies: Sequence[bytes]) -> History:
+    """Return what these entries say, each verified against the ones before it."""
+    history = History()
+    for body in bodies:
+        history.take(body)
+    return history
+
+
+def verify_ledger(
+    bodies: Sequence[bytes], checkpoint: str, people: People | None = None
+) -> History:
+    """Verify a whole ledger against its signed head, and against a copy of its people if given.
 
     Entries after the head are allowed (the head is written after them) and checked one by one.
+
+    Raises
+    ------
+    VerificationError
+        On the first thing that does not fit.
     """
+    head = read_checkpoint(checkpoint, bodies)
     if head.size > len(bodies):
         raise VerificationError(f"The ledger has {len(bodies)} entries; its head says {head.size}.")
-    leaves = [leaf_hash(body) for body in bodies]
-    if tree_root(leaves[: head.size]) != head.root:
+    if tree_root([leaf_hash(body) for body in bodies[: head.size]]) != head.root:
         raise VerificationError(
             "The ledger's entries differ from its signed head: history was rewritten."
         )
-    return [verify_entry(body, seq, people) for seq, body in enumerate(bodies)]
+    history = read_history(bodies)
+    if people is not None:
+        compare_people(people, history.roll)
+    return history
+
+
+def compare_people(copy: People, roll: Roll) -> None:
+    """Refuse a copy of the people unless it lists exactly the keys that the root listed.
+
+    Raises
+    ------
+    VerificationError
+        Naming a key that only one of the two lists, or lists differently.
+    """
+    for identity in sorted(copy.keys() | roll.known.keys()):
+        listed, signed = copy.get(identity), roll.known.get(identity)
+        if listed != signed:
+            how = "otherwise than" if listed and signed else "that is not in"
+            where = "the ledger" if listed else "people.json"
+            person = listed or signed or Person("nobody", "nothing", identity, b"")
+            raise VerificationError(
+                f"A key is listed {how} {where}: {person.name!r} as {person.role}, "
+                f"{identity[:12]}. Only the root's signed statements say who may sign."
+            )
 
 
 def read_json(data: bytes, name: str) -> Any:
@@ -757,31 +1203,31 @@ def verify_pack(
     on = verify_list(files, people)
     if data:
         _compare_zip(data, files)
-    with reading("checkpoint.txt"):
-        head = read_checkpoint(files["checkpoint.txt"].decode(), people)
     bodies = files["ledger.jsonl"].split(b"\n")
+    with reading("checkpoint.txt"):
+        checkpoint = files["checkpoint.txt"].decode()
+        _, head, _ = _note(checkpoint)
     if bodies.pop() or len(bodies) != head.size:
         raise VerificationError(
             f"ledger.jsonl holds {len(bodies)} entries; its head says {head.size}."
         )
     with reading("ledger.jsonl"):
-        entries = verify_entries(bodies, head, people)
+        history = verify_ledger(bodies, checkpoint, people)
     _verify_receipts(files, bodies)
-    kept = witnessed(witness_file, bodies, people)
+    kept = witnessed(witness_file, bodies)
     with reading("ledger.jsonl"):
         return {
             "on": on,
             "files": len(files),
-            "entries": len(entries),
-            "promotions": verify_promotions(entries),
-            "waivers": verify_waivers(entries),
+            "entries": len(bodies),
+            "promotions": len(history.promotions),
+            "waivers": verify_waivers(history.entries),
             "root": head.root.hex(),
             "witnessed": kept,
-            "keys": keys(entries, people),
+            "keys": signers(history),
             "manifests": {
-                entry["subject"]: entry["statement"]["predicate"]["files"]
-                for entry in entries
-                if entry["kind"] == "model-manifest"
+                name: entry["statement"]["predicate"]["files"]
+                for name, entry in history.manifests.items()
             },
         }
 
@@ -841,13 +1287,13 @@ def pretty(document: object) -> bytes:
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def witnessed(witness_file: Path | None, bodies: Sequence[bytes], people: People) -> int | None:
+def witnessed(witness_file: Path | None, bodies: Sequence[bytes]) -> int | None:
     """Return how many entries the head had that the auditor kept, if the ledger continues it."""
     if witness_file is None:
         return None
     name = shown(witness_file.name)
     with reading(name):
-        old = read_checkpoint(witness_file.read_bytes().decode(), people)
+        old = read_checkpoint(witness_file.read_bytes().decode(), bodies)
     leaves = [leaf_hash(body) for body in bodies[: old.size]]
     if len(leaves) < old.size or tree_root(leaves) != old.root:
         raise VerificationError(
@@ -855,20 +1301,6 @@ def witnessed(witness_file: Path | None, bodies: Sequence[bytes], people: People
             "rewritten, or set back to an earlier day."
         )
     return old.size
-
-
-def keys(entries: Sequence[Mapping[str, Any]], people: People) -> list[dict[str, Any]]:
-    """List every key that counts and how many statements it signed, by role and name."""
-    signed = Counter(entry["person"].key_id for entry in entries)
-    return [
-        {
-            "role": person.role,
-            "name": person.name,
-            "key_id": person.key_id,
-            "signed": signed[person.key_id],
-        }
-        for person in sorted(people.values())
-    ]
 
 
 def told(found: Mapping[str, Any], *, people_file: Path | None = None) -> list[str]:
@@ -883,11 +1315,14 @@ def told(found: Mapping[str, Any], *, people_file: Path | None = None) -> list[s
     else:
         lines.append(f"The ledger continues the head of {found['witnessed']} entries you kept.")
     lines += [f"Ledger root {found['root']}.", OWN_KEYS if people_file else PACK_KEYS]
-    lines += [
-        f"  {key['role']:18} {key['key_id']}  {key['signed']:5} signed  {shown(key['name'])}"
-        for key in found["keys"]
-    ]
-    return lines
+    return lines + [told_signer(key) for key in found["keys"]]
+
+
+def told_signer(key: Mapping[str, Any]) -> str:
+    """Say in one line what `signers` says of one key."""
+    until = "" if key["is_active"] else "  (revoked)"
+    signed = f"{key['signed']:5} signed"
+    return f"  {key['role']:18} {key['key_id']}  {signed}  {shown(key['name'])}{until}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

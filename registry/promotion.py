@@ -6,10 +6,11 @@ may be moved twice without harm, so whatever a killed run left behind is finishe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 
 from governance import durable
 from governance.errors import GateClosed, IntegrityError
@@ -20,7 +21,7 @@ from registry.catalogue import CHALLENGER, CHAMPION, Catalogue
 from registry.judgement import evidence_of
 from registry.ledger import Entry
 from registry.load import verify_version
-from registry.offline import APPROVERS
+from registry.offline import APPROVERS, people_problem
 from registry.record import ABANDONED, APPLIED, INTENT, Record, append_event, bindings, in_force
 
 
@@ -62,7 +63,9 @@ def promote(settings: Settings, version: int, *, on: date) -> Promotion:
         finish_pending(settings, record, catalogue)
         record = Record.load(settings)
         previous = record.champion()
-        is_new = previous != version
+        promotion = record.promotion()
+        held = promotion.statement.predicate["binds"] if promotion else {}
+        is_new = previous != version or held != bindings(record, version)
         if is_new:
             _intend(settings, record, version, approvals, on)
             apply_intent(settings, catalogue)
@@ -82,38 +85,48 @@ def check(record: Record, version: int, on: date) -> tuple[Entry, ...]:
     """Return the two approvals under which a version may be promoted on the day `on`."""
     require_open(record, version, on)
     binds = bindings(record, version)
-    approvals = {
-        entry.statement.person.role: entry
-        for entry in record.approvals(version)
-        if entry.statement.predicate["binds"] == binds and in_force(entry, on)
-    }
-    missing = sorted(APPROVERS - approvals.keys())
+    present = record.promotion()
+    if present is not None and on.isoformat() < present.statement.predicate["on"]:
+        raise GateClosed(
+            f"Version {record.champion()} is champion since {present.statement.predicate['on']}; "
+            f"a promotion for {on} would come before that."
+        )
+    given = [
+        entry
+        for entry in reversed(record.approvals(version))
+        if entry.statement.predicate["binds"] == binds
+        and in_force(entry, on)
+        and entry.statement.person.key_id in record.history.roll.active
+    ]
+    missing = sorted(APPROVERS - {entry.statement.person.role for entry in given})
     if missing:
         raise GateClosed(
             f"Version {version} lacks an approval in force on {on} by: {', '.join(missing)}. "
             "It must be for the present gate decision; one given before something changed does "
             "not count."
         )
-    made = [record.manifest(version), evidence_of(record, version), *approvals.values()]
-    people = [entry.statement.person for entry in made]
-    for values in ({person.name for person in people}, {person.key_id for person in people}):
-        if len(values) != len(made):
-            raise GateClosed(
-                "One person acts in two roles. Developer, validator and both approvers must be "
-                "four different people with four different keys."
-            )
-    _require_others(record, version, approvals.values())
-    return tuple(approvals[role] for role in sorted(approvals))
+    return _two_of(record, version, given)
 
 
-def _require_others(record: Record, version: int, approvals: Iterable[Entry]) -> None:
-    """Refuse an approver who signed evidence on the policy; developer and validator may have."""
-    measured = {entry.statement.person.name for entry in record.attached(version).values()}
-    both = sorted(measured & {entry.statement.person.name for entry in approvals})
-    if both:
-        raise GateClosed(
-            f"{both[0]} signed policy evidence and approves it; that takes two people."
-        )
+def _two_of(record: Record, version: int, given: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return two approvals by people who did nothing else for the version."""
+    makers = [record.manifest(version), evidence_of(record, version)]
+    measurers = [entry.statement.person for entry in record.attached(version).values()]
+    problems = []
+    by_role = [
+        [entry for entry in given if entry.statement.person.role == role]
+        for role in sorted(APPROVERS)
+    ]
+    for pair in product(*by_role):
+        approvers = [entry.statement.person for entry in pair]
+        problem = people_problem(approvers, [entry.statement.person for entry in makers], measurers)
+        if not problem:
+            return pair
+        problems.append(problem)
+    raise GateClosed(
+        f"The approvals of version {version} do not count: it {problems[-1]}. Developer, validator "
+        "and both approvers are four people with four keys, and no approver measures the policy."
+    )
 
 
 @contextmanager

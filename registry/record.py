@@ -12,14 +12,14 @@ from datetime import date
 from itertools import combinations
 from typing import Any
 
-from governance import canonical
 from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, UsageError
 from governance.evidence import Decision, Evidence, Finding, Waiver
 from governance.settings import Settings
+from registry import offline
 from registry.catalogue import MODEL_NAME
 from registry.ledger import Entry, Ledger
-from registry.offline import POLICY_EVIDENCE, Person
+from registry.offline import Adoption, History, Person
 from registry.signing import People, Role, Signer
 from registry.statement import Kind, make
 
@@ -39,40 +39,48 @@ def subject_of(version: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Everything that was said, in order, with the questions that the verbs ask of it."""
+    """Everything that was said, in order, with the questions that the verbs ask of it.
 
-    entries: tuple[Entry, ...]
+    Parameters
+    ----------
+    history : registry.offline.History
+        What the ledger says, verified entry by entry.
+    on : date, optional
+        Only what holds by this day is told: evidence measured, decisions made, approvals and
+        waivers given, findings opened and closed, promotions made until then. When each was
+        recorded is told by its entry.
+    """
+
+    history: History
+    on: date | None = None
 
     @classmethod
-    def load(cls, settings: Settings) -> Record:
+    def load(cls, settings: Settings, on: date | None = None) -> Record:
         """Read and verify the ledger below the home.
 
         Raises
         ------
         IntegrityError
-            If the ledger is not what was signed.
+            If the ledger is not what was signed, or a statement in it contradicts another.
         """
         people = People.load(settings.keyring)
-        return cls(Ledger.open(settings.ledger, people=people).entries())
+        return cls(Ledger.open(settings.ledger, people=people).history(), on)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every entry that holds by the day, oldest first."""
+        return tuple(filter(self._holds, map(Entry.of, self.history.entries)))
 
     def of(self, kind: Kind, version: int | None = None) -> Iterator[Entry]:
-        """Yield the entries of one kind about one version (or any), oldest first.
-
-        What was said about other bytes under the same version number does not count.
-        """
-        subject = None if version is None else subject_of(version)
-        digest = None if version is None else self._digest(version)
-        for entry in self.entries:
-            statement = entry.statement
-            if statement.kind is kind and (
-                subject is None or (statement.subject_name, statement.sha256) == (subject, digest)
-            ):
-                yield entry
+        """Yield the entries of one kind about one version (or any), oldest first."""
+        subject = None if version is None else self.manifest(version).statement.subject_name
+        for entry in self.history.entries:
+            if entry["kind"] == kind and subject in (None, entry["subject"]):
+                yield from filter(self._holds, [Entry.of(entry)])
 
     def versions(self) -> tuple[int, ...]:
         """Return the versions that have a signed manifest, oldest first."""
-        names = {entry.statement.subject_name for entry in self.of(Kind.MANIFEST)}
-        return tuple(sorted(int(name.rpartition("@")[2]) for name in names))
+        return tuple(sorted(int(name.rpartition("@")[2]) for name in self.history.manifests))
 
     def manifest(self, version: int) -> Entry:
         """Return the signed manifest of a version.
@@ -82,10 +90,9 @@ class Record:
         UsageError
             If the version was never submitted.
         """
-        for entry in reversed(self.entries):
-            statement = entry.statement
-            if statement.kind is Kind.MANIFEST and statement.subject_name == subject_of(version):
-                return entry
+        entry = self.history.manifests.get(subject_of(version))
+        if entry is not None:
+            return Entry.of(entry)
         known = ", ".join(str(number) for number in self.versions()) or "none"
         raise UsageError(f"There is no version {version} with a signed manifest; known: {known}.")
 
@@ -119,7 +126,7 @@ class Record:
         for entry in self.of(Kind.WAIVER, version):
             waiver = Waiver.model_validate(entry.statement.predicate["waiver"])
             by = entry.statement.person
-            if all(waiver != other or are_two(by, person) for other, person in signed):
+            if all(waiver != other or offline.are_two(by, person) for other, person in signed):
                 signed.append((waiver, by))
         return tuple(waiver for waiver, _ in signed)
 
@@ -143,15 +150,24 @@ class Record:
         found = self.of(Kind.LIFECYCLE)
         return tuple(entry for entry in found if entry.statement.predicate["event"] in names)
 
+    def promotion(self) -> Entry | None:
+        """Return the promotion by which the champion of the day is champion."""
+        found = offline.champion(self.history, self.on.isoformat() if self.on else None)
+        return None if found is None else Entry.of(found)
+
     def champion(self) -> int | None:
         """Return the champion as the ledger knows it."""
-        applied = self.events(APPLIED)
-        return int(applied[-1].statement.predicate["version"]) if applied else None
+        found = self.promotion()
+        return None if found is None else int(found.statement.predicate["version"])
 
     def past_champions(self) -> frozenset[int]:
         """Return the versions that were champion before the present one."""
         served = {int(entry.statement.predicate["version"]) for entry in self.events(APPLIED)}
         return frozenset(served - {self.champion()})
+
+    def appetite(self, on: date) -> Adoption | None:
+        """Return the risk appetite that both approvers had signed to hold on a day."""
+        return self.history.appetite(on.isoformat())
 
     def pending(self) -> Entry | None:
         """Return the promotion that was intended and neither applied nor abandoned."""
@@ -181,8 +197,16 @@ class Record:
             found[name] = found[name].model_copy(update={"closed_on": closed_on})
         return tuple(found[name] for name in sorted(found))
 
-    def _digest(self, version: int) -> str:
-        return self.manifest(version).statement.sha256
+    def is_current(self, entry: Entry, evidence: Evidence) -> bool:
+        """Tell whether `entry` holds this evidence and is no older than the newest appetite.
+
+        Thresholds are signed before figures; after another appetite the figures are signed anew.
+        """
+        adopted = max((one.seq for one in self.history.adoptions), default=0)
+        return read_evidence(entry).digest == evidence.digest and entry.seq > adopted
+
+    def _holds(self, entry: Entry) -> bool:
+        return self.on is None or entry.statement.effective_on <= self.on.isoformat()
 
     def _newest(self, kind: Kind, version: int) -> Entry | None:
         newest = None
@@ -237,44 +261,21 @@ def bindings(record: Record, version: int) -> dict[str, str]:
     GateClosed
         If the version has no evidence or no gate decision on exactly its newest evidence.
     """
-    manifest, evidence, decision = (
-        record.manifest(version),
-        record.evidence(version),
-        record.decision(version),
-    )
-    if evidence is None:
+    if record.evidence(version) is None:
         raise GateClosed(f"Version {version} has no validation evidence. Validate it first.")
-    if decision is None:
+    if record.decision(version) is None:
         raise GateClosed(
             f"Version {version} has no gate decision. Run `python -m registry gate` first."
         )
-    made, appetite = read_decision(decision)
-    measured = read_evidence(evidence)
-    attached = attached_digests(record, version)
-    if (made.evidence, judged_with(made)) != (measured.digest, attached):
-        raise GateClosed(
-            f"Version {version} has newer evidence than its gate decision. Run the gate again."
-        )
-    lineage = manifest.statement.predicate["lineage"]
-    return {
-        "model": manifest.statement.sha256,
-        "policy": file_digest(manifest, "artifacts/limit_policy.toml"),
-        "lineage": canonical.digest(lineage),
-        "evidence": measured.digest,
-        "appetite": appetite.digest,
-        "decision": made.digest,
-        **attached,
-    }
+    try:
+        return record.history.bindings(subject_of(version))
+    except offline.VerificationError as error:
+        raise GateClosed(f"{error} Run the gate again.") from None
 
 
 def attached_digests(record: Record, version: int) -> dict[str, str]:
     """Return the digest of the newest policy evidence of each kind that a version has."""
     return {kind: read_evidence(entry).digest for kind, entry in record.attached(version).items()}
-
-
-def judged_with(decision: Decision) -> dict[str, str]:
-    """Return the digests of the policy evidence that a decision was made on, by kind."""
-    return {kind: decision.subject[kind] for kind in POLICY_EVIDENCE if kind in decision.subject}
 
 
 def file_digest(manifest: Entry, path: str) -> str:
@@ -290,17 +291,12 @@ def waiver_key(waiver: Waiver) -> tuple[str, tuple[tuple[str, str], ...]]:
     return waiver.measure, tuple(sorted(waiver.scope.items()))
 
 
-def are_two(one: Person, other: Person) -> bool:
-    """Tell whether two signatures are of two roles, two people and two keys."""
-    return one.role != other.role and one.name != other.name and one.key_id != other.key_id
-
-
 def _agreed_on(closings: Sequence[Entry]) -> date | None:
     """Return the first day on which two different people in two roles had agreed, or None."""
     days = [
         max(date.fromisoformat(said.statement.predicate["finding"]["closed_on"]) for said in pair)
         for pair in combinations(closings, 2)
-        if are_two(pair[0].statement.person, pair[1].statement.person)
+        if offline.are_two(pair[0].statement.person, pair[1].statement.person)
     ]
     return min(days, default=None)
 

@@ -3,6 +3,9 @@
 ``create_people`` makes development keys for every role on one machine. That shows the mechanism,
 not a separation of duties: whoever can read the folder can sign as everybody. In earnest, each
 role's key is made and kept by its holder, and only ``people.json`` is shared.
+
+Who holds which key is what the root signed, in the ledger (`registry.people`); ``people.json`` is a
+copy of that, and of nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +30,7 @@ from registry.offline import Person
 
 FOLDER = "signing"
 PEOPLE_FILE = "people.json"
+FOUNDING_FILE = "founding.json"
 NOTICE = (
     "development keys: every role's key lies on one machine, so duties are not really separated"
 )
@@ -35,6 +39,7 @@ NOTICE = (
 class Role(StrEnum):
     """Who may sign; `registry.offline.SIGNERS` says what."""
 
+    ROOT = "root"
     DEVELOPER = "developer"
     VALIDATOR = "validator"
     RISK_APPROVER = "risk_approver"
@@ -72,9 +77,16 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """The public keys that count, by key id."""
+    """Every public key that the root ever listed, by key id, as ``people.json`` copies it.
+
+    Parameters
+    ----------
+    founding : mapping
+        The envelope of the root's first list, with which a ledger begins; read from its own file.
+    """
 
     by_key: Mapping[str, Person]
+    founding: Mapping[str, Any]
 
     @classmethod
     def load(cls, folder: Path) -> People:
@@ -89,7 +101,9 @@ class People:
         if not path.is_file():
             raise KeyringError(f"There is no {path}. Run `python -m registry init` first.")
         with checked():
-            return cls(offline.read_people(path.read_bytes()))
+            people = offline.read_people(path.read_bytes())
+        founding = folder / FOLDER / FOUNDING_FILE
+        return cls(people, json.loads(founding.read_bytes()) if founding.is_file() else {})
 
 
 class Signer:
@@ -112,7 +126,11 @@ class Signer:
         KeyringError
             If the key is missing, a link, readable by others, or not an Ed25519 key.
         """
-        path = folder / FOLDER / f"{Role(role).value}.pem"
+        return cls.read(folder / FOLDER / f"{Role(role).value}.pem", role)
+
+    @classmethod
+    def read(cls, path: Path, role: Role | str) -> Signer:
+        """Open the key of `role` in the file `path`."""
         if path.is_symlink() or not path.is_file():
             raise KeyringError(
                 f"There is no signing key {path}. Run `python -m registry init` first."
@@ -145,45 +163,68 @@ class Signer:
         raise KeyringError("A signing key is not to be pickled or copied.")
 
 
-def create_people(folder: Path) -> People:
+def create_people(folder: Path, names: Mapping[str, str] | None = None) -> People:
     """Make development keys for every role below the keyring folder; keep those that exist.
 
-    The folder with all keys and ``people.json`` appears as a whole or not at all. A role that
-    nobody listed holds yet, because it came with a newer version, is added.
+    The folder with all keys, ``people.json`` and the list that the root signed appears as a whole
+    or not at all.
+
+    Parameters
+    ----------
+    names : mapping of str to str, optional
+        Who holds the key of a role; a role that is left out gets a simulated holder.
     """
     durable.make_folder(folder)
     with durable.locked(folder / f".{FOLDER}.lock", what="The signing keyring"):
         if not (folder / FOLDER).exists():
             with durable.replacing_folder(folder / FOLDER) as fresh:
-                _list_people(fresh, [_create_key(fresh, role) for role in Role])
-        held = {person.role for person in People.load(folder).by_key.values()}
-        fresh_roles = [role for role in Role if role.value not in held]
-        if fresh_roles:
-            listed = json.loads((folder / FOLDER / PEOPLE_FILE).read_bytes())["people"]
-            added = [_create_key(folder / FOLDER, role) for role in fresh_roles]
-            _list_people(folder / FOLDER, [*listed, *added])
+                given = names or {}
+                made = [
+                    create_key(fresh / f"{role.value}.pem", role, given.get(role.value, ""))
+                    for role in Role
+                ]
+                root = Signer.read(fresh / f"{Role.ROOT.value}.pem", Role.ROOT)
+                write_people(fresh, made)
+                durable.write_bytes(fresh / FOUNDING_FILE, offline.canonical(_founding(made, root)))
     return People.load(folder)
 
 
-def _list_people(folder: Path, listed: list[dict[str, str]]) -> None:
-    document = {"schema": "people/1", "notice": NOTICE, "people": listed}
+def _founding(people: Sequence[Mapping[str, str]], root: Signer) -> Mapping[str, Any]:
+    """Sign the list of people with which a ledger begins."""
+    predicate = {"add": list(people), "revoke": [], "reason": "founded"}
+    said = offline.canonical(
+        {
+            "_type": offline.STATEMENT_TYPE,
+            "subject": [{"name": "people", "digest": {"sha256": offline.digest(predicate)}}],
+            "predicateType": f"{offline.NAMESPACE}people/v1",
+            "predicate": predicate,
+        }
+    )
+    return root.sign(said).as_json()
+
+
+def write_people(folder: Path, people: Sequence[Mapping[str, str]]) -> None:
+    """Write ``people.json`` into the folder of the signing keys."""
+    document = {"schema": "people/1", "notice": NOTICE, "people": list(people)}
     durable.write_bytes(folder / PEOPLE_FILE, json.dumps(document, indent=2).encode() + b"\n")
 
 
-def _create_key(folder: Path, role: Role) -> dict[str, str]:
+def create_key(path: Path, role: Role, name: str) -> dict[str, str]:
+    """Make a private key in the file `path` and return how its holder is listed."""
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    durable.write_bytes(folder / f"{role.value}.pem", private)
+    durable.write_bytes(path, private)
     public = key.public_key().public_bytes_raw()
-    name = f"{role.value.replace('_', ' ').capitalize()} (simulated)"
-    encoded = base64.b64encode(public).decode()
-    return {
-        "name": name,
-        "role": role.value,
-        "key_id": offline.key_id(public),
-        "public_key": encoded,
-    }
+    simulated = f"{role.value.replace('_', ' ').capitalize()} (simulated)"
+    return listed(Person(name or simulated, role.value, offline.key_id(public), public))
+
+
+def listed(person: Person) -> dict[str, str]:
+    """Return how a person is listed in ``people.json`` and in the root's statements."""
+    encoded = base64.b64encode(person.public_key).decode()
+    said = {"name": person.name, "role": person.role, "key_id": person.key_id}
+    return {**said, "public_key": encoded}

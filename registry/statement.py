@@ -17,6 +17,8 @@ from registry.signing import Envelope, People, Signer, checked
 class Kind(StrEnum):
     """What a statement says; its predicate type is the kind below the product's name space."""
 
+    PEOPLE = "people"
+    APPETITE = "risk-appetite"
     MANIFEST = "model-manifest"
     EVIDENCE = "validation-evidence"
     POLICY = "policy-evidence"
@@ -46,6 +48,25 @@ class Statement:
     sha256: str
     predicate: Mapping[str, Any]
     person: Person
+
+    @property
+    def effective_on(self) -> str:
+        """From which day on it says what it says; empty if it names none, as a manifest."""
+        match self.kind:
+            case Kind.APPROVAL:
+                day = self.predicate["approved_on"]
+            case Kind.WAIVER:
+                day = self.predicate["waiver"]["granted_on"]
+            case Kind.DECISION:
+                day = self.predicate["decision"]["decided_on"]
+            case Kind.EVIDENCE | Kind.POLICY | Kind.ALTERNATIVES:
+                day = self.predicate["evidence"]["measured_on"]
+            case Kind.FINDING:
+                finding = self.predicate["finding"]
+                day = finding["closed_on"] or finding["opened_on"]
+            case _:
+                day = self.predicate.get("on", "")
+        return str(day)
 
     @classmethod
     def of(cls, verified: Mapping[str, Any], person: Person) -> Statement:

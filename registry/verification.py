@@ -28,13 +28,10 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
     """
     people = People.load(settings.keyring)
     ledger = Ledger.open(settings.ledger, people=people)
-    head = ledger.verify()
+    head, history = ledger.verify(), ledger.history()
     with checked():
-        bodies = ledger.bodies()
-        entries = offline.verify_entries(bodies, head, people.by_key)
-        promotions = offline.verify_promotions(entries)
-        waivers = offline.verify_waivers(entries)
-        kept = offline.witnessed(witness_file, bodies, people.by_key)
+        waivers = offline.verify_waivers(history.entries)
+        kept = offline.witnessed(witness_file, ledger.bodies())
     record, problems, versions = Record.load(settings), [], {}
     for version in record.versions():
         try:
@@ -45,11 +42,11 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
         raise IntegrityError(" ".join(problems))
     return {
         "entries": head.size,
-        "promotions": promotions,
+        "promotions": len(history.promotions),
         "waivers": waivers,
         "root": head.root.hex(),
         "witnessed": kept,
-        "keys": offline.keys(entries, people.by_key),
+        "keys": offline.signers(history),
         "versions": versions,
         "traceability": {
             str(version): [answer.as_document() for answer in traceability.of(record, version)]

@@ -28,6 +28,7 @@ DAY = "2005-10-01"
 # The outcome of the month after the decision is known a month later.
 OUTCOME_DAY = "2005-11-01"
 WAIVER_ENDS = "2005-12-31"
+APPROVERS = ("risk_approver", "business_approver")
 SMALL_WORLD = 6_000
 SHOWN = ("auc", "ks", "brier")
 
@@ -131,6 +132,9 @@ def protect(demo: Demo) -> None:
     demo.step("Protect: raw rows stop at the gate")
     demo.run("privacy init")
     demo.run("registry init")
+    for role in APPROVERS:
+        # Thresholds come before figures: nothing is judged by an appetite signed later.
+        demo.run(f"registry appetite --as {role} --on {DAY}")
     demo.run(f"training simulate --customers {demo.customers}")
     raw = settings.load().home / RAW
     for purpose in ("training", "decision"):
@@ -189,7 +193,7 @@ def promote(demo: Demo, version: int) -> None:
                 expect=(0, 2),
             )
         demo.run(f"registry gate --version {version} --on {DAY}")
-    for role in ("risk_approver", "business_approver"):
+    for role in APPROVERS:
         demo.run(f"registry approve --version {version} --as {role} --on {DAY}")
     demo.run(f"registry promote --version {version} --on {DAY}")
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from governance.appetite import RiskAppetite
+from governance.settings import Settings
+from registry import judgement
+
+APPROVERS = ("risk_approver", "business_approver")
 HEAD = 'schema = "risk-appetite/1"\nid = "test"\nversion = "1"\n'
 
 
@@ -19,6 +26,12 @@ def threshold(measure: str, *said: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def appetite_text(*thresholds: str) -> str:
+def sign(home: Settings, appetite: RiskAppetite, on: date) -> None:
+    """Let both approvers sign the appetite that judges from the day `on`."""
+    for role in APPROVERS:
+        judgement.adopt(home, appetite, role=role, on=on)
+
+
+def appetite_text(*thresholds: str, version: str = "1") -> str:
     """Return a risk appetite as TOML."""
-    return HEAD + "".join(thresholds)
+    return HEAD.replace('version = "1"', f'version = "{version}"') + "".join(thresholds)

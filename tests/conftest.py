@@ -29,6 +29,7 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.settings import HOME_VARIABLE, Settings
 from privacy.keyring import Keyring
+from tests import appetites
 from tests.appetites import appetite_text, threshold
 
 CUSTOMERS = 2_000
@@ -161,6 +162,7 @@ def _made(settings: Settings) -> World:
     people = signing.create_people(settings.keyring)
     keeper = signing.Signer.open(settings.keyring, signing.Role.LEDGER)
     ledger.Ledger.open(settings.ledger, keeper, people=people)
+    appetites.sign(settings, APPETITE, ON)
     raw = simulate.simulate(settings.raw / "uci_credit.parquet", customers=CUSTOMERS).path
     contract = contract_files.packaged("uci_credit")
     tables = {
@@ -190,7 +192,7 @@ def _made(settings: Settings) -> World:
     )
     validator = signing.Signer.open(settings.keyring, signing.Role.VALIDATOR)
     attestation.attest(settings, evidence, version=version.version, signer=validator)
-    judgement.gate(settings, version.version, appetite=APPETITE, on=ON)
+    judgement.gate(settings, version.version, on=ON)
     for role in ("risk_approver", "business_approver"):
         approval.approve(settings, version.version, role=role, on=ON)
     promotion.promote(settings, version.version, on=ON)

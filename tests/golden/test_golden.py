@@ -26,10 +26,7 @@ from limits.explaining.method import Method
 from privacy.feature_table import FeatureTable, Part
 from privacy.keyring import Keyring
 from registry import evidence, offline
-from registry.ledger import Entry
 from registry.record import Record, read_decision, read_evidence
-from registry.signing import People
-from registry.statement import Statement
 from tests.golden.write import DECLARED, GOLDEN, TEST_KEY, sums
 
 SETS = sorted(path for path in GOLDEN.iterdir() if (path / "expected.json").is_file())
@@ -60,16 +57,8 @@ def unpacked(golden: Path) -> Path:
 
 def record(golden: Path) -> Record:
     """Return the statements of the pack as the registry reads those of its own ledger."""
-    pack = unpacked(golden)
-    people = People(offline.read_people((pack / "people.json").read_bytes()))
-    entries = []
-    for seq, body in enumerate((pack / "ledger.jsonl").read_bytes().splitlines()):
-        said = offline.verify_entry(body, seq, people.by_key)
-        verified, person = offline.verify_statement(json.loads(body)["envelope"], people.by_key)
-        assert said["statement"] == verified
-        statement = Statement.of(verified, person)
-        entries.append(Entry(seq=seq, recorded_at=said["recorded_at"], statement=statement))
-    return Record(tuple(entries))
+    bodies = (unpacked(golden) / "ledger.jsonl").read_bytes().splitlines()
+    return Record(offline.read_history(bodies))
 
 
 def test_the_pack_verifies(golden: Path) -> None:
@@ -152,7 +141,7 @@ def test_what_explains_a_model_is_read_to_the_last_bit(golden: Path) -> None:
         ("checkpoint.txt", r"checkpoint\.txt was changed"),
         ("ledger.jsonl", r"ledger\.jsonl was changed"),
         ("people.json", r"people\.json"),
-        ("statements", r"statements/00000-model-manifest\.json was changed"),
+        ("statements", r"statements/00000-people\.json was changed"),
     ],
 )
 def test_a_pack_with_one_byte_flipped_is_refused(golden: Path, file: str, problem: str) -> None:

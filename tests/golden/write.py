@@ -49,6 +49,7 @@ from registry.signing import Role, Signer
 from registry.statement import Kind
 from registry.study import Study, record_study
 from registry.submission import submit
+from tests import appetites
 from tests.privacy.conftest import raw_table
 from tests.registry.conftest import (
     APPETITE,
@@ -106,6 +107,7 @@ def _pack(home: Settings, out: Path, candidate: Path) -> dict[str, object]:
     """Let one version live through everything that can be signed, and pack the evidence."""
     Catalogue.open(home)
     begin(home)
+    appetites.sign(home, RiskAppetite.parse(APPETITE), DAY)
     facts = RunFacts(run_name="golden", observed={"machine": "test"})
     developer = Signer.open(home.keyring, Role.DEVELOPER)
     submit(lay_out(candidate), facts, LINEAGE, settings=home, signer=developer)
@@ -116,8 +118,7 @@ def _pack(home: Settings, out: Path, candidate: Path) -> dict[str, object]:
     document = {"recipe": "other", "figures": [0.75, None]}
     study = Study(name="alternatives", document=document, headlines=found.measurements, runs=())
     record_study(home, 1, study, signer=developer)
-    appetite = RiskAppetite.parse(APPETITE)
-    lifecycle.gate(home, 1, appetite=appetite, on=DAY)
+    lifecycle.gate(home, 1, on=DAY)
     asked = WaiverRequest(
         measure="fairness.raise_ratio",
         scope={"group": "female"},
@@ -127,7 +128,7 @@ def _pack(home: Settings, out: Path, candidate: Path) -> dict[str, object]:
         expires_on=DAY + timedelta(days=60),
     )
     lifecycle.waive(home, 1, asked)
-    lifecycle.gate(home, 1, appetite=appetite, on=DAY)
+    lifecycle.gate(home, 1, on=DAY)
     for role in (Role.RISK_APPROVER, Role.BUSINESS_APPROVER):
         lifecycle.approve(home, 1, role=role, on=DAY)
     lifecycle.promote(home, 1, on=DAY)

@@ -161,7 +161,7 @@ def test_a_file_that_was_removed_cut_off_or_renamed_is_named(
     "name",
     [
         *("more.txt", ".hidden", "cards/version-2.md", "old/ledger.jsonl", "Ledger.jsonl"),
-        *("statements/00007-approval.json", "verify.pyc", "__pycache__/json.pyc", "json.py"),
+        *("statements/00010-approval.json", "verify.pyc", "__pycache__/json.pyc", "json.py"),
     ],
 )
 def test_an_added_file_is_named(files: Files, place: Callable[..., Path], name: str) -> None:
@@ -196,7 +196,7 @@ def test_a_pipe_is_refused_without_waiting_for_it(files: Files, place: Callable[
 
 
 @pytest.mark.parametrize(
-    "name", [*("status.json", "people.json"), "statements/00003-approval.json"]
+    "name", [*("status.json", "people.json"), "statements/00006-approval.json"]
 )
 def test_a_key_that_occurs_twice_is_refused(
     files: Files, place: Callable[..., Path], name: str
@@ -405,7 +405,7 @@ def test_an_auditors_own_file_that_cannot_be_read_is_no_traceback(
 def test_a_receipt_with_an_edited_proof_is_refused_by_its_name(
     keyed: Settings, files: Files, place: Callable[..., Path]
 ) -> None:
-    name = "statements/00003-approval.json"
+    name = "statements/00006-approval.json"
     receipt = json.loads(files[name])
     proof = receipt["inclusion_proof"]
     for edited in ([], proof[1:], proof[::-1], [*proof, proof[0]], ["00" * 32, *proof[1:]]):
@@ -418,10 +418,10 @@ def test_a_receipt_with_an_edited_proof_is_refused_by_its_name(
 def test_receipts_are_all_there_and_no_others(
     keyed: Settings, files: Files, place: Callable[..., Path]
 ) -> None:
-    name = "statements/00003-approval.json"
+    name = "statements/00006-approval.json"
     without = {other: data for other, data in files.items() if other != name}
     assert name in said_of(place(relisted(without, keyed)))
-    copied = {**files, "statements/00003-approval-2.json": files[name]}
+    copied = {**files, "statements/00006-approval-2.json": files[name]}
     assert "approval-2.json" in said_of(place(relisted(copied, keyed)))
 
 
@@ -433,7 +433,7 @@ def test_a_genuine_entry_beyond_the_packs_head_is_refused(
     later = {**files, "ledger.jsonl": b"".join(body + b"\n" for body in bodies)}
     later |= offline.receipts(bodies)
 
-    assert "ledger.jsonl holds 8 entries; its head says 7" in said_of(
+    assert "ledger.jsonl holds 11 entries; its head says 10" in said_of(
         place(relisted(later, champion))
     )
 
@@ -539,9 +539,9 @@ def test_a_ledger_that_was_set_back_is_found_with_a_kept_head_and_only_with_it(
     kept = tmp_path / "kept.txt"
     kept.write_bytes((champion.ledger / "checkpoint.txt").read_bytes())
 
-    assert evidence.verify(tmp_path / "later.zip", witness_file=kept)["witnessed"] == 8
+    assert evidence.verify(tmp_path / "later.zip", witness_file=kept)["witnessed"] == 11
     assert evidence.verify(place(packed))["witnessed"] is None
-    assert "does not continue the head of 8 entries in kept.txt" in said_of(
+    assert "does not continue the head of 11 entries in kept.txt" in said_of(
         place(packed), witness_file=kept
     )
 
@@ -552,11 +552,11 @@ def test_a_history_rewritten_with_its_own_keys_is_found_with_a_kept_head_and_onl
     kept = tmp_path / "kept.txt"
     kept.write_bytes(files["checkpoint.txt"])
     bodies = files["ledger.jsonl"].splitlines()
-    entry = json.loads(bodies[6])
-    bodies[6] = offline.canonical({**entry, "recorded_at": "2020-01-01T00:00:00+00:00"})
+    entry = json.loads(bodies[9])
+    bodies[9] = offline.canonical({**entry, "recorded_at": "2020-01-01T00:00:00+00:00"})
     rewritten = place(_rebuilt(bodies, files, keyed))
 
-    assert evidence.verify(rewritten)["entries"] == 7
+    assert evidence.verify(rewritten)["entries"] == 10
     assert "history was rewritten" in said_of(rewritten, witness_file=kept)
 
 
@@ -573,7 +573,7 @@ def test_the_verifier_says_what_it_cannot_know_without_the_auditors_own_files(
     for line in (offline.NOT_WITNESSED, offline.PACK_KEYS):
         assert line in alone
         assert line not in together
-    assert "continues the head of 7 entries you kept" in together
+    assert "continues the head of 10 entries you kept" in together
     assert offline.OWN_KEYS in together
 
 
@@ -587,7 +587,9 @@ def test_every_key_is_printed_with_what_it_signed(
     assert all(person.key_id in printed and person.name in printed for person in people.values())
     found = evidence.verify(place(packed))["keys"]
     assert {key["role"]: key["signed"] for key in found} == {
-        **dict.fromkeys(("developer", "validator", "risk_approver", "business_approver"), 1),
+        **dict.fromkeys(("root", "developer", "validator"), 1),
+        # An approver signed the risk appetite before the approval.
+        **dict.fromkeys(("risk_approver", "business_approver"), 2),
         "reviewer": 0,
         "ledger": 3,
     }

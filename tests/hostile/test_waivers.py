@@ -25,6 +25,7 @@ from registry.exemption import WaiverRequest, waive
 from registry.record import Record, append
 from registry.signing import Signer
 from registry.statement import Kind
+from tests import appetites
 from tests.appetites import HEAD, threshold
 from tests.registry.conftest import DAY
 
@@ -191,7 +192,7 @@ def test_two_different_waivers_are_not_one_with_two_signatures() -> None:
 @pytest.fixture
 def severe() -> RiskAppetite:
     return RiskAppetite.parse(
-        HEAD
+        HEAD.replace('version = "1"', 'version = "2"')
         + threshold("accuracy.auc", "at_least = 0.70", "is_waivable = false")
         + threshold(
             "fairness.raise_ratio",
@@ -211,6 +212,7 @@ def judge_by(
 
     def make(appetite: RiskAppetite, *, on: date = DAY, **numbers: object) -> Decision:
         if numbers:
+            appetites.sign(home, appetite, DAY)
             lifecycle.attest(home, evidence(**numbers), version=1, signer=signer("validator"))
         return lifecycle.gate(home, 1, appetite=appetite, on=on)
 

@@ -38,6 +38,8 @@ DOORS: dict[str, set[str]] = {
         "monitoring/alternatives_commands.py",
         "monitoring/options.py",
         "registry/finding_commands.py",
+        "registry/gate_commands.py",
+        "registry/people_commands.py",
     }
     | {
         "lab/commands.py",

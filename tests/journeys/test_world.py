@@ -26,6 +26,7 @@ from privacy.__main__ import app as privacy
 from privacy.keyring import Keyring
 from registry import approval, attestation, judgement, promotion, signing
 from registry.__main__ import app as registry
+from tests import appetites
 from tests.conftest import APPETITE
 from training.__main__ import app as training
 
@@ -193,9 +194,10 @@ def promote(version: int) -> None:
         measurements=(Measurement(measure="accuracy.auc", value=0.75, n=400),),
         measured_on=ON,
     )
+    appetites.sign(settings, APPETITE, ON)
     validator = signing.Signer.open(settings.keyring, signing.Role.VALIDATOR)
     attestation.attest(settings, evidence, version=version, signer=validator)
-    judgement.gate(settings, version, appetite=APPETITE, on=ON)
+    judgement.gate(settings, version, on=ON)
     for role in ("risk_approver", "business_approver"):
         approval.approve(settings, version, role=role, on=ON)
     promotion.promote(settings, version, on=ON)

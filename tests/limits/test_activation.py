@@ -20,8 +20,11 @@ from limits import activation, book, engine, features, policy
 from limits.checking.policy_check import VIOLATIONS, as_evidence, check
 from limits.impact import STATIC_DIGEST
 from limits.policy import LimitPolicy
-from registry import judgement
+from registry import attestation, judgement
 from registry.record import Record, read_evidence
+from registry.signing import Role, Signer
+from registry.statement import Kind
+from tests import appetites
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -145,6 +148,11 @@ def verb(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_verbs_attach_what_the_demo_appetite_asks_of_a_policy(
     own_world: World,
 ) -> None:
+    settings, champion = own_world.settings, own_world.champion
+    appetites.sign(settings, judgement.read_appetite(None), ON)
+    (measured,) = Record.load(settings).of(Kind.EVIDENCE)
+    validator = Signer.open(settings.keyring, Role.VALIDATOR)
+    attestation.attest(settings, read_evidence(measured), version=champion, signer=validator)
     checked = verb(
         "check", "--version", "champion", "--on", "2005-10-01", "--inputs", "100000", "--json"
     )
@@ -154,10 +162,8 @@ def test_the_verbs_attach_what_the_demo_appetite_asks_of_a_policy(
     assert json.loads(checked.stdout)["attached"]["signed_by"] == "developer"
     assert "signed by the developer" in " ".join(weighed.stdout.split())
 
-    decision = judgement.gate(
-        own_world.settings, own_world.champion, appetite=judgement.read_appetite(None), on=ON
-    )
-    missing = judgement.unmeasured(own_world.champion, decision)
+    decision = judgement.gate(settings, champion, on=ON)
+    missing = judgement.unmeasured(champion, decision)
     assert [line for line in missing if "Run `" in line] == []
 
 

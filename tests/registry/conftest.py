@@ -23,6 +23,7 @@ from registry.ledger import Ledger
 from registry.record import Record
 from registry.signing import Signer
 from registry.submission import ModelVersion, submit
+from tests import appetites
 from tests.appetites import appetite_text, threshold
 
 DAY = date(2026, 1, 5)
@@ -102,6 +103,7 @@ def _template(_migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     shutil.copytree(_migrated, folder)
     home = Settings(home=folder)
     begin(home)
+    appetites.sign(home, RiskAppetite.parse(APPETITE), DAY)
     files = lay_out(tmp_path_factory.mktemp("candidate") / "files")
     developer = Signer.open(home.keyring, "developer")
     facts = RunFacts(run_name="first", params={"recipe": "test"}, metrics={"auc": 0.77})
@@ -190,7 +192,7 @@ def judged(
 
     def make(**numbers: object) -> None:
         lifecycle.attest(home, evidence(**numbers), version=1, signer=signer("validator"))
-        lifecycle.gate(home, 1, appetite=appetite, on=DAY)
+        lifecycle.gate(home, 1, on=DAY)
 
     return make
 
@@ -205,6 +207,7 @@ POLICY_APPETITE = appetite_text(
         'basis = "point"',
         "is_waivable = false",
     ),
+    version="2",
 )
 
 
@@ -253,7 +256,7 @@ def _champion_template(_template: Path, tmp_path_factory: pytest.TempPathFactory
     home = Settings(home=folder)
     validator = Signer.open(home.keyring, "validator")
     lifecycle.attest(home, measured_about(home), version=1, signer=validator)
-    lifecycle.gate(home, 1, appetite=RiskAppetite.parse(APPETITE), on=DAY)
+    lifecycle.gate(home, 1, on=DAY)
     for role in ("risk_approver", "business_approver"):
         lifecycle.approve(home, 1, role=role, on=DAY)
     lifecycle.promote(home, 1, on=DAY)

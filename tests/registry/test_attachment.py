@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from governance import canonical
 from governance import gate as pure_gate
 from governance.appetite import RiskAppetite
 from governance.errors import (
@@ -26,19 +28,20 @@ from registry.attachment import KINDS, attach, how_to_measure
 from registry.attestation import attest
 from registry.evidence import verify, write_pack
 from registry.judgement import gate
-from registry.ledger import Ledger
 from registry.load import POLICY_FILE
 from registry.promotion import promote
 from registry.record import Record, file_digest
-from registry.signing import People, Role, Signer
+from registry.signing import Role, Signer
 from registry.statement import Kind
 from registry.status import status
+from tests import appetites
 from tests.registry.conftest import (
     DAY,
     POLICY_APPETITE,
     attach_policy_evidence,
     policy_evidence,
 )
+from tests.registry.forging import forge, forge_event
 
 WANTED = RiskAppetite.parse(POLICY_APPETITE)
 
@@ -47,6 +50,7 @@ WANTED = RiskAppetite.parse(POLICY_APPETITE)
 def validated(
     home: Settings, evidence: Callable[..., Evidence], signer: Callable[[str], Signer]
 ) -> Settings:
+    appetites.sign(home, WANTED, DAY)
     attest(home, evidence(), version=1, signer=signer("validator"))
     return home
 
@@ -190,9 +194,10 @@ def test_an_approval_for_other_policy_evidence_does_not_count(validated: Setting
 
 
 def test_an_appetite_that_asks_for_none_is_open_without_any(
-    validated: Settings, appetite: RiskAppetite
+    home: Settings, judged: Callable[..., None]
 ) -> None:
-    decision = gate(validated, 1, appetite=appetite, on=DAY)
+    judged()
+    decision = gate(home, 1, on=DAY)
 
     assert decision.is_open
     assert not set(KINDS) & set(decision.subject)
@@ -215,75 +220,57 @@ def test_the_offline_verifier_knows_the_same_kinds() -> None:
 
 
 @pytest.fixture
-def promoted(validated: Settings) -> list[dict[str, Any]]:
-    """The ledger's entries of a version that went live with policy evidence."""
+def promoted(validated: Settings) -> Settings:
+    """A version that went live with policy evidence."""
     attach_policy_evidence(validated)
-    gate(validated, 1, appetite=WANTED, on=DAY)
+    gate(validated, 1, on=DAY)
     for role in ("risk_approver", "business_approver"):
         approve(validated, 1, role=role, on=DAY)
     promote(validated, 1, on=DAY)
-    people = People.load(validated.keyring)
-    ledger = Ledger.open(validated.ledger, people=people)
-    return offline.verify_entries(ledger.bodies(), ledger.verify(), people.by_key)
+    return validated
 
 
-def _predicates(entries: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [entry["statement"]["predicate"] for entry in entries if entry["kind"] == kind]
+def _drop_the_list(home: Settings) -> None:
+    forge_event(home, 1, previous=1, policy_evidence=[])
 
 
-def _drop_the_list(entries: list[dict[str, Any]]) -> None:
-    for said in _predicates(entries, "lifecycle"):
-        said["policy_evidence"] = []
+def _point_elsewhere(home: Settings) -> None:
+    forge_event(home, 1, previous=1, policy_evidence=[Record.load(home).manifest(1).seq])
 
 
-def _point_elsewhere(entries: list[dict[str, Any]]) -> None:
-    for said in _predicates(entries, "lifecycle"):
-        said["policy_evidence"] = [said["manifest"]]
+def _forge_about(home: Settings, kind: Kind, said: dict[str, Any], signer: str) -> None:
+    subject = ("credit-limit@1", Record.load(home).manifest(1).statement.sha256)
+    forge(home, kind, said, subject=subject, signer=signer)
 
 
-def _better_the_backtest(entries: list[dict[str, Any]]) -> None:
-    for said in _predicates(entries, "policy-evidence"):
-        said["evidence"]["measurements"][0]["value"] = "0.5"
+def _better_the_backtest(home: Settings) -> None:
+    said = copy.deepcopy(dict(Record.load(home).attached(1)["policy-backtest"].statement.predicate))
+    said["evidence"]["measurements"][0]["value"] = "0.5"
+    _forge_about(home, Kind.POLICY, said, "developer")
 
 
-def _judge_something_else(entries: list[dict[str, Any]]) -> None:
-    (said,) = _predicates(entries, "gate-decision")
+def _judge_something_else(home: Settings) -> None:
+    decision = Record.load(home).decision(1)
+    assert decision is not None
+    said = copy.deepcopy(dict(decision.statement.predicate))
     said["decision"]["subject"]["policy-check"] = "0" * 64
-
-
-def _approve_ones_own_measurement(entries: list[dict[str, Any]]) -> None:
-    (approver,) = [e["person"] for e in entries if e["person"].role == "risk_approver"]
-    for entry in entries:
-        if entry["kind"] == "policy-evidence":
-            entry["person"] = entry["person"]._replace(name=approver.name)
+    said["digest"] = canonical.digest(said["decision"])
+    _forge_about(home, Kind.DECISION, said, "ledger")
 
 
 @pytest.mark.parametrize(
     ("tamper", "said"),
     [
-        (_drop_the_list, "other policy evidence than was approved"),
-        (_point_elsewhere, "statements of another kind"),
-        (_better_the_backtest, "other policy evidence than was approved"),
-        (_judge_something_else, "not what its digest says"),
-        (_approve_ones_own_measurement, "one person who measured the policy and approved it"),
+        (_drop_the_list, "other policy evidence than the newest"),
+        (_point_elsewhere, "other policy evidence than the newest"),
+        (_better_the_backtest, "not what its digest says"),
+        (_judge_something_else, "on other evidence than the newest"),
     ],
 )
-def test_the_offline_verifier_sees_what_the_policy_evidence_under_a_promotion_was(
-    promoted: list[dict[str, Any]], tamper: Callable[[list[dict[str, Any]]], None], said: str
+def test_the_verifier_sees_what_the_policy_evidence_under_a_promotion_was(
+    promoted: Settings, tamper: Callable[[Settings], None], said: str
 ) -> None:
-    assert offline.verify_promotions(promoted) == 1
+    assert len(Record.load(promoted).history.promotions) == 1
     tamper(promoted)
-    with pytest.raises(offline.VerificationError, match=said):
-        offline.verify_promotions(promoted)
-
-
-def test_a_promotion_from_before_there_was_policy_evidence_still_verifies(
-    champion: Settings,
-) -> None:
-    people = People.load(champion.keyring)
-    ledger = Ledger.open(champion.ledger, people=people)
-    entries = offline.verify_entries(ledger.bodies(), ledger.verify(), people.by_key)
-    for said in _predicates(entries, "lifecycle"):
-        assert said.pop("policy_evidence") == []
-
-    assert offline.verify_promotions(entries) == 1
+    with pytest.raises(IntegrityError, match=said):
+        Record.load(promoted)

@@ -142,7 +142,7 @@ def test_init_twice_keeps_keys_and_ledger(home: Settings) -> None:
     first, again = (json.loads(_say("init", "--json")) for _ in range(2))
 
     assert first == again
-    assert first["entries"] == 1
+    assert first["entries"] == 4
 
 
 @pytest.mark.parametrize("limit", [0, 4_000])

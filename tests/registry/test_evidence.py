@@ -16,9 +16,9 @@ from governance.errors import IntegrityError
 from governance.settings import Settings
 from registry import evidence as pack
 from registry import offline
-from registry.record import Record, append_event
 from registry.signing import Signer
 from registry.submission import ModelVersion
+from tests.registry.forging import forge_event
 
 DAY = date(2026, 1, 5)
 
@@ -46,7 +46,7 @@ def test_a_pack_verifies_where_the_product_is_not_installed(unpacked: Path) -> N
     done = _outside(unpacked)
 
     assert done.returncode == 0, done.stderr
-    assert "VERIFIED: 7 entries, 1 promotions with four eyes." in done.stdout
+    assert "VERIFIED: 10 entries, 1 promotions with four eyes." in done.stdout
     assert "risk_approver" in done.stdout
 
 
@@ -96,14 +96,14 @@ def _swap_people(folder: Path) -> None:
 
 
 def _edit_receipt(folder: Path) -> None:
-    path = folder / "statements" / "00003-approval.json"
+    path = folder / "statements" / "00006-approval.json"
     document = json.loads(path.read_text())
     document["entry"]["subject"] = "credit-limit@2"
     path.write_text(json.dumps(document))
 
 
 def _edit_readable_statement(folder: Path) -> None:
-    path = folder / "statements" / "00002-gate-decision.json"
+    path = folder / "statements" / "00005-gate-decision.json"
     document = json.loads(path.read_text())
     document["statement"]["predicate"]["decision"]["outcome"] = "BREACH"
     path.write_text(json.dumps(document))
@@ -112,11 +112,11 @@ def _edit_readable_statement(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("attack", "problem"),
     [
-        (_drop_a_line, "holds 6 entries; its head says 7"),
+        (_drop_a_line, "holds 9 entries; its head says 10"),
         (_edit_a_line, "history was rewritten"),
-        (_swap_people, "may not sign"),
-        (_edit_receipt, "00003-approval.json is not what the ledger holds"),
-        (_edit_readable_statement, "00002-gate-decision.json is not what the ledger holds"),
+        (_swap_people, "only the root|may not sign|A key is listed"),
+        (_edit_receipt, "00006-approval.json is not what the ledger holds"),
+        (_edit_readable_statement, "00005-gate-decision.json is not what the ledger holds"),
         (
             lambda folder: (folder / "checkpoint.txt").write_text(
                 "limitline.dev/ledger\n7\nAA==\n\n-"
@@ -146,7 +146,7 @@ def test_people_and_heads_kept_elsewhere_are_used(
 ) -> None:
     people = shutil.copy(unpacked / "people.json", tmp_path / "people.json")
     head = shutil.copy(unpacked / "checkpoint.txt", tmp_path / "head.txt")
-    assert pack.verify(unpacked, people_file=Path(people), witness_file=Path(head))["entries"] == 7
+    assert pack.verify(unpacked, people_file=Path(people), witness_file=Path(head))["entries"] == 10
 
     from registry import signing
 
@@ -158,19 +158,19 @@ def test_people_and_heads_kept_elsewhere_are_used(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"approvals": [3]}, "each approver role"),
-        ({"approvals": [3, 3]}, "each approver role"),
-        ({"approvals": [3, 2]}, "another kind"),
-        ({"approvals": [3, 99]}, "did not exist"),
+        ({"approvals": [6]}, "each approver role"),
+        ({"approvals": [6, 6]}, "each approver role"),
+        ({"approvals": [6, 5]}, "approval that was not in force"),
+        ({"approvals": [6, 99]}, "approval that was not in force"),
         ({"on": "2030-01-01"}, "not in force"),
-        ({"binds": {"decision": "0" * 64}}, "other digests"),
+        ({"on": "2026-1-5"}, "does not say what"),
+        ({"binds": {"decision": "0" * 64}}, "not bound to the present"),
     ],
 )
-def test_a_promotion_that_the_ledgers_key_made_up_is_found_by_an_outsider(
+def test_a_promotion_that_the_ledgers_key_made_up_makes_no_pack(
     champion: Settings, tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
-    said = Record.load(champion).events("promotion-intent")[-1].statement.predicate
-    append_event(champion, 1, {**said, **change})
+    forge_event(champion, 1, **{"previous": 1, **change})
 
     with pytest.raises(IntegrityError, match=words):
         pack.write_pack(champion, tmp_path / "pack.zip", on=DAY)
@@ -178,7 +178,7 @@ def test_a_promotion_that_the_ledgers_key_made_up_is_found_by_an_outsider(
 
 
 def test_a_payload_is_what_the_receipt_shows(unpacked: Path) -> None:
-    receipt = json.loads((unpacked / "statements" / "00003-approval.json").read_text())
+    receipt = json.loads((unpacked / "statements" / "00006-approval.json").read_text())
     payload = base64.b64decode(receipt["entry"]["envelope"]["payload"])
 
     assert json.loads(payload) == receipt["statement"]

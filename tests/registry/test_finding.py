@@ -68,7 +68,7 @@ def test_no_statement_can_say_for_itself_that_it_is_closed_or_milder(home: Setti
             home,
             Kind.FINDING,
             subject=(subject_of(1), record.manifest(1).statement.sha256),
-            predicate={"event": event, "finding": said, "note": "so it is", "role": "validator"},
+            predicate={"event": event, "finding": said, "note": "so it is"},
             signer=signer,
         )
     assert findings.open_findings(home, LATER) == (FOUND,)

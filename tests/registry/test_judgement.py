@@ -68,24 +68,11 @@ def test_the_gate_needs_evidence(home: Settings, appetite: RiskAppetite) -> None
 def test_evidence_that_slipped_into_the_ledger_about_other_bytes_is_refused(
     home: Settings, evidence: EvidenceOf, signer: SignerOf, appetite: RiskAppetite
 ) -> None:
-    predicate = {"evidence": document(evidence(subject={"model": "0" * 64}))}
+    other = evidence(subject={"model": "0" * 64})
+    predicate = {"evidence": document(other), "digest": other.digest}
     subject = ("credit-limit@1", Record.load(home).manifest(1).statement.sha256)
     keys = signer("validator")
-    record.append(home, Kind.EVIDENCE, subject=subject, predicate=predicate, signer=keys)
 
     with pytest.raises(IntegrityError, match="another model"):
-        gate(home, 1, appetite=appetite, on=DAY)
+        record.append(home, Kind.EVIDENCE, subject=subject, predicate=predicate, signer=keys)
     assert _decisions(home) == 0
-
-
-def test_evidence_about_earlier_bytes_under_the_same_number_does_not_count(
-    home: Settings, evidence: EvidenceOf, signer: SignerOf, appetite: RiskAppetite
-) -> None:
-    attest(home, evidence(), version=1, signer=signer("validator"))
-    old = Record.load(home).manifest(1).statement.predicate
-    subject = ("credit-limit@1", "1" * 64)
-    keys = signer("developer")
-    record.append(home, Kind.MANIFEST, subject=subject, predicate=old, signer=keys)
-
-    with pytest.raises(GateClosed, match="no validation evidence"):
-        gate(home, 1, appetite=appetite, on=DAY)

@@ -80,7 +80,7 @@ def test_a_promotion_that_was_killed_after_the_alias_moved_is_completed(
     from registry.record import append_event
 
     said = Record.load(champion).events(INTENT)[-1].statement.predicate
-    append_event(champion, 1, said)
+    append_event(champion, 1, {**said, "previous": 1})
     found = reconcile(champion, on=DAY)
 
     assert found.repaired == ("The interrupted promotion of version 1 was completed.",)

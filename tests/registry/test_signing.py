@@ -80,17 +80,3 @@ def test_a_key_id_in_the_people_file_is_computed_and_not_believed(tmp_path: Path
     path.write_text(json.dumps(document))
 
     assert "0" * 64 not in offline.read_people(path.read_bytes())
-
-
-def test_a_home_of_an_older_version_gets_the_role_that_it_lacks(tmp_path: Path) -> None:
-    before = signing.create_people(tmp_path)
-    path = tmp_path / signing.FOLDER / signing.PEOPLE_FILE
-    document = json.loads(path.read_bytes())
-    document["people"] = [p for p in document["people"] if p["role"] != "reviewer"]
-    path.write_text(json.dumps(document))
-    (tmp_path / signing.FOLDER / "reviewer.pem").unlink()
-    after = signing.create_people(tmp_path)
-    others = {key for key, person in before.by_key.items() if person.role != "reviewer"}
-    assert others < set(after.by_key)
-    assert {person.role for person in after.by_key.values()} == {role.value for role in Role}
-    assert signing.create_people(tmp_path) == after

@@ -80,7 +80,7 @@ def test_a_stranger_is_refused(people: People, tmp_path: Path) -> None:
     signing.create_people(tmp_path / "strangers")
     stranger = Signer.open(tmp_path / "strangers", "risk_approver")
 
-    with pytest.raises(IntegrityError, match="not in people"):
+    with pytest.raises(IntegrityError, match="not in force"):
         statement.verify(_approval(stranger), people)
 
 

@@ -65,7 +65,7 @@ def test_the_status_tells_what_happened_and_why(told: Settings) -> None:
     assert [item["is_in_force"] for item in version["waivers"]] == [True]
     assert document["findings_open"][0]["id"] == "f-1"
     assert document["last_heartbeat"] == "2026-01-05"
-    assert document["ledger"]["entries"] == 7
+    assert document["ledger"]["entries"] == 10
     assert status(told, date(2026, 7, 1))["versions"][0]["waivers"][0]["is_in_force"] is False
 
 

@@ -87,10 +87,8 @@ def test_a_version_that_never_went_live_has_no_deployer(home: Settings) -> None:
 
 def test_a_manifest_from_before_this_was_recorded_is_read_with_gaps(home: Settings) -> None:
     record = Record.load(home)
-    entry = record.manifest(1)
-    old = {name: said for name, said in entry.statement.predicate.items() if name != "observed"}
-    before = Record((replace(entry, statement=replace(entry.statement, predicate=old)),))
-    answers = {answer.name: answer for answer in traceability.of(before, 1)}
+    record.history.manifests["credit-limit@1"]["statement"]["predicate"].pop("observed")
+    answers = {answer.name: answer for answer in traceability.of(record, 1)}
 
     assert answers["operator_key_id"].where == "not recorded"
 
@@ -116,8 +114,7 @@ def test_verify_prints_the_list_and_the_pack_holds_it(champion: Settings, tmp_pa
 
 def test_a_line_break_in_a_fact_does_not_break_the_page(home: Settings) -> None:
     record = Record.load(home)
-    entry = record.manifest(1)
-    odd = {**entry.statement.predicate, "observed": {"data_source": "a | b\nc"}}
-    before = Record((replace(entry, statement=replace(entry.statement, predicate=odd)),))
+    said = record.history.manifests["credit-limit@1"]["statement"]["predicate"]
+    said["observed"] = {"data_source": "a | b\nc"}
 
-    assert "a \\| b c |" in traceability.as_markdown(before, 1)
+    assert "a \\| b c |" in traceability.as_markdown(record, 1)
