@@ -19,7 +19,7 @@ import pytest
 
 from governance import durable
 from governance.contract import Purpose
-from governance.errors import ContractError, IntegrityError, UsageError
+from governance.errors import ContractError, EnvironmentFault, IntegrityError, UsageError
 from limits import book, decision_log
 from limits import replay as replaying
 from limits.decision_log import FILE, MANIFEST, DecisionLog
@@ -71,6 +71,14 @@ def test_decisions_that_are_not_one_for_each_row_make_no_vintage(
     assert not folder.exists()
     whole = book.reconciled([rows], 5)
     assert decision_log.write(folder, whole, identity, keyring=own_world.keyring).read() == rows
+
+
+def test_a_vintage_that_another_run_has_just_written_stays_as_it_is(own_world: World) -> None:
+    log = decide(own_world).log
+    before = {path.name: path.read_bytes() for path in log.path.iterdir()}
+    with pytest.raises(EnvironmentFault, match="Another run has just decided 2005-10"):
+        decision_log.write(log.path, [log.read().slice(1)], log.identity, keyring=own_world.keyring)
+    assert {path.name: path.read_bytes() for path in log.path.iterdir()} == before
 
 
 def test_deciding_again_rewrites_nothing(own_world: World) -> None:

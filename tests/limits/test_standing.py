@@ -100,6 +100,7 @@ def test_a_person_reads_that_nobody_has_to_watch(own_world: World, *, is_supervi
 def test_approvals_that_ran_out_stop_raises_until_both_are_given_again(own_world: World) -> None:
     here, free = own_world.settings, POLICY.model_copy(update={"supervision": None})
     late = PROMOTED + 91 * DAY
+    assert standing(here, free, late - DAY).reasons == ()
     assert standing(here, free, late).reasons == (
         "the approval of version 1 by the business_approver ended on 2005-12-30",
         "the approval of version 1 by the risk_approver ended on 2005-12-30",
