@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from governance import canonical
 from governance.errors import ContractError
 from limits import policy_diff
 from limits.policy import LimitPolicy, packaged
@@ -77,6 +78,17 @@ def test_the_digest_ignores_comments_and_notices_values() -> None:
         != policy.digest
     )
     assert policy.stamp.startswith("uci-demo@1.1.0#")
+
+
+def test_a_policy_without_an_envelope_has_the_digest_it_had_before_there_was_one() -> None:
+    start, end = TEXT.index("[envelope]"), TEXT.index("[cool_down]")
+    without = LimitPolicy.parse(TEXT[:start] + TEXT[end:])
+    said = canonical.plain(without)
+    assert said.pop("envelope") is None
+    assert without.digest == canonical.digest(said)
+    wider = TEXT.replace("floor_of_reference = 0.50", "floor_of_reference = 0.40")
+    digests = {LimitPolicy.parse(text).digest for text in (TEXT, wider)}
+    assert len(digests | {without.digest}) == 3
 
 
 def test_every_reason_has_a_text_in_both_languages() -> None:

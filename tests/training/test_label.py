@@ -241,8 +241,11 @@ def test_a_month_is_awaited_exactly_below_its_edges(
     bad, good, later, empty = newest
     table = months_of(*USUAL, ("2026-03", bad, good, later, empty, 3))
     rule = LabelRule(observed_at="seen", cutoff=date(2026, 7, 1), vintage="month")
-    unknown = find_known(table, "failed", rule, horizon_months=3)[1]
-    assert unknown.awaited == (bad + good if is_awaited else 0)
+    # A default may be told as 1, 1.0 or true.
+    for kind in (pa.int64(), pa.float64(), pa.bool_()):
+        told = table.set_column(0, "failed", table["failed"].cast(kind))
+        unknown = find_known(told, "failed", rule, horizon_months=3)[1]
+        assert unknown.awaited == (bad + good if is_awaited else 0)
 
 
 @pytest.mark.parametrize(
