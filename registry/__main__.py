@@ -143,23 +143,16 @@ def verify(
 @command.guarded
 def reconcile(
     on: OnDay = "",
-    repair: Annotated[bool, typer.Option("--repair", help="Move the alias back.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Put right what MLflow shows.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Hold MLflow against the ledger, finish what a killed run left, write the cards anew."""
+    """Hold all that MLflow shows against the ledger; finish what a killed run left."""
     from registry import reconciliation
 
     found = reconciliation.reconcile(command.load_home(), on=command.parse_day(on), repair=repair)
-    document = {
-        "schema": "registry-reconcile/1",
-        "champion": found.champion,
-        "problems": list(found.problems),
-        "repaired": list(found.repaired),
-        "notes": list(found.notes),
-    }
     lines = [*(f"put right: {line}" for line in found.repaired), *found.notes]
     lines = lines or ([] if found.problems else ["MLflow shows what the ledger says."])
-    command.emit(document, as_json=as_json, people=lines_of(lines))
+    command.emit(found.as_document(), as_json=as_json, people=lines_of(lines))
     if found.problems:
         raise IntegrityError(" ".join(found.problems))
 

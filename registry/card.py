@@ -29,7 +29,7 @@ ORDER = (Outcome.BREACH, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.INFO)
 
 
 def project(settings: Settings, version: int) -> None:
-    """Write the description and the tags of a version to the catalogue."""
+    """Write the description and the tags of a version to the catalogue; others' tags stay."""
     record = Record.load(settings)
     catalogue = Catalogue.open(settings)
     catalogue.set_description(describe(record, version), version)
@@ -94,7 +94,7 @@ def _summary(record: Record, version: int) -> Iterator[str]:
     yield "**Documents 文档。** Model card and technical file, in English and Chinese, as "
     run = record.manifest(version).statement.predicate["run_id"]
     yield f"written from the facts at the hand-over: [source run](#/runs/{run}) `{run}`, "
-    yield "Artifacts, `documents` (模型卡与技术文件,中英文,见来源运行的 Artifacts)。Or: "
+    yield "Artifacts, `documents` （模型卡与技术文件，中英文，见来源运行的 Artifacts）。Or: "
     yield f"`python -m training document --version {version}`."
     yield ""
 

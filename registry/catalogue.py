@@ -7,6 +7,7 @@ here can be rebuilt from the ledger, and what decides anything is read from the 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
@@ -21,10 +23,9 @@ from urllib.parse import unquote, urlparse
 import pyarrow as pa
 
 from governance import durable
-from governance.errors import ContractError, EnvironmentFault, UsageError
+from governance.errors import ContractError, EnvironmentFault, IntegrityError
 from governance.settings import Settings
 from registry.candidate import CandidateFiles, LoggedModel, RunFacts
-from registry.private_copy import copy_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,6 +35,8 @@ MODEL_NAME = "credit-limit"
 EXPERIMENT = "limitline"
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+NO_STAGE = "None"
+"""How MLflow writes that a version is in none of its former stages."""
 
 _COLUMN_TYPES = {
     "bool": "boolean",
@@ -48,6 +51,37 @@ _COLUMN_TYPES = {
     "large_string": "string",
     "binary": "binary",
 }
+
+
+_GONE = "RESOURCE_DOES_NOT_EXIST"
+
+MODEL_TEXT = (
+    "Credit-limit models under governance: a default model and a limit policy, as one. The signed "
+    "ledger says what is true of them; these pages show it, and `python -m registry reconcile` "
+    "holds the two against each other."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownVersion:
+    """What MLflow shows of one version."""
+
+    description: str
+    tags: Mapping[str, str]
+    source: str
+    run_id: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What MLflow shows of the registered model, and the names of other registered models."""
+
+    description: str
+    tags: Mapping[str, str]
+    aliases: Mapping[str, int]
+    versions: Mapping[int, ShownVersion]
+    others: tuple[str, ...]
 
 
 class Catalogue:
@@ -100,7 +134,7 @@ class Catalogue:
                 self._client.set_terminated(run_id, "FAILED")
                 raise
             if not self._client.search_registered_models(f"name = '{MODEL_NAME}'"):
-                self._client.create_registered_model(MODEL_NAME)
+                self._client.create_registered_model(MODEL_NAME, description=MODEL_TEXT)
             version = self._client.create_model_version(
                 MODEL_NAME, info.model_uri, run_id=run_id, model_id=info.model_id
             )
@@ -145,19 +179,6 @@ class Catalogue:
             self._client.set_terminated(run.info.run_id)
             return str(run.info.run_id)
 
-    def download(self, which: int | str, into: Path) -> Path:
-        """Copy the files of a version (or alias) into the folder `into` and return the copy.
-
-        Links are copied as links, so that the manifest check sees and refuses them.
-        """
-        version = which if isinstance(which, int) else self.alias_version(which)
-        if version is None:
-            raise UsageError(f"No version has the alias {which}.")
-        with _quiet(f"finding version {version}"):
-            found = self._client.get_model_version(MODEL_NAME, str(version))
-            folder = self._folder(str(found.source).removeprefix("models:/"))
-        return copy_folder(folder, into)
-
     def set_alias(self, alias: str, version: int) -> None:
         """Point `alias` at `version`; doing it twice changes nothing."""
         with _quiet("moving an alias"):
@@ -181,6 +202,14 @@ class Catalogue:
             for name, value in tags.items():
                 self._client.set_model_version_tag(MODEL_NAME, str(version), name, value)
 
+    def remove_tag(self, name: str, version: int | None = None) -> None:
+        """Take a tag off a version, or off the registered model itself."""
+        with _quiet("removing a tag"):
+            if version is None:
+                self._client.delete_registered_model_tag(MODEL_NAME, name)
+            else:
+                self._client.delete_model_version_tag(MODEL_NAME, str(version), name)
+
     def set_description(self, text: str, version: int | None = None) -> None:
         """Set the Markdown description of a version, or of the registered model itself."""
         with _quiet("setting a description"):
@@ -189,11 +218,52 @@ class Catalogue:
             else:
                 self._client.update_model_version(MODEL_NAME, str(version), text)
 
+    def clear_stage(self, version: int) -> None:
+        """Put a version back to no stage; the registry of today has aliases instead."""
+        with _quiet("clearing a stage"):
+            self._client.transition_model_version_stage(MODEL_NAME, str(version), NO_STAGE)
+
     def versions(self) -> tuple[int, ...]:
         """Return the registered versions, oldest first."""
-        with _quiet("listing versions"):
-            found = self._client.search_model_versions(f"name = '{MODEL_NAME}'")
-        return tuple(sorted(int(item.version) for item in found))
+        return tuple(self.shown().versions)
+
+    def shown(self) -> Shown:
+        """Return everything that MLflow shows of the registered model; empty if there is none."""
+        with _quiet("reading the catalogue"):
+            ours = self._client.search_registered_models(f"name = '{MODEL_NAME}'")
+            found = self._client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000)
+            names = [model.name for model in self._client.search_registered_models()]
+        versions = {
+            int(item.version): ShownVersion(
+                description=item.description or "",
+                tags=dict(item.tags),
+                source=str(item.source),
+                run_id=item.run_id or "",
+                stage=str(item.current_stage),
+            )
+            for item in sorted(found, key=lambda item: int(item.version))
+        }
+        return Shown(
+            description=(ours[0].description or "") if ours else "",
+            tags=dict(ours[0].tags) if ours else {},
+            aliases={name: int(to) for name, to in ours[0].aliases.items()} if ours else {},
+            versions=versions,
+            others=tuple(name for name in names if name != MODEL_NAME),
+        )
+
+    def run_digest(self, run_id: str, model_id: str) -> str:
+        """Return one digest of what MLflow shows of a run and of the model logged in it.
+
+        Name, state, parameters, metrics and tags; the files of the run are not in it.
+        """
+        with _quiet("reading a run"):
+            run, model = self._client.get_run(run_id), self._client.get_logged_model(model_id)
+        shown = [
+            *(run.info.run_name, run.info.status, run.info.lifecycle_stage),
+            *(run.data.params, run.data.metrics, run.data.tags),
+            *(model.name, str(model.status), model.params, model.tags),
+        ]
+        return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
@@ -284,7 +354,13 @@ def _quiet(doing: str) -> Iterator[None]:
         try:
             yield
         except MlflowException as error:
-            raise EnvironmentFault(_scrubbed(doing, str(error.error_code))) from None
+            code = str(error.error_code)
+            if code == _GONE:
+                raise IntegrityError(
+                    f"MLflow failed at {doing} ({code}): it does not hold what it should; somebody "
+                    "removed or never made it. Run `python -m registry reconcile`."
+                ) from None
+            raise EnvironmentFault(_scrubbed(doing, code)) from None
         except Exception as error:
             if not isinstance(error.__cause__, sqlite3.Error):
                 raise

@@ -146,8 +146,10 @@ def promote(version: Version, on: OnDay = "", as_json: AsJson = False) -> None:
         "version": number,
         "previous": done.previous,
         "is_new": done.is_new,
+        "note": done.note,
     }
-    command.emit(document, as_json=as_json, people=lines_of([line]))
+    lines = [line, *filter(None, [done.note])]
+    command.emit(document, as_json=as_json, people=lines_of(lines))
 
 
 def number_of(home: Settings, version: str) -> int:

@@ -13,7 +13,7 @@ from datetime import date
 from itertools import product
 
 from governance import durable
-from governance.errors import GateClosed, IntegrityError
+from governance.errors import EnvironmentFault, GateClosed, IntegrityError
 from governance.settings import Settings
 from registry import card
 from registry.approval import require_open
@@ -35,11 +35,14 @@ class Promotion:
         The champion before.
     is_new : bool
         False when the version already was champion by the same approvals.
+    note : str
+        What MLflow does not show of it yet, if anything.
     """
 
     version: int
     previous: int | None
     is_new: bool
+    note: str = ""
 
 
 def promote(settings: Settings, version: int, *, on: date) -> Promotion:
@@ -60,6 +63,11 @@ def promote(settings: Settings, version: int, *, on: date) -> Promotion:
         approvals = check(record, version, on)
         verify_version(settings, record, version)
         catalogue = Catalogue.open(settings)
+        if version not in catalogue.versions():
+            raise IntegrityError(
+                f"Version {version} was deleted in MLflow, so nothing was promoted. Restore "
+                "mlflow.db from a copy; `python -m registry reconcile` says what differs."
+            )
         finish_pending(settings, record, catalogue)
         record = Record.load(settings)
         previous = record.champion()
@@ -74,11 +82,20 @@ def promote(settings: Settings, version: int, *, on: date) -> Promotion:
                 f"Version {version} is champion in the ledger; MLflow's alias was moved outside. "
                 "Run `python -m registry reconcile`."
             )
+        note = _show(settings, catalogue, version, previous)
+        return Promotion(version=version, previous=previous, is_new=is_new, note=note)
+
+
+def _show(settings: Settings, catalogue: Catalogue, version: int, previous: int | None) -> str:
+    """Write the cards of a promotion that is done; what fails here undoes nothing."""
+    try:
         if catalogue.alias_version(CHALLENGER) == version:
             catalogue.remove_alias(CHALLENGER)
-        for touched in {version, previous} - {None}:
-            card.project(settings, int(touched or version))
-        return Promotion(version=version, previous=previous, is_new=is_new)
+        for touched in {version, previous or version}.intersection(catalogue.versions()):
+            card.project(settings, touched)
+    except EnvironmentFault as fault:
+        return f"MLflow does not show it yet: {fault} Then run `python -m registry reconcile`."
+    return ""
 
 
 def check(record: Record, version: int, on: date) -> tuple[Entry, ...]:

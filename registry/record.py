@@ -26,7 +26,8 @@ from registry.statement import Kind, make
 INTENT = "promotion-intent"
 APPLIED = "promotion-applied"
 ABANDONED = "promotion-abandoned"
-DRIFTED = "alias-moved-outside"
+DRIFTED = "catalogue-drifted"
+AGREED = "catalogue-agrees-again"
 
 OPENED = "opened"
 CLOSED = "closed"

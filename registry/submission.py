@@ -71,6 +71,7 @@ def submit(
     logged = catalogue.log_model(candidate, facts=facts)
     _refuse_reused_number(settings, logged.version)
     predicate = _manifest(logged, candidate, settings)
+    predicate["run"] = run_shown(catalogue, settings, logged.run_id, logged.model_id)
     observed = {**facts.observed, "operator_key_id": signer.key_id}
     predicate |= {"submission": identity, "lineage": dict(lineage), "observed": observed}
     digest = offline.manifest_digest(predicate["files"])
@@ -93,6 +94,24 @@ def _refuse_reused_number(settings: Settings, version: int) -> None:
             f"MLflow handed out version {version} again: the registered model was deleted outside. "
             "Restore the catalogue; the ledger is not rewritten."
         )
+
+
+def run_shown(
+    catalogue: Catalogue, settings: Settings, run_id: str, model_id: str
+) -> dict[str, Any]:
+    """Return what MLflow shows of a version's run: one digest, and every file with its SHA-256.
+
+    Nothing is decided by it; signed with the version, it shows who edits the run's page later.
+
+    Raises
+    ------
+    IntegrityError
+        If the run is gone, or holds a link.
+    """
+    place = settings.mlflow_artifacts / catalogue.location(run_id)
+    with checked():
+        files = offline.manifest(place) if place.exists() else []
+    return {"shown": catalogue.run_digest(run_id, model_id), "files": files}
 
 
 def _manifest(logged: LoggedModel, candidate: CandidateFiles, settings: Settings) -> dict[str, Any]:

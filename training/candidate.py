@@ -243,7 +243,8 @@ def _run_facts(
     metrics = as_metrics((*fitted.evaluation, *fitted.lift[:2]))
     parameters = {name: str(value) for name, value in job.recipe.parameters.items()}
     return RunFacts(
-        run_name=f"train {job.recipe.name} ({facts['features_id']})",
+        # A recipe may be called champion; whether the version ever is one, no run can know.
+        run_name=f"candidate on {facts['features_id']}",
         params={**parameters, "recipe": job.recipe.name, "seed": str(job.seed)},
         metrics={**metrics, "out_of_fold.n": float(len(fitted.out_of_fold.labels))},
         tags={**facts, **seen, "calibration": fitted.calibration},

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from governance.errors import EnvironmentFault, IntegrityError, UsageError
+from governance.errors import EnvironmentFault, IntegrityError
 from governance.settings import Settings
 from registry.candidate import CandidateFiles, RunFacts
-from registry.catalogue import CHAMPION, Catalogue
+from registry.catalogue import Catalogue
 from registry.submission import ModelVersion
 
 ROOT = Path(__file__).parents[2]
@@ -27,29 +27,8 @@ def test_a_report_is_logged_once(empty_home: Settings, tmp_path: Path) -> None:
     assert kept.read_text() == report.read_text()
 
 
-def test_a_version_downloads_to_a_folder_of_its_own(
-    home: Settings, submitted: ModelVersion, tmp_path: Path
-) -> None:
-    catalogue = Catalogue.open(home)
-    catalogue.set_alias(CHAMPION, 1)
-    copies = [catalogue.download(which, _fresh(tmp_path)) for which in (1, CHAMPION)]
-
-    assert all((copy / "MLmodel").is_file() for copy in copies)
-
-
-def _fresh(folder: Path) -> Path:
-    place = folder / f"copy {len(list(folder.iterdir()))}"
-    place.mkdir()
-    return place
-
-
-def test_an_alias_that_points_nowhere_is_a_usage_error(home: Settings, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No version has the alias"):
-        Catalogue.open(home).download("champion", tmp_path)
-
-
 def test_mlflows_message_is_withheld(home: Settings) -> None:
-    with pytest.raises(EnvironmentFault, match="RESOURCE_DOES_NOT_EXIST") as caught:
+    with pytest.raises(IntegrityError, match="RESOURCE_DOES_NOT_EXIST") as caught:
         Catalogue.open(home).set_alias("secret-value-of-a-row", 99)
     assert "secret-value-of-a-row" not in str(caught.value)
 
@@ -69,7 +48,7 @@ def test_a_failed_log_leaves_a_failed_run_and_no_version(
 def test_a_missing_model_folder_is_an_integrity_error(
     home: Settings, submitted: ModelVersion, tmp_path: Path
 ) -> None:
-    from registry.catalogue import copy_folder
+    from registry.private_copy import copy_folder
 
     with pytest.raises(IntegrityError, match="missing"):
         copy_folder(tmp_path / "nothing", tmp_path)

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
 from datetime import date
 
 from governance.settings import Settings
-from registry.candidate import CandidateFiles, RunFacts
 from registry.catalogue import CHAMPION, Catalogue
 from registry.reconciliation import reconcile
 from registry.record import APPLIED, DRIFTED, INTENT, Record
@@ -48,30 +45,6 @@ def test_edited_bytes_are_found(champion: Settings, submitted: ModelVersion) -> 
 
     (problem,) = reconcile(champion, on=DAY).problems
     assert "limit_policy.toml was changed" in problem
-
-
-def test_an_edited_card_is_written_anew(champion: Settings) -> None:
-    catalogue = Catalogue.open(champion)
-    catalogue.set_description("Everything is fine.", 1)
-    catalogue.set_tags(1, {"limitline.gate": "PASS without looking"})
-    reconcile(champion, on=DAY)
-    connection = sqlite3.connect(champion.mlflow_database)
-    ((text,),) = connection.execute("SELECT description FROM model_versions").fetchall()
-    tags = dict(connection.execute("SELECT key, value FROM model_version_tags").fetchall())
-    connection.close()
-
-    assert text.startswith("# Credit-limit model, version 1: champion")
-    assert tags["limitline.gate"] == "PASS"
-
-
-def test_a_version_that_nobody_signed_is_noted(
-    empty_home: Settings, candidate: Callable[..., CandidateFiles]
-) -> None:
-    Catalogue.open(empty_home).log_model(candidate(), facts=RunFacts(run_name="interrupted"))
-    found = reconcile(empty_home, on=DAY)
-
-    assert found.problems == ()
-    assert "no signed manifest" in found.notes[0]
 
 
 def test_a_promotion_that_was_killed_after_the_alias_moved_is_completed(
