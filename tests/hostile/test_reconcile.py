@@ -24,6 +24,7 @@ from registry.reconciliation import UNSIGNED_TEXT, reconcile
 from registry.record import AGREED, DRIFTED, Record
 from registry.signing import Signer
 from registry.submission import ModelVersion
+from tests import appetites
 from tests.registry.conftest import DAY, LINEAGE, measured_about
 
 
@@ -187,14 +188,14 @@ def documented(
     return empty_home
 
 
-def bring(home: Settings, candidate: CandidateFiles, *, appetite: RiskAppetite) -> int:
+def bring(home: Settings, candidate: CandidateFiles) -> int:
     """Bring one more version up to the door: measured, judged and approved by both."""
     signers = {role: Signer.open(home.keyring, role) for role in ("developer", "validator")}
     facts = RunFacts(run_name="one more")
     made = submission.submit(candidate, facts, LINEAGE, settings=home, signer=signers["developer"])
     found = measured_about(home, subject={"model": made.manifest_digest})
     lifecycle.attest(home, found, version=made.version, signer=signers["validator"])
-    lifecycle.gate(home, made.version, appetite=appetite, on=DAY)
+    lifecycle.gate(home, made.version, on=DAY)
     for role in ("risk_approver", "business_approver"):
         lifecycle.approve(home, made.version, role=role, on=DAY)
     return made.version
@@ -205,8 +206,9 @@ def succession(
     empty_home: Settings, candidate: Callable[..., CandidateFiles], appetite: RiskAppetite
 ) -> Settings:
     """A home with version 1 as champion and version 2 approved to follow it."""
-    promotion.promote(empty_home, bring(empty_home, candidate(), appetite=appetite), on=DAY)
-    bring(empty_home, candidate(policy="step = 2\n"), appetite=appetite)
+    appetites.sign(empty_home, appetite, DAY)
+    promotion.promote(empty_home, bring(empty_home, candidate()), on=DAY)
+    bring(empty_home, candidate(policy="step = 2\n"))
     return empty_home
 
 
