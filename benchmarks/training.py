@@ -30,13 +30,13 @@ from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from governance.measurement import Measurement
+from governance.measures import calibration, discrimination
 from limits import features, scoring
 from limits.explaining.contributions import explain
 from limits.features import FeatureSpec
 from registry import serialize
 from training import (
     alternatives,
-    calibration,
     comparison,
     direction,
     evaluation,
@@ -254,7 +254,7 @@ def proxies(here: World) -> tuple[str, ...]:
     strength = np.zeros(len(here.spec.names))
     for group in groups:
         for column in range(len(strength)):
-            area = comparison.areas(
+            area = discrimination.areas(
                 group.astype(np.int64), here.matrix[:, column], np.ones((1, len(group)))
             )
             strength[column] = max(strength[column], abs(float(area[0]) - 0.5))

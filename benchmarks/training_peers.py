@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from training import comparison, discrimination, recipes
+from governance.measures import discrimination
+from training import comparison, recipes
 
 SEED = 0
 CLOSE = 0.15

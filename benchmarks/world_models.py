@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from governance.measures.discrimination import measure_auc
 from lab.reject_inference import bounds, intake, study
 from lab.reject_inference.intake import Intake, Method, Rules
 from lab.world import applicants, business, panel, persons
@@ -19,7 +20,6 @@ from lab.world.snapshot import Moment
 from limits import features, scoring
 from limits.features import FeatureSpec
 from training import evaluation
-from training.discrimination import measure_auc
 from training.recipes import CHAMPION
 
 SEEN, LATER, ACCOUNTS = date(2024, 9, 30), date(2026, 12, 31), 10_000

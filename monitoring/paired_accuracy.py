@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from governance.measurement import Measurement
+from governance.measures.calibration import calibration_bins
+from governance.measures.discrimination import Scores, areas, measure_auc
 from governance.measures.intervals import Floats, Interval
 from governance.outcome import Outcome
-from monitoring.discrimination import Events, Scores, measure_discrimination
 
 DRAWS = 400
+Events = NDArray[np.bool_]
 FIGURES = ("discrimination.auc", "discrimination.ks", "calibration.brier", "calibration.ece")
 AUC_DIFFERENCE = "alternatives.auc_difference"
 
-_BINS = 15
 _FEWEST = 10
 # So many draws at a time keep the weights in a few megabytes whatever the number of customers.
 _WEIGHTS_AT_ONCE = 1_000_000
@@ -68,7 +70,7 @@ def measure_accuracy(
     measured: list[Measurement] = []
     for name, score in scores.items():
         scope = {"alternative": name}
-        area = measure_discrimination(score, defaulted)[0]
+        area = measure_auc(defaulted.astype(np.int64), score)
         measured.append(area.model_copy(update={"scope": scope}))
         for place, figure in enumerate(FIGURES[1:], 1):
             interval = basic(values[name][place], spread[name][place], floor=0.0)
@@ -125,19 +127,17 @@ def _figures(score: Scores, defaulted: Events, weights: Floats) -> Floats:
     """Return the `FIGURES` of every draw, ``(4, n_draws)``; `weights` is ``(n_draws, n_rows)``."""
     order = np.argsort(score, kind="stable")
     ordered, is_event, drawn = score[order], defaulted[order], weights[:, order]
-    # Customers of equal score are one step: a pair of them counts one half.
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 0]))
-    events = np.add.reduceat(drawn * is_event, starts, axis=1)
-    others = np.add.reduceat(drawn * ~is_event, starts, axis=1)
-    bad, good, total = events.sum(axis=1), others.sum(axis=1), drawn.sum(axis=1)
-    below = np.cumsum(others, axis=1)
+    steps = np.flatnonzero(np.append(np.diff(ordered) > 0, True))
+    events, others = (np.cumsum(drawn * part, axis=1) for part in (is_event, ~is_event))
+    bad, good, total = events[:, [-1]], others[:, [-1]], drawn.sum(axis=1)
     # A draw may hold one class only; its figures are undefined and left out of the percentiles.
     with np.errstate(invalid="ignore", divide="ignore"):
-        area = (events * (below - others / 2)).sum(axis=1) / (bad * good)
-        apart = np.abs(np.cumsum(events, axis=1) / bad[:, None] - below / good[:, None])
+        apart = np.abs(events[:, steps] / bad - others[:, steps] / good)
     brier = (drawn * (ordered - is_event) ** 2).sum(axis=1) / total
-    edges = np.linspace(0, score.size, min(_BINS, score.size) + 1).astype(np.int64)[:-1]
-    gaps = np.add.reduceat(drawn * (is_event - ordered), edges, axis=1)
+    # Equal probabilities share a bin, so the first row of a bin is where its number changes.
+    starts = np.flatnonzero(np.diff(calibration_bins(ordered), prepend=-1))
+    gaps = np.add.reduceat(drawn * (is_event - ordered), starts, axis=1)
+    area = areas(defaulted.astype(np.int64), score, weights)
     return np.stack([area, apart.max(axis=1), brier, np.abs(gaps).sum(axis=1) / total])
 
 

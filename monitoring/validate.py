@@ -28,13 +28,12 @@ from limits.policy import LimitPolicy
 from limits.scoring import DEFAULT_PROBABILITY
 from monitoring import maturity, newest, publication
 from monitoring.bins import Bins, fit_bins
-from monitoring.calibration import measure_calibration
 from monitoring.counts import reduce
 from monitoring.decisions import OUTCOME, confusion, measure_fairness, outcomes
-from monitoring.discrimination import measure_discrimination
 from monitoring.drift import measure_drift
 from monitoring.maturity import LabelRule, Maturity
 from monitoring.misjudgment import BAD, measure_misjudgment
+from monitoring.performance import measure_performance
 from monitoring.record import Comparison, Record, compare, judge
 from monitoring.soundness import measure_feedback, measure_monotonicity
 from privacy import gate
@@ -232,12 +231,11 @@ def _model(subject: _Subject) -> tuple[Measurement, ...]:
     """Measure what the model is: how it ranks, how true it is, whether it is sound."""
     decided = subject.decided.filter(pc.not_equal(subject.decided[OUTCOME], "pending"))
     score = decided[DEFAULT_PROBABILITY].to_numpy()
-    defaulted = np.asarray(pc.equal(decided[OUTCOME], BAD).to_numpy(), dtype=np.bool_)
+    defaulted = np.asarray(pc.equal(decided[OUTCOME], BAD).to_numpy(), dtype=np.int64)
     estimator, spec = subject.verified.estimator, subject.spec
     matrix = scoring.design_matrix(spec, subject.decided)
     return (
-        *measure_discrimination(score, defaulted),
-        *measure_calibration(score, defaulted, seed=_SEED),
+        *measure_performance(defaulted, score, seed=_SEED),
         measure_monotonicity(estimator, spec, matrix),
         measure_feedback(estimator, spec, subject.rows, as_scored=subject.decided),
     )

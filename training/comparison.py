@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from governance.errors import UsageError
 from governance.measurement import Measurement
-from training.customers import Customers
-from training.discrimination import ONE_CLASS, Labels, Scores, undefined
+from governance.measures.customers import Customers
+from governance.measures.discrimination import ONE_CLASS, Labels, Scores, areas, undefined
 
 AUC_DIFFERENCE = "comparison.auc_difference"
 DRAWS = 400
@@ -85,35 +85,6 @@ def measure_auc_difference(
     return Measurement(
         measure=AUC_DIFFERENCE, scope={"against": against}, value=value, low=low, high=high, n=n
     )
-
-
-def areas(labels: Labels, scores: Scores, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the area under the ROC curve for every row of `weights`.
-
-    Parameters
-    ----------
-    weights : ndarray of float64, shape (n_draws, n_rows)
-        How often each draw holds each customer.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_draws,)
-        Not a number where a draw holds one class only.
-    """
-    order = np.argsort(scores, kind="stable")
-    ordered, is_event = scores[order], labels[order] == 1
-    # Customers of equal score are one step: a pair of them counts one half.
-    starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 0]))
-    drawn = weights[:, order]
-    events = np.add.reduceat(np.where(is_event, drawn, 0.0), starts, axis=1)
-    others = np.add.reduceat(np.where(is_event, 0.0, drawn), starts, axis=1)
-    below = np.cumsum(others, axis=1) - others / 2
-    pairs = events.sum(axis=1) * others.sum(axis=1)
-    won: NDArray[np.float64] = (events * below).sum(axis=1)
-    # Without a pair the quotient is 0/0, which is undefined and not zero.
-    with np.errstate(invalid="ignore"):
-        area: NDArray[np.float64] = won / pairs
-    return area
 
 
 def _drawn_differences(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.measurement import Measurement
-from training.discrimination import undefined
+from governance.measures.discrimination import undefined
 from training.evaluation import Matrix, predict
 
 VIOLATIONS = "soundness.monotonicity_violations"

@@ -16,10 +16,11 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from governance.measurement import Measurement
-from training import calibration, discrimination
-from training import customers as clusters
-from training.customers import Customers
-from training.discrimination import Labels, Scores
+from governance.measures import calibration, discrimination
+from governance.measures import customers as clusters
+from governance.measures.customers import Customers
+from governance.measures.discrimination import Labels, Scores
+from training.calibration import Verdict, judge_calibration
 
 FOLDS = 5
 
@@ -150,10 +151,10 @@ def evaluate(result: OutOfFold, *, seed: int) -> tuple[Measurement, ...]:
     )
 
 
-def verdict(measurements: tuple[Measurement, ...]) -> calibration.Verdict:
+def verdict(measurements: tuple[Measurement, ...]) -> Verdict:
     """Decide from an evaluation whether the model needs a sigmoid."""
     by_name = {measurement.measure: measurement for measurement in measurements}
-    return calibration.judge_calibration(
+    return judge_calibration(
         by_name["calibration.slope"],
         by_name["calibration.ece"],
         by_name["calibration.ece_floor"],

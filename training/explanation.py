@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from governance.errors import ContractError
+from governance.measures.discrimination import Labels, Scores
 from limits.explaining.reference import GOOD_BELOW, SMALLEST_REFERENCE, Reference
 from limits.features import FeatureSpec
-from training.discrimination import Labels, Scores
 from training.evaluation import Matrix
 
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from governance.measurement import Measurement
-from training.discrimination import measure_auc
+from governance.measures.discrimination import measure_auc
 from training.evaluation import Matrix, OutOfFold, predict
 
 SMALLEST_GROUP = 20

@@ -12,12 +12,12 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 
 from governance.measurement import Measurement, describe_scope
+from governance.measures.customers import Customers
+from governance.measures.discrimination import Labels
 from governance.outcome import Outcome
 from limits.features import FeatureSpec
 from training import breakdown, direction, evaluation, lift, lineage, vintages
 from training.calibration import Verdict
-from training.customers import Customers
-from training.discrimination import Labels
 from training.evaluation import FOLDS, Matrix, OutOfFold
 from training.job import Job
 from training.recipes import Recipe

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from governance.errors import ContractError, UsageError
-from training.discrimination import Labels
+from governance.measures.discrimination import Labels
 
 Mask = NDArray[np.bool_]
 Days = NDArray[np.datetime64]

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from governance.measurement import Measurement
-from training.discrimination import ONE_CLASS, Labels, Scores, undefined
+from governance.measures.discrimination import ONE_CLASS, Labels, Scores, undefined
 
 PARTS = 10
 

@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 from governance import canonical
 from governance.errors import ContractError
 from governance.measurement import Measurement
+from governance.measures.discrimination import undefined
 from governance.outcome import Outcome
 from limits.explaining import reason_texts
 from limits.explaining.contributions import Explanation, columns_of, explain
@@ -23,7 +24,6 @@ from limits.explaining.method import Method
 from limits.explaining.reason_texts import Lever, ReasonTexts
 from limits.explaining.reference import Reference
 from limits.features import FeatureSpec
-from training.discrimination import undefined
 from training.evaluation import Matrix
 from training.explanation import make_reference
 from training.fitted import Fitted

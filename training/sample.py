@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from governance.contract import Purpose
 from governance.errors import ContractError
+from governance.measures.customers import Customers
+from governance.measures.discrimination import Labels
 from limits import features, scoring
 from limits.features import FeatureSpec
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable
 from privacy.gate import DECLARED
 from training import label, suspicion
-from training.customers import Customers
-from training.discrimination import Labels
 from training.evaluation import Matrix
 from training.label import Days, LabelRule, Unknown
 from training.suspicion import Allowances

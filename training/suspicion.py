@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 
 from governance import canonical
 from governance.errors import ContractError, UsageError
+from governance.measures import discrimination
+from governance.measures.discrimination import Labels
 from limits.features import FeatureSpec
-from training import discrimination
-from training.discrimination import Labels
 from training.evaluation import Matrix
 
 LEAK_AUC = 0.99

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from governance.measurement import Measurement
+from governance.measures.discrimination import Z95, Scores
 from governance.outcome import Outcome
 from lab.reject_inference.intake import ASSUMES, RATE, Intake, Method, Rules, cannot_tell
-from training.discrimination import Z95, Scores
 
 AUC, GAP = "selection.auc", "selection.calibration_gap"
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from governance.measurement import Measurement
+from governance.measures.discrimination import Z95, Scores
 from governance.outcome import Outcome
-from training.discrimination import Z95, Scores
 
 MINIMUM_EXPLORED = 20
 RATE, SAMPLE_SIZE = "selection.default_rate", "selection.effective_sample_size"

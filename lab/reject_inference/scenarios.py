@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from governance.measurement import Measurement
+from governance.measures.discrimination import Scores
 from governance.outcome import Outcome
 from lab.reject_inference.intake import ASSUMES, RATE, Intake, Method, Rules
-from training.discrimination import Scores
 
 BANDS = 5
 

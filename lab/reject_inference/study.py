@@ -17,12 +17,12 @@ from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from governance.measurement import Measurement
+from governance.measures import discrimination
+from governance.measures.discrimination import BOOTSTRAP_DRAWS, Scores
 from governance.outcome import Outcome
 from lab.reject_inference import bounds, intake, scenarios
 from lab.reject_inference.bounds import AUC, GAP
 from lab.reject_inference.intake import SCENARIOS, WEIGHTED, Intake, Method, Rules
-from training import discrimination
-from training.discrimination import BOOTSTRAP_DRAWS, Scores
 from training.evaluation import FOLDS, Matrix, predict
 
 GAIN = "selection.auc_gain"

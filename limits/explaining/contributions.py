@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from governance.errors import ContractError
+from governance.measures.calibration import log_odds
 from limits.explaining.reason_texts import ReasonTexts
 from limits.explaining.reference import Reference
 from limits.explanation import MOST_REASONS
@@ -29,7 +30,6 @@ Scores = NDArray[np.float64]
 
 # One percent of the odds is no principal reason.
 NEGLIGIBLE = 0.01
-_TINY = 1e-15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +138,6 @@ def _ranked(contributions: Matrix, is_citable: NDArray[np.bool_]) -> NDArray[np.
     weight = np.where(is_citable, contributions, -np.inf)
     order = np.argsort(-weight, axis=1, kind="stable")[:, :MOST_REASONS]
     return np.where(np.take_along_axis(is_citable, order, axis=1), order, -1).astype(np.int64)
-
-
-def log_odds(probability: Scores) -> Scores:
-    """Return the log-odds of probabilities, kept finite at 0 and 1."""
-    kept = np.clip(probability, _TINY, 1 - _TINY)
-    odds: Scores = np.log(kept) - np.log1p(-kept)
-    return odds
 
 
 def _predict(model: Any, features: Matrix) -> Scores:

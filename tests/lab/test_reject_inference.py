@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError
 from governance.measurement import Measurement
+from governance.measures.discrimination import measure_auc
 from governance.outcome import Outcome
 from lab.reject_inference import applications, bounds, intake, scenarios, study
 from lab.reject_inference.intake import Intake, Method, Rules
@@ -30,7 +31,6 @@ from limits import features, scoring
 from limits.features import FeatureSpec
 from privacy import gate, keyring
 from privacy.contract_files import packaged as packaged_contract
-from training.discrimination import measure_auc
 from training.recipes import CHAMPION
 
 SPEC = FeatureSpec.parse(features.packaged("world_applicant_features"))

@@ -13,11 +13,10 @@ from governance.counts import Counts
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from monitoring import verdict
-from monitoring.calibration import measure_calibration
 from monitoring.counted_pairs import _pairs
-from monitoring.discrimination import measure_discrimination
 from monitoring.paired_accuracy import AUC_DIFFERENCE, measure_accuracy
 from monitoring.paired_fairness import GAIN, WORST_RATIO, Pair, measure_gain
+from monitoring.performance import measure_performance
 from monitoring.verdict import Verdict
 from tests.monitoring.family import APPETITE
 
@@ -43,11 +42,7 @@ def test_the_figures_are_those_of_the_single_measures() -> None:
         for m in measure_accuracy({"v": true, "a": worse}, defaulted, version="v", seed=0)
     }
     for name, score in (("v", true), ("a", worse)):
-        single = (
-            *measure_discrimination(score, defaulted),
-            *measure_calibration(score, defaulted, seed=0),
-        )
-        for wanted in single:
+        for wanted in measure_performance(defaulted.astype(np.int64), score, seed=0):
             if (wanted.measure, name) in found:
                 got = found[wanted.measure, name]
                 assert got.value == pytest.approx(wanted.value, abs=1e-12), wanted.measure

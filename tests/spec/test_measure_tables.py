@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from governance.counts import Counts
+from governance.measures.discrimination import measure_auc, measure_ks
 from governance.outcome import Outcome
-from monitoring.calibration import measure_calibration
-from monitoring.discrimination import measure_discrimination
 from monitoring.drift import measure_drift, psi
 from monitoring.misjudgment import measure_misjudgment
+from monitoring.performance import measure_performance
 
 # reference, current, PSI worked by hand from sum (c - r) ln(c / r)
 STABILITY = [
@@ -85,9 +85,9 @@ def test_misjudgment_has_the_denominators_of_its_definition() -> None:
 
 def test_the_area_under_the_curve_counts_ordered_pairs() -> None:
     score = np.array([0.1, 0.2, 0.3, 0.3, 0.5, 0.6])
-    defaulted = np.array([False, False, True, False, False, True])
+    labels = np.array([0, 0, 1, 0, 0, 1])
     # Pairs of (default, no default): .3 beats .1 .2, ties .3, loses to .5; .6 beats all four.
-    area, distance = measure_discrimination(score, defaulted)
+    area, distance = measure_auc(labels, score), measure_ks(labels, score, seed=0)
     assert area.value == pytest.approx((2 + 0.5 + 0 + 4) / 8)
     assert distance.value == pytest.approx(0.5)
 
@@ -95,7 +95,7 @@ def test_the_area_under_the_curve_counts_ordered_pairs() -> None:
 def test_observed_over_expected_and_brier_follow_their_formulas() -> None:
     score = np.repeat([0.1, 0.4], 100)
     defaulted = np.concatenate([np.arange(100) < 12, np.arange(100) < 36])
-    found = {m.measure: m for m in measure_calibration(score, defaulted, seed=1)}
+    found = {m.measure: m for m in measure_performance(defaulted.astype(np.int64), score, seed=1)}
     ratio = found["calibration.observed_over_expected"]
     spread = 1.959964 * math.sqrt(100 * 0.09 + 100 * 0.24) / 50
     assert ratio.value == pytest.approx(48 / 50)

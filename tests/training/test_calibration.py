@@ -8,16 +8,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 from governance.measurement import Measurement
-from governance.outcome import Outcome
-from training import calibration
-from training.calibration import (
-    judge_calibration,
+from governance.measures import calibration
+from governance.measures.calibration import (
     measure_brier,
     measure_calibration_error,
     measure_calibration_line,
     measure_log_loss,
     measure_noise_floor,
 )
+from governance.outcome import Outcome
+from training.calibration import judge_calibration
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=2, max_size=60)
 

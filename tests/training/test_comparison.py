@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from governance.errors import UsageError
+from governance.measures import discrimination
+from governance.measures.discrimination import areas
 from governance.outcome import Outcome
-from training import discrimination
-from training.comparison import areas, measure_auc_difference
+from training.comparison import measure_auc_difference
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 4)), min_size=2, max_size=40

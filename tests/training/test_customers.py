@@ -12,16 +12,9 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
 from governance.measurement import Measurement
+from governance.measures import calibration, customers, discrimination
 from limits.features import FeatureSpec
-from training import (
-    alternatives,
-    calibration,
-    comparison,
-    customers,
-    discrimination,
-    evaluation,
-    recipes,
-)
+from training import alternatives, comparison, evaluation, recipes
 from training.alternatives import Alternative
 from training.fitted import Lesson
 

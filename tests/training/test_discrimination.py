@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from governance.measures.discrimination import measure_auc, measure_gini, measure_ks
 from governance.outcome import Outcome
-from training.discrimination import measure_auc, measure_gini, measure_ks
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8)), min_size=2, max_size=60).filter(
     lambda rows: len({label for label, _ in rows}) == 2

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from governance.errors import IntegrityError, UsageError
+from governance.measures.discrimination import measure_auc
 from governance.outcome import Outcome
 from lab.world import applicants, business, edition, extract, oracle, panel, persons
 from lab.world.extract import Shape
@@ -23,7 +24,6 @@ from limits.features import FeatureSpec
 from privacy import keyring
 from privacy.contract_files import packaged as packaged_contract
 from training import evaluation
-from training.discrimination import measure_auc
 from training.recipes import CHAMPION
 
 SEEN = date(2024, 9, 30)
