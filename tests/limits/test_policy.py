@@ -214,6 +214,61 @@ def test_a_name_that_nothing_has_is_refused_wherever_it_stands() -> None:
             LimitPolicy.parse(text.replace(old, new, 1))
 
 
+ENVELOPE = {
+    "a band without a span": ("F = { least = 0.50, most = 1.00 }\n", "", "one span for each band"),
+    "a span of no band": (
+        "F = { least = 0.50, most = 1.00 }",
+        "F = { least = 0.50, most = 1.00 }\nG = { least = 0.50, most = 1.00 }",
+        "one span for each band",
+    ),
+    "more than a step up": (
+        "A = { least = 1.00, most = 1.30 }",
+        "A = { least = 1.00, most = 1.31 }",
+        "A reaches beyond one step",
+    ),
+    "more than a step down": ("F = { least = 0.50", "F = { least = 0.49", "F reaches beyond one"),
+    "less than the matrix gives": (
+        "B = { least = 1.00, most = 1.30 }",
+        "B = { least = 1.00, most = 1.29 }",
+        "B leaves out its matrix row",
+    ),
+    "more than the matrix takes": (
+        "E = { least = 0.80",
+        "E = { least = 0.81",
+        "E leaves out its matrix row",
+    ),
+    "no change": (
+        "A = { least = 1.00, most = 1.30 }",
+        "A = { least = 1.01, most = 1.30 }",
+        "A leaves out no change",
+    ),
+    "a worse band that may get more": (
+        "D = { least = 0.90, most = 1.00 }",
+        "D = { least = 0.90, most = 1.21 }",
+        "D is worse than C but its envelope is higher",
+    ),
+    "a worse band that is taken less": (
+        "D = { least = 0.90, most = 1.00 }",
+        "D = { least = 0.79, most = 1.00 }",
+        "E is worse than D but its envelope is higher",
+    ),
+    "a span that is turned round": (
+        "D = { least = 0.90, most = 1.00 }",
+        "D = { least = 1.00, most = 0.90 }",
+        "least must not lie above most",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENVELOPE)
+def test_an_envelope_that_the_other_rules_contradict_is_refused(name: str) -> None:
+    text = packaged("consumer_sme")
+    old, new, problem = ENVELOPE[name]
+    assert old in text
+    with pytest.raises(ContractError, match=problem):
+        LimitPolicy.parse(text.replace(old, new, 1))
+
+
 def test_seasons_may_stand_in_any_order_and_two_never_hold_on_one_day() -> None:
     policy = LimitPolicy.parse(packaged("consumer_sme"))
     head, *seasons = packaged("consumer_sme").split("[[seasons]]\n")

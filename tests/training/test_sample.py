@@ -55,6 +55,10 @@ def test_a_sample_is_the_open_part_in_the_order_of_the_spec(
     assert (found.features[:, 2] == visible["turnover"].to_numpy()).all()
     assert (found.labels == visible["failed"].to_numpy()).all()
     assert found.target == "failed"
+    told = found.as_lineage()
+    assert (told["data_rows"], told["data_rows_read"]) == (str(visible.num_rows),) * 2
+    # Every customer has one row, so nobody counts customers beside them.
+    assert "data_customers" not in told
 
 
 def constant(value: int) -> Callable[[pa.Table], pa.Table]:
