@@ -91,6 +91,27 @@ def test_half_an_interval_cannot_tell_and_a_point_needs_none() -> None:
         assert line(basis="point").judge(half).outcome is PASS
 
 
+@pytest.mark.parametrize(
+    ("ends", "sides", "outcome"),
+    [
+        # Without an upper end a ratio may be as large as it likes: enough for a floor alone.
+        ({"low": 0.8}, {"at_most": None}, PASS),
+        ({"low": 0.79}, {"at_most": None}, INCONCLUSIVE),
+        ({"low": 1.26}, {}, BREACH),
+        ({"low": 1.25}, {}, INCONCLUSIVE),
+        ({"high": 1.25}, {"at_least": None}, PASS),
+        ({"high": 1.26}, {"at_least": None}, INCONCLUSIVE),
+        ({"high": 0.79}, {}, BREACH),
+        ({"high": 0.8}, {}, INCONCLUSIVE),
+    ],
+)
+def test_an_interval_of_one_end_reaches_as_far_as_anything_can(
+    ends: dict[str, float], sides: dict[str, object], outcome: Outcome
+) -> None:
+    half = Measurement(measure="m", value=1.0, n=500, **ends)
+    assert line(**sides).judge(half).outcome is outcome
+
+
 def test_what_the_measure_could_not_tell_no_threshold_tells() -> None:
     limit = line(basis="point")
     assert judged(limit, 0.9, 1.1, outcome=INCONCLUSIVE) is INCONCLUSIVE

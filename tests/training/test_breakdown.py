@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.metrics import roc_auc_score
 
 from governance.outcome import Outcome
 from governance.settings import Settings
 from limits.features import FeatureSpec
 from privacy.feature_table import FeatureTable
 from privacy.keyring import Keyring
-from training import breakdown, recipes, sample
+from training import breakdown, evaluation, recipes, sample
 from training.evaluation import OutOfFold
 from training.sample import Question, Sample
 
@@ -134,3 +136,27 @@ def test_a_segment_with_twenty_of_either_outcome_is_measured(events: int, others
     result = OutOfFold(labels=labels, probability=probability, fold=np.zeros(len(labels), int))
     found = breakdown.by_segment(result, np.array(["a"] * len(labels)), seed=0)
     assert (len(found) > 1) is (min(events, others) == 20)
+
+
+def test_out_of_time_a_sigmoid_learns_from_the_older_rows_of_each_customer(rows: Sample) -> None:
+    """Two rows a customer, of which the newer one is asked about and the older one was known."""
+    n = len(rows.labels)
+    months = np.array(["2026-01"] * n + ["2026-02"] * 300, dtype="datetime64[M]")
+    some = dataclasses.replace(
+        rows,
+        features=np.concatenate([rows.features, rows.features[:300]]),
+        labels=np.concatenate([rows.labels, rows.labels[:300]]),
+        vintage=months.astype("datetime64[D]"),
+        customers=np.concatenate([np.arange(n), np.arange(300)]),
+    )
+
+    def calibrated() -> CalibratedClassifierCV:
+        return CalibratedClassifierCV(quick(rows), method="sigmoid", cv=5, ensemble=False)
+
+    found = breakdown.out_of_time(calibrated, some, seed=0)
+    assert {item.n for item in found} == {300}
+    expected = evaluation.fit(
+        calibrated(), rows.features, rows.labels, customers=np.arange(n)
+    ).predict_proba(rows.features[:300])[:, 1]
+    area = roc_auc_score(rows.labels[:300], expected)
+    assert found[0].value == pytest.approx(area, abs=1e-12)
