@@ -13,7 +13,7 @@ same functions, so what an outsider checks is what the product checks.
 
 References
 ----------
-RFC 6962 §2.1 (Merkle tree), RFC 9162 §2.1.3-2.1.4 (proofs), DSSE v1, in-toto Statement v1,
+RFC 6962 §2.1 (Merkle tree and audit paths), DSSE v1, in-toto Statement v1,
 C2SP tlog-checkpoint and signed-note.
 """
 
@@ -76,6 +76,8 @@ SIGNERS: Mapping[str, frozenset[str]] = {
 """Which role's key may sign which kind of statement."""
 
 KEY_BYTES = 32
+WAIVER_MAX_DAYS = 180
+SEVERITIES = ("low", "medium", "severe")
 DAYS = frozenset({"on", "approved_on", "expires_on", "frozen_on"})
 ROLES = frozenset[str]().union(*SIGNERS.values())
 
@@ -97,6 +99,7 @@ PACK_KEYS = (
 OWN_KEYS = "Verified against the keys in your own list:"
 
 LIST = "files.json"
+NEEDED = frozenset({LIST, "people.json", "checkpoint.txt", "ledger.jsonl", "status.json"})
 LIST_SCHEMA = "evidence-pack/1"
 LIST_TYPE = "application/vnd.limitline.evidence-pack+json"
 
@@ -449,62 +452,10 @@ def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return proof
 
 
-def verify_inclusion(leaf: bytes, index: int, *, head: Checkpoint, proof: Sequence[bytes]) -> bool:
-    """Tell whether `proof` shows that `leaf` is entry `index` of the tree with this head."""
-    if not 0 <= index < head.size:
-        return False
-    first, last, found = index, head.size - 1, leaf
-    for sibling in proof:
-        if last == 0:
-            return False
-        if first & 1 or first == last:
-            found = node_hash(sibling, found)
-            while not first & 1 and first:
-                first, last = first >> 1, last >> 1
-        else:
-            found = node_hash(found, sibling)
-        first, last = first >> 1, last >> 1
-    return last == 0 and found == head.root
-
-
-def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
-    """Return the proof that the first `old_size` leaves were only ever appended to."""
-    return _subproof(leaves, old_size, is_whole=True) if 0 < old_size < len(leaves) else []
-
-
-def _subproof(leaves: Sequence[bytes], old_size: int, *, is_whole: bool) -> list[bytes]:
-    if old_size == len(leaves):
-        return [] if is_whole else [tree_root(leaves)]
-    split = 1 << (len(leaves) - 1).bit_length() - 1
-    left, right = leaves[:split], leaves[split:]
-    if old_size <= split:
-        return [*_subproof(left, old_size, is_whole=is_whole), tree_root(right)]
-    return [*_subproof(right, old_size - split, is_whole=False), tree_root(left)]
-
-
-def verify_consistency(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> bool:
-    """Tell whether the tree `new` only ever appended to the tree `old`."""
-    if old.size in (0, new.size):
-        same = new.root if old.size else tree_root([])
-        return not proof and old.root == same
-    steps = list(proof) if old.size & (old.size - 1) else [old.root, *proof]
-    if old.size > new.size or not steps:
-        return False
-    first, last = old.size - 1, new.size - 1
-    while first & 1:
-        first, last = first >> 1, last >> 1
-    was = now = steps[0]
-    for step in steps[1:]:
-        if last == 0:
-            return False
-        if first & 1 or first == last:
-            was, now = node_hash(step, was), node_hash(step, now)
-            while not first & 1 and first:
-                first, last = first >> 1, last >> 1
-        else:
-            now = node_hash(now, step)
-        first, last = first >> 1, last >> 1
-    return last == 0 and was == old.root and now == new.root
+def is_prefix(old: Checkpoint, bodies: Sequence[bytes]) -> bool:
+    """Tell whether a ledger with these entries only appended to the one with the head `old`."""
+    leaves = [leaf_hash(body) for body in bodies[: old.size]]
+    return len(leaves) == old.size and tree_root(leaves) == old.root
 
 
 def checkpoint_body(size: int, root: bytes) -> bytes:
@@ -575,33 +526,6 @@ def verify_entry(body: bytes, seq: int, people: People) -> dict[str, Any]:
     if labelled != (statement["predicateType"], statement["subject"][0]["name"]):
         raise VerificationError(f"Ledger entry {seq} is labelled as something else than it holds.")
     return {**entry, "statement": statement, "person": person}
-
-
-def verify_waivers(entries: Sequence[Mapping[str, Any]]) -> int:
-    """Check that every waiver in a gate decision was signed before; return how many were used.
-
-    Raises
-    ------
-    VerificationError
-        If a decision used a waiver for which there is no signed statement about the same bytes.
-    """
-    used = 0
-    for decision in [entry for entry in entries if entry["kind"] == "gate-decision"]:
-        statement = decision["statement"]
-        before = entries[: decision["seq"]]
-        signed = [said["waiver"] for said in _said("waiver", statement["subject"], before)]
-        waived = statement["predicate"]["decision"]["waived"]
-        if any(waiver not in signed for waiver in waived):
-            raise VerificationError(
-                f"The gate decision in entry {decision['seq']} used a waiver that nobody signed."
-            )
-        used += len(waived)
-    return used
-
-
-def _said(kind: str, subject: Any, entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    statements = [entry["statement"] for entry in entries if entry["kind"] == kind]
-    return [one["predicate"] for one in statements if one["subject"] == subject]
 
 
 class Adoption(NamedTuple):
@@ -799,7 +723,13 @@ class History:
         evidence = digest(measured[-1]["statement"]["predicate"]["evidence"])
         if decision["evidence"] != evidence or told != {**dict.fromkeys(POLICY_EVIDENCE), **found}:
             return "is a gate decision on other evidence than the newest"
-        return ""
+        problems = (
+            waiver_problem(
+                waiver, said["appetite"], decision["decided_on"], self.said("waiver", name)
+            )
+            for waiver in decision["waived"]
+        )
+        return next((f"used a waiver {problem}" for problem in problems if problem), "")
 
     def _approval_problem(self, entry: Said) -> str:
         said, name = entry["statement"]["predicate"], entry["subject"]
@@ -886,6 +816,39 @@ class History:
         return bool(is_for and said["approved_on"] <= on <= said["expires_on"])
 
 
+def waiver_problem(waiver: Said, appetite: Said, on: str, given: Sequence[Said]) -> str:
+    """Say why a waiver does not count on a day, given the statements of waivers until then."""
+    signed = [
+        entry["person"] for entry in given if entry["statement"]["predicate"]["waiver"] == waiver
+    ]
+    if not signed:
+        return "that nobody had signed"
+    if not waiver["granted_on"] <= on <= waiver["expires_on"]:
+        return "that was not in force"
+    threshold = next((one for one in appetite["thresholds"] if _concerns(one, waiver, on)), None)
+    if threshold is None or not threshold["is_waivable"]:
+        return "of what may not be waived"
+    term = date.fromisoformat(waiver["expires_on"]) - date.fromisoformat(waiver["granted_on"])
+    if term.days > threshold.get("waiver_max_days", WAIVER_MAX_DAYS):
+        return "of a longer term than its threshold allows"
+    grave = SEVERITIES.index(appetite.get("countersigned_from", "severe"))
+    is_grave = SEVERITIES.index(threshold.get("severity", "medium")) >= grave
+    if is_grave and not any(are_two(one, other) for one in signed for other in signed):
+        return "that takes both approvers, and has one"
+    return ""
+
+
+def _concerns(threshold: Said, waiver: Said, on: str) -> bool:
+    """Tell whether a threshold is in force and speaks about the measure and scope of a waiver."""
+    scope, ends = waiver["scope"], threshold["effective_to"]
+    is_in_force = threshold["effective_from"] <= on and (ends is None or on <= ends)
+    is_about = all(
+        name in scope and wanted in ("*", scope[name])
+        for name, wanted in threshold["scope"].items()
+    )
+    return bool(is_in_force and is_about and threshold["measure"] == waiver["measure"])
+
+
 def people_problem(
     approvers: Sequence[Person], makers: Sequence[Person], measurers: Sequence[Person]
 ) -> str:
@@ -923,6 +886,56 @@ def champion(history: History, on: str | None = None) -> dict[str, Any] | None:
         if on is None or entry["statement"]["predicate"]["on"] <= on
     ]
     return made[-1] if made else None
+
+
+def waivers_used(history: History) -> int:
+    """Return how many waivers the gate decisions of a ledger used; each was let in as it should."""
+    made = (entry for entry in history.entries if entry["kind"] == "gate-decision")
+    return sum(len(entry["statement"]["predicate"]["decision"]["waived"]) for entry in made)
+
+
+def open_findings(history: History, on: str) -> list[str]:
+    """Return the ids of the findings that are open on a day: two people must agree to close one."""
+    opened: dict[str, str] = {}
+    closings: dict[str, list[tuple[Person, str]]] = {}
+    for entry in history.entries:
+        if entry["kind"] == "finding":
+            said = entry["statement"]["predicate"]
+            name = str(said["finding"]["id"])
+            if said["event"] == "opened":
+                opened.setdefault(name, said["finding"]["opened_on"])
+            elif name in opened:
+                closed = (entry["person"], said["finding"]["closed_on"])
+                closings.setdefault(name, []).append(closed)
+    return sorted(
+        name
+        for name, day in opened.items()
+        if day <= on and not _has_ended(closings.get(name, []), on)
+    )
+
+
+def freezes(history: History, on: str) -> list[str]:
+    """Return the ids of the freezes that stop raises on a day: two approvers must lift one."""
+    frozen: dict[str, str] = {}
+    releases: dict[str, list[tuple[Person, str]]] = {}
+    for entry in history.entries:
+        if entry["kind"] == "freeze":
+            said = entry["statement"]["predicate"]
+            if said["event"] == "frozen":
+                frozen[_sha256(entry)] = said["on"]
+            elif said["freeze"] in frozen and said["on"] >= frozen[said["freeze"]]:
+                releases.setdefault(said["freeze"], []).append((entry["person"], said["on"]))
+    return sorted(
+        f"freeze-{name[:12]}"
+        for name, day in frozen.items()
+        if day <= on and not _has_ended(releases.get(name, []), on)
+    )
+
+
+def _has_ended(agreed: Sequence[tuple[Person, str]], on: str) -> bool:
+    """Tell whether two different people in two roles had agreed by a day."""
+    by_then = [person for person, day in agreed if day <= on]
+    return any(are_two(one, other) for one in by_then for other in by_then)
 
 
 def signers(history: History) -> list[dict[str, Any]]:
@@ -1196,7 +1209,7 @@ def verify_pack(
     with reading(shown(path.name)):
         data = b"" if path.is_dir() else path.read_bytes()
     files = read_folder(path) if path.is_dir() else read_zip(data, shown(path.name))
-    missing = {LIST, "people.json", "checkpoint.txt", "ledger.jsonl"} - files.keys()
+    missing = NEEDED - files.keys()
     if missing:
         raise VerificationError(f"The pack lacks {', '.join(sorted(missing))}.")
     people = _people(files, people_file)
@@ -1221,7 +1234,8 @@ def verify_pack(
             "files": len(files),
             "entries": len(bodies),
             "promotions": len(history.promotions),
-            "waivers": verify_waivers(history.entries),
+            "waivers": waivers_used(history),
+            **_stated(files, history, on),
             "root": head.root.hex(),
             "witnessed": kept,
             "keys": signers(history),
@@ -1230,6 +1244,29 @@ def verify_pack(
                 for name, entry in history.manifests.items()
             },
         }
+
+
+def _stated(files: Mapping[str, bytes], history: History, on: str) -> dict[str, Any]:
+    """Return champion, open findings and freezes of a day, once ``status.json`` tells the same."""
+    name = "status.json"
+    now = champion(history, on)
+    stands = {
+        "champion": now and now["statement"]["predicate"]["version"],
+        "findings_open": open_findings(history, on),
+        "freezes": freezes(history, on),
+    }
+    with reading(name):
+        told = json.loads(files[name])
+        said = {
+            "champion": told["champion"],
+            "findings_open": sorted(finding["id"] for finding in told["findings_open"]),
+            "freezes": sorted(freeze["id"] for freeze in told["freezes"]),
+        }
+        wrong = [part for part in stands if stands[part] != said[part]]
+        wrong += ["on"] * (told["on"] != on)
+    if wrong:
+        raise VerificationError(f"{name} says otherwise than the ledger: {', '.join(wrong)}.")
+    return stands
 
 
 def _people(files: Mapping[str, bytes], people_file: Path | None) -> dict[str, Person]:
@@ -1294,8 +1331,7 @@ def witnessed(witness_file: Path | None, bodies: Sequence[bytes]) -> int | None:
     name = shown(witness_file.name)
     with reading(name):
         old = read_checkpoint(witness_file.read_bytes().decode(), bodies)
-    leaves = [leaf_hash(body) for body in bodies[: old.size]]
-    if len(leaves) < old.size or tree_root(leaves) != old.root:
+    if not is_prefix(old, bodies):
         raise VerificationError(
             f"ledger.jsonl does not continue the head of {old.size} entries in {name}: history was "
             "rewritten, or set back to an earlier day."
@@ -1307,13 +1343,19 @@ def told(found: Mapping[str, Any], *, people_file: Path | None = None) -> list[s
     """Say in sentences what was verified and what was not."""
     lines = [
         f"VERIFIED: {found['entries']} entries, {found['promotions']} promotions with four eyes.",
-        f"{found['waivers']} waivers were used by gate decisions, each signed by itself.",
+        f"{found['waivers']} waivers were used by gate decisions, each signed before and in force.",
         NOT_JUDGED,
     ]
     if found["witnessed"] is None:
         lines.append(NOT_WITNESSED)
     else:
         lines.append(f"The ledger continues the head of {found['witnessed']} entries you kept.")
+    if "on" in found:
+        lines.append(
+            f"On {found['on']}: champion version {found['champion']}, "
+            f"{len(found['findings_open'])} findings open, {len(found['freezes'])} freezes in "
+            "force, by the signatures that each takes."
+        )
     lines += [f"Ledger root {found['root']}.", OWN_KEYS if people_file else PACK_KEYS]
     return lines + [told_signer(key) for key in found["keys"]]
 

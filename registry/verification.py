@@ -30,7 +30,7 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
     ledger = Ledger.open(settings.ledger, people=people)
     head, history = ledger.verify(), ledger.history()
     with checked():
-        waivers = offline.verify_waivers(history.entries)
+        waivers = offline.waivers_used(history)
         kept = offline.witnessed(witness_file, ledger.bodies())
     record, problems, versions = Record.load(settings), [], {}
     for version in record.versions():

@@ -25,8 +25,9 @@ import pytest
 from typer.testing import CliRunner
 
 from governance.errors import IntegrityError
+from governance.evidence import Finding, Severity
 from governance.settings import Settings
-from registry import evidence, offline, signing
+from registry import evidence, freeze, lifecycle, offline, signing
 from registry.__main__ import app
 from registry.ledger import Ledger
 from registry.record import Record, append_event
@@ -478,6 +479,63 @@ def test_any_change_of_the_list_of_people_is_refused_or_changes_nobody(
 
 def _who_signed(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(key["role"], key["key_id"]) for key in found["keys"] if key["signed"]]
+
+
+@pytest.fixture
+def alarmed(champion: Settings, tmp_path: Path) -> Settings:
+    """A champion with a finding that one closed of two, and a freeze that one lifted of two."""
+    finding = Finding(
+        id="drift-1",
+        measure="stability.index",
+        severity=Severity.SEVERE,
+        text="The book moved",
+        owner="Head of Model Risk",
+        opened_on=DAY,
+    )
+    lifecycle.open_finding(champion, finding, version=1)
+    lifecycle.close_finding(champion, "drift-1", on=DAY, note="looked into", role="validator")
+    freeze.freeze(champion, role="risk_approver", reason="The book moved", on=DAY)
+    freeze.unfreeze(champion, role="risk_approver", reason="It moved back", on=DAY)
+    return champion
+
+
+def _packed(home: Settings, tmp_path: Path) -> tuple[dict[str, Any], Files]:
+    path = tmp_path / f"made {len(list(tmp_path.iterdir()))}.zip"
+    found = evidence.write_pack(home, path, on=DAY)
+    return found, offline.read_zip(path.read_bytes(), path.name)
+
+
+def test_a_finding_and_a_freeze_end_with_the_second_signature_and_not_before(
+    alarmed: Settings, tmp_path: Path
+) -> None:
+    frozen = [found.id for found in freeze.in_force(Record.load(alarmed), DAY)]
+    found, _ = _packed(alarmed, tmp_path)
+    assert (found["champion"], found["findings_open"], found["freezes"]) == (1, ["drift-1"], frozen)
+
+    lifecycle.close_finding(alarmed, "drift-1", on=DAY, note="looked into as well", role="risk_approver")
+    found, _ = _packed(alarmed, tmp_path)
+    assert (found["findings_open"], found["freezes"]) == ([], frozen)
+
+    freeze.unfreeze(alarmed, role="business_approver", reason="It moved back", on=DAY)
+    found, _ = _packed(alarmed, tmp_path)
+    assert (found["findings_open"], found["freezes"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        *(("champion", 2), ("champion", None), ("findings_open", []), ("freezes", [])),
+        *(("findings_open", [{"id": "drift-2"}]), ("freezes", "none"), ("on", "2026-01-06")),
+    ],
+)
+def test_a_status_that_says_otherwise_than_the_ledger_is_refused_although_it_is_listed(
+    alarmed: Settings, place: Callable[..., Path], tmp_path: Path, part: str, told: object
+) -> None:
+    _, files = _packed(alarmed, tmp_path)
+    status = {**json.loads(files["status.json"]), part: told}
+    pack = place(relisted({**files, "status.json": offline.pretty(status)}, alarmed))
+
+    assert "status.json" in said_of(pack)
 
 
 # One who holds every key, and signs entries of any shape.

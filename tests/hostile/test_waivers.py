@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
@@ -11,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from governance import canonical
 from governance.appetite import LONGEST_WAIVER_DAYS, WAIVER_MAX_DAYS, RiskAppetite
-from governance.errors import ContractError, GateClosed, UsageError
+from governance.errors import ContractError, GateClosed, IntegrityError, UsageError
 from governance.evidence import Decision, Evidence, Waiver
 from governance.gate import judge
 from governance.measurement import Measurement
 from governance.settings import Settings
 from limits.standing import expired
-from registry import lifecycle
+from registry import lifecycle, offline
 from registry.__main__ import app
 from registry.attestation import document
+from registry.evidence import write_pack
 from registry.exemption import WaiverRequest, waive
 from registry.record import Record, append
 from registry.signing import Signer
@@ -28,6 +31,7 @@ from registry.statement import Kind
 from tests import appetites
 from tests.appetites import HEAD, threshold
 from tests.registry.conftest import DAY
+from tests.registry.forging import forge
 
 RATIO = Measurement(
     measure="fairness.raise_ratio",
@@ -334,3 +338,107 @@ def test_a_waiver_that_does_not_count_keeps_no_champion_standing(
     assert expired(Record.load(home), last) == []
     (said,) = expired(Record.load(home), late)
     assert f"ended on {last}" in said
+
+
+# By whoever holds the ledger's key, and writes past every check.
+
+
+def forged(home: Settings, *, granted: tuple[Waiver, ...] = (), **changed: Any) -> None:
+    """Write the newest decision again with other waivers, granted before it if given."""
+    record = Record.load(home)
+    entry = record.decision(1)
+    assert entry is not None
+    said = json.loads(canonical.dumps(dict(entry.statement.predicate)))
+    subject = ("credit-limit@1", record.manifest(1).statement.sha256)
+    for one in granted:
+        predicate = {"waiver": document(one), "role": "risk_approver", "decision": said["digest"]}
+        forge(home, Kind.WAIVER, predicate, subject=subject, signer="risk_approver")
+    said["decision"].update(json.loads(canonical.dumps(changed)))
+    said["digest"] = canonical.digest(said["decision"])
+    forge(home, Kind.DECISION, said, subject=subject, signer="ledger")
+
+
+@pytest.fixture
+def waived(home: Settings, judge_by: Callable[..., Decision], appetite: RiskAppetite) -> Settings:
+    """A home whose gate was opened by one waiver of 60 days."""
+    judge_by(appetite, raise_ratio={"female": 0.6, "male": 1.0})
+    waive(home, 1, request())
+    assert judge_by(appetite).is_open
+    return home
+
+
+SIXTY = DAY + timedelta(days=60)
+
+
+def test_a_decision_rests_on_waivers_on_their_first_and_last_day_and_of_the_longest_term(
+    waived: Settings,
+) -> None:
+    longest = waiver(owner="Another Head", expires_on=DAY + timedelta(days=180))
+    forged(waived, granted=(longest,), waived=[longest])
+    forged(waived, decided_on=SIXTY)
+
+    assert offline.waivers_used(Record.load(waived).history) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "granted", "said"),
+    [
+        ({"waived": [waiver(owner="Somebody Else")]}, (), "that nobody had signed"),
+        ({"decided_on": SIXTY + timedelta(days=1)}, (), "that was not in force"),
+        (
+            {"waived": [waiver(granted_on=DAY + timedelta(days=1))]},
+            (waiver(granted_on=DAY + timedelta(days=1)),),
+            "that was not in force",
+        ),
+        (
+            {"waived": [waiver(expires_on=DAY + timedelta(days=181))]},
+            (waiver(expires_on=DAY + timedelta(days=181)),),
+            "of a longer term than its threshold allows",
+        ),
+        (
+            {"waived": [waiver(measure="accuracy.auc", scope={})]},
+            (waiver(measure="accuracy.auc", scope={}),),
+            "of what may not be waived",
+        ),
+        (
+            {"waived": [waiver(measure="nobody.limits", scope={})]},
+            (waiver(measure="nobody.limits", scope={}),),
+            "of what may not be waived",
+        ),
+    ],
+    ids=["unsigned", "ended", "not begun", "too long", "unwaivable", "unlimited"],
+)
+def test_a_decision_on_a_waiver_that_does_not_count_is_refused_by_everybody_who_reads(
+    waived: Settings,
+    changed: dict[str, Any],
+    granted: tuple[Waiver, ...],
+    said: str,
+) -> None:
+    forged(waived, granted=granted, **changed)
+
+    with pytest.raises(IntegrityError, match=f"used a waiver {said}"):
+        Record.load(waived)
+    with pytest.raises(IntegrityError, match=f"used a waiver {said}"):
+        write_pack(waived, waived.home / "pack.zip", on=DAY)
+
+
+def test_a_waiver_that_was_signed_after_its_decision_does_not_count(waived: Settings) -> None:
+    other = waiver(owner="Another Head")
+    subject = ("credit-limit@1", Record.load(waived).manifest(1).statement.sha256)
+    forged(waived, waived=[other])
+    predicate = {"waiver": document(other), "role": "risk_approver", "decision": ""}
+    forge(waived, Kind.WAIVER, predicate, subject=subject, signer="risk_approver")
+
+    with pytest.raises(IntegrityError, match="used a waiver that nobody had signed"):
+        Record.load(waived)
+
+
+def test_a_decision_on_a_grave_waiver_with_one_signature_is_refused(
+    home: Settings, judge_by: Callable[..., Decision], severe: RiskAppetite
+) -> None:
+    judge_by(severe, raise_ratio={"female": 0.6, "male": 1.0})
+    (granted,) = waive(home, 1, request()).waivers
+    forged(home, waived=[granted])
+
+    with pytest.raises(IntegrityError, match="that takes both approvers, and has one"):
+        Record.load(home)
