@@ -512,7 +512,9 @@ def test_a_finding_and_a_freeze_end_with_the_second_signature_and_not_before(
     found, _ = _packed(alarmed, tmp_path)
     assert (found["champion"], found["findings_open"], found["freezes"]) == (1, ["drift-1"], frozen)
 
-    lifecycle.close_finding(alarmed, "drift-1", on=DAY, note="looked into as well", role="risk_approver")
+    lifecycle.close_finding(
+        alarmed, "drift-1", on=DAY, note="looked into as well", role="risk_approver"
+    )
     found, _ = _packed(alarmed, tmp_path)
     assert (found["findings_open"], found["freezes"]) == ([], frozen)
 
