@@ -413,6 +413,12 @@ def test_an_uplift_is_clipped_by_cap_and_affordability() -> None:
     assert capped["temporary_uplift_minor"] == 18_000 * YUAN
     carried = decide(SPRING, income_minor=17_500 * YUAN)  # carries 140,000
     assert carried["temporary_uplift_minor"] == 10_000 * YUAN
+    # 140,008 are carried: whole hundreds, and never more than that.
+    odd = decide(SPRING, income_minor=17_501 * YUAN)
+    assert odd["temporary_uplift_minor"] == 10_000 * YUAN
+    # 100,100 becomes 130,100, and a fifth more is 156,120.
+    rounded = decide(SPRING, current_limit_minor=100_100 * YUAN)
+    assert rounded["temporary_uplift_minor"] == 26_000 * YUAN
 
 
 def test_a_frozen_book_gets_no_uplift() -> None:
