@@ -55,6 +55,7 @@ def cap(first: str, last: str | None) -> str:
         ([("2005-01-01", None), ("2006-01-01", None)], "on the same day"),
         ([("2005-01-01", "2005-12-31"), ("2005-12-31", None)], "on the same day"),
         ([("2005-01-01", "2005-12-30"), ("2006-01-01", None)], "has days without a row"),
+        ([("2005-01-02", "2005-01-01"), ("2006-01-01", None)], "ends before it begins"),
     ],
 )
 def test_overlapping_and_gapped_caps_are_refused(
@@ -62,6 +63,16 @@ def test_overlapping_and_gapped_caps_are_refused(
 ) -> None:
     with pytest.raises(ContractError, match=problem):
         LimitPolicy.parse(TEXT + "".join(cap(*row) for row in rows))
+    with pytest.raises(ContractError, match=problem):
+        LimitPolicy.parse(TEXT + "".join(cap(*row) for row in reversed(rows)))
+
+
+def test_caps_may_stand_in_any_order() -> None:
+    rows = [("2006-01-01", None), ("2004-01-01", "2004-12-31"), ("2005-01-01", "2005-12-31")]
+    policy = LimitPolicy.parse(TEXT + "".join(cap(*row) for row in rows))
+    days = [date(2004, 1, 1), date(2004, 12, 31), date(2005, 1, 1), date(2005, 12, 31)]
+    assert all("business" in policy.caps_on(day) for day in [*days, date(2030, 1, 1)])
+    assert "business" not in policy.caps_on(date(2003, 12, 31))
 
 
 def test_the_cap_of_the_day_is_used() -> None:
