@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, Field
 
 from governance import canonical
 
@@ -64,3 +66,24 @@ def test_what_has_no_canonical_form_is_refused(value: object) -> None:
 def test_a_time_is_the_same_in_every_zone() -> None:
     utc = datetime(2026, 1, 2, tzinfo=UTC)
     assert canonical.digest(utc) == canonical.digest(utc.astimezone(timezone(timedelta(hours=8))))
+
+
+class Declared(BaseModel):
+    """A file that grew a field after the first digests were signed."""
+
+    later_fields: ClassVar[frozenset[str]] = frozenset({"younger"})
+
+    schema_: str = Field(default="x/1", alias="schema")
+    size: int = 7
+    younger: int = 0
+
+
+def test_only_a_field_that_came_later_is_left_out_at_its_default() -> None:
+    assert canonical.plain(Declared()) == {"schema": "x/1", "size": 7}
+    assert canonical.plain(Declared(younger=1)) == {"schema": "x/1", "size": 7, "younger": 1}
+
+
+def test_twelve_digits_count_and_the_thirteenth_does_not() -> None:
+    assert canonical.digest(0.1 + 0.2) == canonical.digest(0.3)
+    assert canonical.dumps(1.23456789012) != canonical.dumps(1.23456789013)
+    assert canonical.dumps(1.234567890123) == canonical.dumps(1.234567890124)

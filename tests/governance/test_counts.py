@@ -74,3 +74,20 @@ def test_counts_of_different_shape_do_not_add() -> None:
 def test_a_table_without_counts_is_refused() -> None:
     with pytest.raises(ContractError, match="n; they are missing"):
         Counts.from_rows([{"a": 1}])
+
+
+def test_there_is_one_row_for_each_key_and_withheld_wins() -> None:
+    rows = [{"g": "a", "n": 1}, {"g": "b", "n": 2}, {"g": "a", "n": 3}, {"g": "b", "n": None}]
+    counts = Counts.from_rows(rows)
+    found = {row["g"]: row["n"] for row in counts.table.to_pylist()}
+    assert counts.table.num_rows == 2
+    assert found == {"a": 4, "b": None}
+    assert counts.by().table.to_pylist() == [{"n": None}]
+    assert (counts + counts).table.num_rows == 2
+
+
+def test_counts_of_nobody_keep_their_shape_and_sum_to_nothing() -> None:
+    nobody = Counts.from_rows([{"g": "a", "n": 1}]).where(g="b")
+    assert nobody.table.num_rows == 0
+    assert (nobody.keys, nobody.additive, nobody.total()) == (("g",), ("n",), 0)
+    assert (nobody + Counts.from_rows([{"g": "a", "n": 1}])).total() == 1
