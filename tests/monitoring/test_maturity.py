@@ -154,3 +154,20 @@ def test_both_rooms_leave_out_the_same_months_whose_outcomes_are_awaited(
     assert sum(found.unknown.values()) == unknown.total
     reason = "of a vintage month whose other outcomes are awaited"
     assert found.unknown.get(reason, 0) == unknown.awaited
+
+
+@pytest.mark.parametrize(
+    ("day", "ends"),
+    [
+        (date(2025, 11, 30), date(2026, 2, 28)),  # February has no 30th
+        (date(2025, 11, 28), date(2026, 2, 28)),
+        (date(2026, 1, 15), date(2026, 4, 15)),
+    ],
+)
+def test_a_window_is_over_on_its_last_day_and_not_a_day_before(day: date, ends: date) -> None:
+    table = rows([1], [day], [day])
+    for cutoff, is_running in ((ends, False), (ends - timedelta(days=1), True)):
+        lineage = {**LINEAGE, "label_cutoff": cutoff.isoformat()}
+        found = find(table, LabelRule.of(lineage, label=None, on=LATER))
+        assert found.is_running.tolist() == [is_running]
+        assert found.label.to_pylist() == [None if is_running else 1]
