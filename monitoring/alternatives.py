@@ -30,8 +30,8 @@ from limits.policy import LimitPolicy
 from limits.scoring import DEFAULT_PROBABILITY, Estimator
 from monitoring import maturity, newest, verdict
 from monitoring.bins import MINIMUM_CELL
-from monitoring.counted_pairs import Asking, by_action, count_pairs, measure_ratios
-from monitoring.decisions import ACTION, outcomes
+from monitoring.counted_pairs import by_action, count_pairs, measure_ratios
+from monitoring.decisions import ACTION, Asking, outcomes
 from monitoring.maturity import LabelRule, Maturity
 from monitoring.misjudgment import BAD, PENDING
 from monitoring.paired_accuracy import measure_accuracy
@@ -243,7 +243,9 @@ def _measure(
     scores = {
         name: table[DEFAULT_PROBABILITY].filter(known).to_numpy() for name, table in decided.items()
     }
-    yield from measure_accuracy(scores, defaulted, version=itself, seed=_SEED)
+    yield from measure_accuracy(
+        scores, defaulted, version=itself, seed=_SEED, doubt=sealed.maturity.doubt
+    )
     for name, table in decided.items():
         yield from _actions(name, table, decided[itself], is_other=name != itself)
     counted = {name: by_action(asking, table) for name, table in decided.items()}

@@ -8,24 +8,18 @@ without asking the vault. What is not shown then lies between two bounds, and bo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from governance.contract import Purpose
 from governance.counts import Counts
 from governance.measurement import Measurement
-from monitoring.decisions import ACTION
+from monitoring.decisions import ACTION, Asking
 from monitoring.fairness import audit
 from monitoring.misjudgment import CUT, RAISED
 from monitoring.paired_fairness import Pair
-from privacy import audit as audit_vault
 from privacy.audit_vault import UNKNOWN
 from privacy.feature_table import PSEUDONYM
-from privacy.keyring import Keyring
-from privacy.pseudonym import PSEUDONYM_TYPE
 
 EVENTS: Mapping[str, tuple[str, ...]] = {
     "approve": (*RAISED, "hold"),
@@ -35,44 +29,11 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 _VERSION, _ALTERNATIVE, _YES, _NO = "version", "alternative", "yes", "no"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """How the audit vault is asked.
-
-    Parameters
-    ----------
-    mandate : str
-        On whose standing order; the vault refuses an empty one and logs every question.
-    """
-
-    keyring: Keyring
-    vault: Path
-    purpose: Purpose
-    mandate: str
-
-    def count(self, table: pa.Table, by: Sequence[str]) -> dict[str, Counts]:
-        """Return counts by protected attribute over its groups and the columns `by`."""
-        return audit_vault.count(
-            table,
-            keyring=self.keyring,
-            vault=self.vault,
-            purpose=self.purpose,
-            attributes=list(self.references()),
-            by=by,
-            mandate=self.mandate,
-        )
-
-    def references(self) -> dict[str, str]:
-        """Return every attribute that the vault knows, with its reference group."""
-        infos = audit_vault.groups(self.vault, self.keyring)
-        return {name: info.reference_group or "" for name, info in infos.items()}
-
-
 def by_action(asking: Asking, decided: pa.Table) -> dict[str, Counts]:
     """Count one model's decisions by group and kind; cut includes refused."""
     action = decided[ACTION]
     coarse = pc.if_else(pc.is_in(action, value_set=pa.array(CUT)), CUT[0], action)
-    return asking.count(pa.table({PSEUDONYM: _pseudonyms(decided), ACTION: coarse}), [ACTION])
+    return asking.count(pa.table({PSEUDONYM: decided[PSEUDONYM], ACTION: coarse}), [ACTION])
 
 
 def measure_ratios(
@@ -114,7 +75,7 @@ def count_pairs(
         does = [pc.is_in(table[ACTION], value_set=pa.array(events)) for table in tables]
         flags = [pc.if_else(one, _YES, _NO) for one in does]
         asked = pa.table(
-            {PSEUDONYM: _pseudonyms(tables[0]), _VERSION: flags[0], _ALTERNATIVE: flags[1]}
+            {PSEUDONYM: tables[0][PSEUDONYM], _VERSION: flags[0], _ALTERNATIVE: flags[1]}
         )
         # Of all customers together, no protected group is in this, so no vault is asked.
         differ = (
@@ -175,8 +136,3 @@ def _bounded(pair: Pair, shown: int | None, hidden: Sequence[int]) -> Pair:
         fewest=fewest,
         most=most,
     )
-
-
-def _pseudonyms(decided: pa.Table) -> pa.ChunkedArray:
-    # SQL engines know bytes, not sixteen of them.
-    return pc.cast(decided[PSEUDONYM], PSEUDONYM_TYPE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -80,8 +81,44 @@ def confusion(decided: pa.Table) -> Counts:
     return Counts(pa.table(columns), ("n", MONEY))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How the audit vault is asked.
+
+    Parameters
+    ----------
+    mandate : str
+        On whose standing order; the vault refuses an empty one and logs every question.
+    """
+
+    keyring: Keyring
+    vault: Path
+    purpose: Purpose
+    mandate: str
+
+    def count(self, table: pa.Table, by: Sequence[str]) -> dict[str, Counts]:
+        """Return counts by protected attribute over its groups and the columns `by`."""
+        # SQL engines know bytes, not sixteen of them.
+        place = table.column_names.index(PSEUDONYM)
+        table = table.set_column(place, PSEUDONYM, pc.cast(table[PSEUDONYM], PSEUDONYM_TYPE))
+        return audit_vault.count(
+            table,
+            keyring=self.keyring,
+            vault=self.vault,
+            purpose=self.purpose,
+            attributes=list(self.references()),
+            by=by,
+            mandate=self.mandate,
+        )
+
+    def references(self) -> dict[str, str]:
+        """Return every attribute that the vault knows, with its reference group."""
+        infos = audit_vault.groups(self.vault, self.keyring)
+        return {name: info.reference_group or "" for name, info in infos.items()}
+
+
 def measure_fairness(
-    decided: pa.Table, *, keyring: Keyring, vault: Path, purpose: Purpose, mandate: str
+    decided: pa.Table, matured: pa.Table, *, asking: Asking
 ) -> tuple[Measurement, ...]:
     """Audit decisions by every protected attribute that the audit vault knows.
 
@@ -91,38 +128,25 @@ def measure_fairness(
     Parameters
     ----------
     decided : pyarrow.Table
-        ``customer_pseudonym`` of `purpose`, ``action``, ``outcome``.
-    mandate : str
-        Recorded in the vault's access log.
+        ``customer_pseudonym`` of the purpose that is asked for, ``action``, ``outcome``.
+    matured : pyarrow.Table
+        Those of `decided` that are judged by their outcome.
     """
     from monitoring.fairness import audit
 
-    # SQL engines know bytes, not sixteen of them.
-    place = decided.column_names.index(PSEUDONYM)
-    pseudonyms = pc.cast(decided[PSEUDONYM], PSEUDONYM_TYPE)
-    decided = decided.set_column(place, PSEUDONYM, pseudonyms)
-    infos = audit_vault.groups(vault, keyring)
-    is_cut = pc.is_in(decided[ACTION], value_set=pa.array(CUT))
-    halves = decided.select([PSEUDONYM, OUTCOME]).append_column(
+    is_cut = pc.is_in(matured[ACTION], value_set=pa.array(CUT))
+    halves = matured.select([PSEUDONYM, OUTCOME]).append_column(
         ACTION, pc.if_else(is_cut, _CUT, _KEPT)
     )
     asked: tuple[tuple[pa.Table, Sequence[str], Sequence[str]], ...] = (
         (decided, [ACTION], ("approve", "raise", "cut")),
         (halves, [ACTION, OUTCOME], ("good_cut",)),
     )
+    references = asking.references()
     measured: list[Measurement] = []
     for table, by, columns in asked:
-        counted = audit_vault.count(
-            table.select([PSEUDONYM, *by]),
-            keyring=keyring,
-            vault=vault,
-            purpose=purpose,
-            attributes=list(infos),
-            by=by,
-            mandate=mandate,
-        )
-        for attribute, counts in counted.items():
-            reference = infos[attribute].reference_group or ""
+        for attribute, counts in asking.count(table.select([PSEUDONYM, *by]), by).items():
+            reference = references[attribute]
             found = audit(counts, attribute=attribute, reference_group=reference, columns=columns)
             # Both questions cover the same customers; that is told once.
             known = {m.key for m in measured}

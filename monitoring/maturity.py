@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from governance.errors import ContractError
 from governance.measurement import Measurement
+from monitoring.misjudgment import shortfall
 
 UNKNOWN = "labels.unknown"
 
@@ -89,12 +90,16 @@ class Maturity:
         ``(n_rows,)``: the outcome, null where it is unknown.
     is_running : numpy.ndarray
         ``(n_rows,)``: whether the row's window was still running on the cutoff.
+    is_left_out : numpy.ndarray
+        ``(n_rows,)``: whether the row was left out whatever its outcome is: its window was running,
+        or its month's outcomes are awaited.
     unknown : mapping of str to int
         Reason to number of rows, by the first reason that applies.
     """
 
     label: pa.ChunkedArray
     is_running: Mask
+    is_left_out: Mask
     unknown: Mapping[str, int]
 
     def measure(self) -> tuple[Measurement, ...]:
@@ -110,6 +115,13 @@ class Maturity:
             )
             for reason, count in counted.items()
         )
+
+    @property
+    def doubt(self) -> str:
+        """Why the known outcomes are too few to measure anything by, or nothing."""
+        is_known = self.label.is_valid().to_numpy(zero_copy_only=False)
+        counted = ~self.is_left_out
+        return shortfall(int((counted & is_known).sum()), int((counted & ~is_known).sum()))
 
     @property
     def not_evidenced(self) -> tuple[str, ...]:
@@ -157,19 +169,21 @@ def find(rows: pa.Table, rule: LabelRule) -> Maturity:
         observed = _days(rows, rule.observed_at)
         narrow("with an outcome but without its day", ~np.isnat(observed))
         narrow("known only after the cutoff", observed <= np.datetime64(cutoff, "D"))
+    is_left_out = is_running
     is_later = np.zeros(rows.num_rows, dtype=np.bool_)
     if cutoff is not None and rule.observed_at is not None:
         is_later = label.is_valid().to_numpy(zero_copy_only=False) & (
             _days(rows, rule.observed_at) > np.datetime64(cutoff, "D")
         )
     if cutoff is not None and rule.vintage is not None:
-        is_running = _is_running(rows, rule, cutoff)
+        is_left_out = is_running = _is_running(rows, rule, cutoff)
         narrow("whose window was still running", ~is_running)
         is_awaited = _is_awaited(rows, rule, (is_known, is_later, ~is_running))
         if (is_awaited & is_known).any():
             narrow("of a vintage month whose other outcomes are awaited", ~is_awaited)
+            is_left_out = is_left_out | is_awaited
     masked = pc.if_else(pa.chunked_array([pa.array(is_known)]), label, pa.scalar(None, label.type))
-    return Maturity(label=masked, is_running=is_running, unknown=unknown)
+    return Maturity(label=masked, is_running=is_running, is_left_out=is_left_out, unknown=unknown)
 
 
 def _is_awaited(rows: pa.Table, rule: LabelRule, masks: tuple[Mask, Mask, Mask]) -> Mask:

@@ -105,14 +105,18 @@ def maturity(counts: Counts, minimum: float = MINIMUM_MATURED) -> tuple[str, str
         return "pending is withheld", "how many decisions are pending is withheld"
     told = "some matured, others withheld" if known.total() is None else f"{shown} matured"
     text = f"{told}, {pending} pending"
-    everyone = shown + pending
-    if everyone and shown / everyone < minimum:
-        share = f"{shown / everyone:.1%}"
-        return text, (
-            f"only {share} of the decisions have matured, {minimum:.0%} are needed; labels that "
-            "have arrived so far are mostly bad"
-        )
-    return text, ""
+    return text, shortfall(shown, pending, minimum)
+
+
+def shortfall(known: int, pending: int, minimum: float = MINIMUM_MATURED) -> str:
+    """Say why so many known outcomes are too few to measure anything by, or nothing."""
+    everyone = known + pending
+    if not everyone or known / everyone >= minimum:
+        return ""
+    return (
+        f"only {known / everyone:.1%} of the decisions have matured, {minimum:.0%} are needed; "
+        "labels that have arrived so far are mostly bad"
+    )
 
 
 def _shown(counts: Counts) -> int:

@@ -28,7 +28,12 @@ _WEIGHTS_AT_ONCE = 1_000_000
 
 
 def measure_accuracy(
-    scores: Mapping[str, Scores], defaulted: Events, *, version: str, seed: int
+    scores: Mapping[str, Scores],
+    defaulted: Events,
+    *,
+    version: str,
+    seed: int,
+    doubt: str = "",
 ) -> tuple[Measurement, ...]:
     """Measure AUC, KS, Brier score and ECE of each model, and their differences to the version.
 
@@ -41,6 +46,8 @@ def measure_accuracy(
     scores : mapping of str to ndarray, each of shape (n_rows,)
         Model to default probability; `version` is among them.
     defaulted : ndarray of bool, shape (n_rows,)
+    doubt : str
+        Why the known outcomes cannot carry a figure, if they cannot.
 
     Returns
     -------
@@ -57,8 +64,9 @@ def measure_accuracy(
     Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap, chapters 13 and 16.
     """
     n, events = int(defaulted.size), int(defaulted.sum())
-    if min(events, n - events) < _FEWEST:
-        return tuple(_silent(scores, version, n))
+    if doubt or min(events, n - events) < _FEWEST:
+        reason = "Ten defaults and ten others with a known outcome are needed at least."
+        return tuple(_silent(scores, version, n, doubt or reason))
     drawn: dict[str, list[Floats]] = {name: [] for name in scores}
     for weights in _draws(n, seed):
         for name, score in scores.items():
@@ -151,8 +159,9 @@ def _draws(n: int, seed: int) -> Iterator[Floats]:
         yield weights.astype(np.float64)
 
 
-def _silent(scores: Mapping[str, Scores], version: str, n: int) -> Iterator[Measurement]:
-    reason = "Ten defaults and ten others with a known outcome are needed at least."
+def _silent(
+    scores: Mapping[str, Scores], version: str, n: int, reason: str
+) -> Iterator[Measurement]:
     for name in scores:
         scope = {"alternative": name}
         for figure in FIGURES:

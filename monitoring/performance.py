@@ -11,7 +11,7 @@ FEWEST = 10
 
 
 def measure_performance(
-    labels: Labels, probability: Scores, *, seed: int
+    labels: Labels, probability: Scores, *, seed: int, doubt: str = ""
 ) -> tuple[Measurement, ...]:
     """Measure AUC, KS, observed over expected, slope, intercept, Brier score, ECE and its floor.
 
@@ -23,6 +23,8 @@ def measure_performance(
     probability : ndarray of float64, shape (n_rows,)
     seed : int
         Seed of the bootstrap intervals and of the simulated floor.
+    doubt : str
+        Why the known outcomes cannot carry a figure, if they cannot.
 
     Notes
     -----
@@ -40,9 +42,9 @@ def measure_performance(
         calibration.measure_noise_floor(probability, seed=seed),
     )
     defaults = int(labels.sum())
-    if min(defaults, len(labels) - defaults) >= FEWEST:
+    if not doubt and min(defaults, len(labels) - defaults) >= FEWEST:
         return found
-    reason = "Ten defaults and ten others are needed at least."
+    reason = doubt or "Ten defaults and ten others are needed at least."
     return tuple(
         Measurement(
             measure=one.measure, n=one.n, unit=one.unit, outcome=Outcome.INCONCLUSIVE, reason=reason

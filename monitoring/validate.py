@@ -29,7 +29,7 @@ from limits.scoring import DEFAULT_PROBABILITY
 from monitoring import maturity, newest, publication
 from monitoring.bins import Bins, fit_bins
 from monitoring.counts import reduce
-from monitoring.decisions import OUTCOME, confusion, measure_fairness, outcomes
+from monitoring.decisions import OUTCOME, Asking, confusion, measure_fairness, outcomes
 from monitoring.drift import measure_drift
 from monitoring.maturity import LabelRule, Maturity
 from monitoring.misjudgment import BAD, measure_misjudgment
@@ -97,8 +97,11 @@ class _Subject:
 
     @property
     def matured(self) -> pa.Table:
-        """The decisions whose window has ended; of a running one only the defaults are known."""
-        return self.decided.filter(pa.array(~self.maturity.is_running))
+        """The decisions that are judged by their outcome: of windows that have ended.
+
+        Of a running one, or of a month whose outcomes are awaited, only the defaults are known.
+        """
+        return self.decided.filter(pa.array(~self.maturity.is_left_out))
 
 
 def validate(
@@ -129,13 +132,8 @@ def validate(
     subject = _read(load_verified(settings, version), opened, sealed, on)
     bins = fit_bins(subject.opened, [*subject.spec.names, DEFAULT_PROBABILITY])
     drift, comparisons = _stability(subject, bins)
-    fairness = measure_fairness(
-        subject.decided,
-        keyring=keyring,
-        vault=settings.vault,
-        purpose=sealed.purpose,
-        mandate=_MANDATE,
-    )
+    asking = Asking(keyring=keyring, vault=settings.vault, purpose=sealed.purpose, mandate=_MANDATE)
+    fairness = measure_fairness(subject.decided, subject.matured, asking=asking)
     misjudgment = measure_misjudgment(confusion(subject.matured))
     evidence = Evidence(
         kind="validation",
@@ -235,7 +233,7 @@ def _model(subject: _Subject) -> tuple[Measurement, ...]:
     estimator, spec = subject.verified.estimator, subject.spec
     matrix = scoring.design_matrix(spec, subject.decided)
     return (
-        *measure_performance(defaulted, score, seed=_SEED),
+        *measure_performance(defaulted, score, seed=_SEED, doubt=subject.maturity.doubt),
         measure_monotonicity(estimator, spec, matrix),
         measure_feedback(estimator, spec, subject.rows, as_scored=subject.decided),
     )

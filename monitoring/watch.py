@@ -29,6 +29,7 @@ from monitoring.bins import fit_bins
 from monitoring.counts import reduce
 from monitoring.decisions import (
     OUTCOME,
+    Asking,
     confusion,
     measure_fairness,
     observed_in_time,
@@ -267,15 +268,15 @@ def vintage(sources: Sources, log: DecisionLog) -> Record:
     due_on = sources.plan.matured_on(on)
     sealed = decided.filter(assignment.is_sealed(decided[ASSIGNMENT]))
     scope = {"vintage": name}
+    asking = Asking(
+        keyring=sources.keyring,
+        vault=sources.settings.vault,
+        purpose=Purpose.DECISION,
+        mandate=_MANDATE,
+    )
     measured = (
         *measure_misjudgment(confusion(sealed), scope=scope),
-        *measure_fairness(
-            decided,
-            keyring=sources.keyring,
-            vault=sources.settings.vault,
-            purpose=Purpose.DECISION,
-            mandate=_MANDATE,
-        ),
+        *measure_fairness(decided, decided, asking=asking),
     )
     return Record(
         window=f"decisions-{name}",

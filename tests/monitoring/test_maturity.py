@@ -52,6 +52,24 @@ def test_planted_immature_labels_are_masked_and_counted_by_reason() -> None:
     assert found.not_evidenced == (found.describe(),)
 
 
+@pytest.mark.parametrize(("missing", "is_enough"), [(1, True), (2, False)])
+def test_outcomes_carry_a_figure_from_ninety_five_percent_on(
+    missing: int, *, is_enough: bool
+) -> None:
+    """Rows whose window is running are left out of the count; their outcomes nobody waits for."""
+    january, march = date(2026, 1, 15), date(2026, 3, 15)
+    known: list[int | None] = [0] * (20 - missing)
+    table = rows(
+        [*known, *[None] * missing, *[None] * 50],
+        [date(2026, 4, 16)] * 70,
+        [january] * 20 + [march] * 50,
+    )
+    found = find(table, LabelRule.of(LINEAGE, label=None, on=LATER))
+    assert found.is_left_out.tolist() == [False] * 20 + [True] * 50
+    assert found.doubt == ("" if is_enough else found.doubt)
+    assert ("only 90.0% of the decisions have matured" in found.doubt) is not is_enough
+
+
 def test_a_lineage_without_a_rule_masks_nothing_that_is_there() -> None:
     table = rows([1, None, 0], [None] * 3, [None] * 3)
     old = find(table, LabelRule.of({}, label="failed", on=DAY))

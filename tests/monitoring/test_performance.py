@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from governance.measures.discrimination import measure_auc
 from governance.outcome import Outcome
+from monitoring.paired_accuracy import measure_accuracy
 from monitoring.performance import measure_performance
 
 
@@ -50,3 +51,18 @@ def test_without_both_outcomes_nothing_is_claimed(defaulted: np.ndarray) -> None
     measured = measure_performance(defaulted, score, seed=1)
     assert {m.outcome for m in measured} == {Outcome.INCONCLUSIVE}
     assert {m.value for m in measured} == {None}
+
+
+def test_too_few_known_outcomes_silence_every_figure_of_theirs() -> None:
+    score, defaulted = _world(500, 3)
+    measured = measure_performance(defaulted, score, seed=1, doubt="only 94 % have matured")
+    assert {(m.value, m.outcome) for m in measured} == {(None, Outcome.INCONCLUSIVE)}
+    assert {m.reason for m in measured} == {"only 94 % have matured"}
+    paired = measure_accuracy(
+        {"v": score, "a": score},
+        defaulted == 1,
+        version="v",
+        seed=1,
+        doubt="only 94 % have matured",
+    )
+    assert {(m.value, m.outcome) for m in paired} == {(None, Outcome.INCONCLUSIVE)}

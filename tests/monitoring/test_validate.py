@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
+from governance.contract import Purpose
 from governance.outcome import Outcome
+from monitoring import validate as validation
+from monitoring.decisions import OUTCOME, outcomes
 from monitoring.validate import validate
 from monitoring.watch import read_appetite
+from privacy import gate
+from privacy.feature_table import FeatureTable, Part
 from registry.attachment import how_to_measure
+from registry.load import load_verified
 from registry.record import Record as History
 from registry.record import read_evidence
 
@@ -75,9 +82,33 @@ def test_evidence_holds_no_pseudonym_and_no_small_cell(moved_world: World) -> No
     assert "customer_pseudonym" not in text
 
 
+@pytest.mark.parametrize(("share", "is_told"), [(0.04, True), (0.06, False)])
+def test_a_validation_by_too_few_outcomes_tells_no_figure(
+    world: World, share: float, *, is_told: bool
+) -> None:
+    keyring = world.keyring
+    path = gate.latest(world.settings.features, contract_id="uci-credit", purpose=Purpose.TRAINING)
+    sealed = FeatureTable.open(path, keyring=keyring, part=Part.SEALED)
+    opened = FeatureTable.open(path, keyring=keyring, part=Part.OPEN)
+    verified = load_verified(world.settings, "champion")
+    subject = validation._read(verified, opened, sealed, DAY)
+    label = subject.maturity.label.to_pylist()
+    hidden = int(len(label) * share)
+    masked = pa.chunked_array([pa.array([*[None] * hidden, *label[hidden:]], pa.int64())])
+    place = subject.decided.column_names.index(OUTCOME)
+    short = replace(
+        subject,
+        maturity=replace(subject.maturity, label=masked),
+        decided=subject.decided.set_column(place, OUTCOME, outcomes(masked)),
+    )
+    told = {
+        m.measure: m.value for m in validation._model(short) if m.measure[:4] in ("disc", "cali")
+    }
+    assert len(told) == 8
+    assert {value is not None for value in told.values()} == {is_told}
+
+
 @pytest.mark.parametrize("labels", [[0, 1, None], [0, 0, 1]])
 def test_labels_become_good_bad_and_pending(labels: list[int | None]) -> None:
-    from monitoring.decisions import outcomes
-
     words = {0: "good", 1: "bad", None: "pending"}
     assert outcomes(pa.chunked_array([labels])).to_pylist() == [words[label] for label in labels]
