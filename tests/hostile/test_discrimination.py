@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.fairness import DAY, power, share_of_false_years
 from governance.contract import ColumnContract
 from governance.counts import Counts
 from governance.errors import ContractError
@@ -17,7 +17,6 @@ from monitoring import fairness
 from monitoring.__main__ import app
 from monitoring.record import judge
 from monitoring.watch import read_appetite
-from tests.hostile.fair_years import DAY, judged_pair, share_of_false_years
 
 RUNNER = CliRunner()
 
@@ -158,11 +157,10 @@ def test_fair_books_are_accused_in_fewer_than_one_year_of_a_hundred(n: int, rate
     assert share_of_false_years(n, rate, years=500, seed=n) <= 0.01
 
 
-@pytest.mark.parametrize(("n", "power"), [(300, 0.76), (500, 0.92), (1_000, 0.99)])
-def test_a_ratio_of_seven_tenths_is_still_found(n: int, power: float) -> None:
-    generator = np.random.default_rng(n)
-    pairs = zip(
-        generator.binomial(n, 0.56, 1_000), generator.binomial(5_000, 0.8, 1_000), strict=True
-    )
-    found = [judged_pair(int(a), n, int(b), 5_000) is Outcome.BREACH for a, b in pairs]
-    assert np.mean(found) >= power
+def test_two_small_groups_are_not_accused_of_each_other() -> None:
+    assert share_of_false_years(150, 0.2, years=500, seed=3, reference=200) <= 0.01
+
+
+@pytest.mark.parametrize(("n", "least"), [(300, 0.76), (500, 0.92), (1_000, 0.99)])
+def test_a_ratio_of_seven_tenths_is_still_found(n: int, least: float) -> None:
+    assert power(n, 0.8, 0.7, runs=1_000, seed=n) >= least
