@@ -20,8 +20,8 @@ from governance.contract import Action, Column, ColumnContract, Role
 from governance.errors import ContractError
 from privacy import detectors
 from privacy.audit_vault import group_names
-from privacy.detectors import Kind
 from privacy.keyring import Keyring
+from privacy.personal_data import Kind
 from privacy.pseudonym import as_words, pseudonymize
 from privacy.subject_vault import blind_index
 
