@@ -23,10 +23,19 @@ from privacy.personal_data import Finding, Kind
 
 _GAP = r"[^0-9A-Za-z\u0080-\U0010ffff@#$%^&=<>?!;]"
 _RUN = re.compile(rf"[0-9](?:{_GAP}{{0,4}}[0-9])*(?:{_GAP}{{0,4}}[Xx](?![0-9A-Za-z]))?")
+_RANDOM = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?=[0-9]*[a-f])[0-9a-f]{24,})(?![0-9A-Za-z])",
+    re.IGNORECASE,
+)
+"""Hashes and random ids, in which some digits make a number by chance."""
+
 _GROUP = re.compile(r"([0-9]+[Xx]?|[Xx])([^0-9Xx]*)")
 _AMBIGUOUS = frozenset(".,:")
 """Between two groups alone these make a decimal, a list or a time; repeated alike they separate."""
 
+_AREA = re.compile(r"(?:0|(?:00)?86)(?:10|2[0-9]|[3-9][0-9]{2})")
+_LOCAL_SHAPES = ((7,), (8,), (3, 4), (4, 4))
 _LIST_MARK = re.compile("[1-9][0-9]?")
 _LOCAL = re.compile(r"(?:\"[^\"\r\n]{1,64}\"|[^\s@<>()\[\]:;,\"\\]{1,64})\s{0,2}\Z")
 _LABEL, _DOT = r"[\w\-]{1,63}", r"\s?\.\s?"
@@ -43,7 +52,7 @@ _DIGIT = rf"[\p{{N}}{spelling.DIGITS.removeprefix(chr(92) + 'd')}]"
 _PREFILTER = (
     rf"(?is)(?:{_DIGIT}[^{spelling.DIGITS.removeprefix(chr(92) + 'd')}\p{{N}}\p{{L}}]{{0,8}}){{10}}"
     rf"|[0-9]\.[0-9]{{2,18}} ?(?:e|[x*\x{{D7}}] ?10)"
-    rf"|[@\x{{FF20}}\x{{FE6B}}]|\\u|&#?[a-z0-9]+;|%40|\bat\b.*\bdot\b"
+    rf"|[@\x{{FF20}}\x{{FE6B}}]|\\u|&#?[a-z0-9]+;|%40|[(\[{{<] ?at ?[)\]}}>]|\bat\b.*\bdot\b"
 )
 
 
@@ -66,6 +75,11 @@ def find(values: pa.Array) -> Counter[Kind]:
     return Counter()
 
 
+def is_suspect(values: pa.Array) -> pa.Array:
+    """Tell which texts hold so many digits, or a sign of an address, that they are looked at."""
+    return pc.match_substring_regex(values, _PREFILTER)
+
+
 def in_column(text: str) -> Iterator[Finding]:
     """Yield every personal datum in one text of a column, however it is spelled."""
     for form in dict.fromkeys((text, spelling.unescaped(text))):
@@ -75,7 +89,7 @@ def in_column(text: str) -> Iterator[Finding]:
 
 
 def _find_in_text(values: pa.Array) -> Counter[Kind]:
-    suspects = pc.value_counts(values.filter(pc.match_substring_regex(values, _PREFILTER)))
+    suspects = pc.value_counts(values.filter(is_suspect(values)))
     found: Counter[Kind] = Counter()
     for suspect in suspects.to_pylist():
         for kind in {kind for kind, _ in in_column(suspect["values"])}:
@@ -85,7 +99,7 @@ def _find_in_text(values: pa.Array) -> Counter[Kind]:
 
 def _numbers_in(text: str) -> Iterator[Finding]:
     """Yield the numbers that some neighboring groups of digits make together."""
-    for run in _RUN.finditer(text):
+    for run in _RUN.finditer(_RANDOM.sub(" ", text)):
         found = list(_kinds_in_run(_GROUP.findall(run[0])))
         strong = [finding for finding in found if finding[0].is_strong]
         yield from strong or found
@@ -106,41 +120,66 @@ def _kinds_of(
     digits: str, groups: Sequence[tuple[str, str]], first: int, last: int
 ) -> Iterator[Finding]:
     """Yield what the digits of ``groups[first : last + 1]`` are, given what stands around them."""
-    gaps = [gap for _, gap in groups[first:last]]
+    own = groups[first : last + 1]
     before, left = groups[first - 1] if first else ("", "")
     right, after = groups[last][1], groups[last + 1][0] if last + 1 < len(groups) else ""
     is_listed = left == "." and first == 1 and _LIST_MARK.fullmatch(before) is not None
     if left == "." and not is_listed:
         return
-    if personal_data.is_resident_id(digits) or (
-        personal_data.is_old_resident_id(digits) and _is_spelled(gaps, left, right)
-    ):
+    if personal_data.is_resident_id(digits):
         yield Kind.RESIDENT_ID, digits
         return
-    if digits[-1] in "Xx" or not _is_spelled(gaps, left, right):
+    if digits[-1] in "Xx" or not _is_spelled(own, left, right):
         return
-    if left != "." and personal_data.CARD.fullmatch(digits) and personal_data.is_luhn(digits):
-        yield (Kind.BANK_CARD if len(digits) > 14 else Kind.SHORT_CARD), digits
-    if right == "." and after.strip("0"):
-        return  # An amount with its hundredths.
-    is_alone = not gaps and not is_listed
-    mobile = personal_data.MOBILE.fullmatch(digits) or (
-        is_alone and personal_data.ANY_MOBILE.fullmatch(digits)
-    )
+    is_amount = right == "." and after.strip("0") != ""
+    if is_listed:
+        mobile = personal_data.MOBILE.fullmatch(digits)
+        if mobile and len(own) == 1 and not is_amount:
+            yield Kind.MOBILE, mobile[1]
+        return
+    yield from _with_their_shape(digits, [group for group, _ in own], is_amount)
+
+
+def _with_their_shape(digits: str, own: Sequence[str], is_amount: bool) -> Iterator[Finding]:
+    if personal_data.is_old_resident_id(digits):
+        yield Kind.RESIDENT_ID, digits
+        return
+    if personal_data.CARD.fullmatch(digits) and personal_data.is_luhn(digits):
+        if len(digits) > 14:
+            yield Kind.BANK_CARD, digits
+        elif len(own) != 2:
+            yield Kind.SHORT_CARD, digits
+    if is_amount:
+        return
+    is_dated = len(own[0]) == 2 and own[0][0] == "0"
+    mobile = None if is_dated else personal_data.MOBILE.fullmatch(digits)
+    mobile = mobile or (personal_data.ANY_MOBILE.fullmatch(digits) if len(own) == 1 else None)
     if mobile:
         yield Kind.MOBILE, mobile[1]
-    elif not is_listed and personal_data.LANDLINE.fullmatch(digits) and (gaps or digits[0] == "0"):
+    elif personal_data.LANDLINE.fullmatch(digits) and _is_landline(own):
         yield Kind.LANDLINE, digits
 
 
-def _is_spelled(gaps: Sequence[str], left: str, right: str) -> bool:
+def _is_landline(own: Sequence[str]) -> bool:
+    """Tell whether an area code stands alone before one or two groups, or there are no groups."""
+    if len(own) == 1:
+        return own[0][0] == "0"
+    if own[0] in personal_data.COUNTRY_CODES:
+        own = ["0" + own[1], *own[2:]]
+    return _AREA.fullmatch(own[0]) is not None and tuple(map(len, own[1:])) in _LOCAL_SHAPES
+
+
+def _is_spelled(own: Sequence[tuple[str, str]], left: str, right: str) -> bool:
     """Tell whether the gaps separate groups of one number, and not numbers from each other."""
+    gaps, sizes = [gap for _, gap in own[:-1]], {len(group) for group, _ in own}
+    if len(own) == 2 and len(sizes) == 1 and gaps[0].strip() in ("-", "~"):
+        return own[1][0] < own[0][0]  # Otherwise these are the two ends of a range.
     marks = {gap for gap in gaps if not _AMBIGUOUS.isdisjoint(gap)}
     if not marks:
         return True
-    return (
-        len(marks) == 1 and len(gaps) > 1 and {*gaps} == marks and marks.isdisjoint((left, right))
-    )
+    is_host = marks <= {".", ":"} and max(sizes) < 4
+    is_alike = len(gaps) > 1 and {*gaps} == marks and len(marks) == 1
+    return is_alike and not is_host and marks.isdisjoint((left, right))
 
 
 def _addresses_in(text: str) -> Iterator[Finding]:

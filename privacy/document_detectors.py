@@ -16,16 +16,16 @@ from collections.abc import Iterator, Sequence
 from privacy import personal_data, spelling
 from privacy.personal_data import Finding, Kind
 
-_COUNTRY_CODE = frozenset({"86", "0086"})
+_ABROAD = re.compile(r"\A(?:00)?86(?=1[3-9][0-9]\Z)")
 _LOCAL_REACH, _DOMAIN_REACH = 70, 260
 _GROUP = re.compile(r"([0-9]+[Xx]?|[Xx])([^0-9Xx]*)")
 
 _ALONE = re.compile(r"(?<![0-9])(?<![\W\d_]\.)([0-9]{11,19})(?![0-9])(?:[Xx](?![0-9A-Za-z]))?")
 _GROUPED = re.compile(
-    r"(?<![0-9A-Za-z])(?=[0-9]{1,17}[ \-._/])[0-9](?:(?: ?[\-._/] ?| {0,3})[0-9]){10,}"
+    r"(?<![0-9A-Fa-f])(?=[0-9]{1,17}[ \-._/])[0-9](?:(?: ?[\-._/] ?| {0,3})[0-9]){10,}"
     r"(?:[ \-._/]?[Xx])?(?![0-9A-Za-z])"
 )
-_GOES_ON_BEFORE = re.compile(r"(?:[0-9]([ \-._/])\W{0,2}|[A-Za-z]([\-._/]))\Z")
+_GOES_ON_BEFORE = re.compile(r"(?:[0-9]([ \-._/])\W{0,2}|[A-Za-z]([\-_/]))\Z")
 _GOES_ON_AFTER = re.compile(r"([ \-._/])(?:\W{0,2}[0-9]|(?<! )[A-Za-z])")
 _IN_BRACKETS = re.compile(r"\(([0-9]{3,4})\) ?([0-9]{3,4})([ \-])(?=[0-9]{4})")
 _AMOUNT_AFTER = re.compile(r"\.[0-9]*[1-9]")
@@ -34,16 +34,7 @@ _MOBILE_SHAPES = {
     (3, 3, 5): "-", (1,) * 11: " -",
 }  # fmt: skip
 _CARD_SHAPES = frozenset(
-    {
-        (4, 4, 4, 4),
-        (4, 4, 4, 4, 1),
-        (4, 4, 4, 4, 2),
-        (4, 4, 4, 4, 3),
-        (4, 6, 5),
-        (6, 10),
-        (6, 13),
-        (8, 8),
-    }
+    {(4, 4, 4, 4), (4, 4, 4, 4, 1), (4, 4, 4, 4, 2), (4, 4, 4, 4, 3), (4, 6, 5), (6, 10), (6, 13)}
 )
 _OLD_ID_SHAPE = (6, 6, 3)
 _HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
@@ -140,7 +131,9 @@ def _grouped(run: re.Match[str]) -> Iterator[Finding]:
             last += 1
         right = groups[last][1] if last + 1 < len(groups) else around[1]
         # Between spaces stand the numbers of a list, of which a few may look like groups of one.
-        is_apart = not (left or right) if separator == " " else separator not in (left, right)
+        is_abroad = first == 1 and groups[0][0] in personal_data.COUNTRY_CODES
+        is_whole = not right and (not left or is_abroad)
+        is_apart = is_whole if separator == " " else separator not in (left, right)
         if separator and is_apart and left != ".":
             yield from _as_people_group([group for group, _ in groups[first : last + 1]], separator)
 
@@ -158,8 +151,8 @@ def _edges(run: re.Match[str]) -> tuple[str, str]:
 
 def _as_people_group(groups: Sequence[str], separator: str) -> Iterator[Finding]:
     digits = "".join(groups)
-    is_abroad = groups[0] in _COUNTRY_CODE
-    own = groups[is_abroad:]
+    is_abroad = groups[0] in personal_data.COUNTRY_CODES
+    own = groups[is_abroad:] if is_abroad else [_ABROAD.sub("", groups[0]), *groups[1:]]
     shape = tuple(map(len, own))
     if personal_data.is_resident_id(digits) or (
         shape == _OLD_ID_SHAPE and personal_data.is_old_resident_id(digits)

@@ -74,11 +74,11 @@ def packed_in(text: str) -> Iterator[bytes]:
     for found in _BASE64.finditer(text):
         token = re.sub(r"\s", "", found[0]).translate(_URL_ALPHABET).rstrip("=")
         data = base64.b64decode(token[: len(token) - (len(token) % 4 == 1)] + "==")
-        if _MAY_SPEAK.search(data) or data[:1] == _ZLIB or recognize(data[:HEAD_BYTES]):
+        if _may_speak(data) or data[:1] == _ZLIB or recognize(data[:HEAD_BYTES]):
             yield data
     for found in _HEXADECIMAL.finditer(text):
         data = bytes.fromhex(found[0])
-        if _MAY_SPEAK.search(data):
+        if _may_speak(data):
             yield data
 
 
@@ -99,20 +99,29 @@ _MARKS = (
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _MOST_DAMAGED, _MOST_CONTROLS, _MOST_ZEROS = 0.1, 0.01, 0.05
-_FEWEST_USUAL, _FEWEST_ASCII = 0.9, 0.7
+_FEWEST_USUAL, _FEWEST_ASCII = 0.7, 0.7
 _CONTROL = re.compile("[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
-_USUAL = re.compile("[\t-\r -~\u00a0-\u024f\u2010-\u205e\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]+")
+_USUAL = re.compile(
+    r"[\d\t-\r -~\u00a0-\u024f\u2010-\u205e\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]+"
+)
 
 _BASE64 = re.compile(
     r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{60,}(?:\r?\n[A-Za-z0-9+/]+)+|[A-Za-z0-9+/_\-]{14,})={0,2}"
 )
 _HEXADECIMAL = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}){11,}(?![0-9A-Fa-f])")
-_MAY_SPEAK = re.compile(rb"@|(?:[0-9][^0-9]{0,5}){9}|(?:\xef\xbc[\x90-\x99].{0,3}){9}", re.DOTALL)
+_SPOKEN = re.compile(rb"@|(?:[0-9][^0-9]{0,5}){9}")
 _ZLIB = b"x"
 _URL_ALPHABET = str.maketrans("-_", "+/")
 _PLOTTED = re.compile(
     r'"dtype":\s?"([iu]8|f8)",\s?"bdata":\s?"([^"]+)"|"bdata":\s?"([^"]+)",\s?"dtype":\s?"([iu]8|f8)"'
 )
+
+
+def _may_speak(data: bytes) -> bool:
+    """Tell whether bytes hold an at-sign or many digits, or text in which others could stand."""
+    if _SPOKEN.search(data):
+        return True
+    return not data.isascii() and _decoded(data, "utf-8") is not None
 
 
 def _decoded(data: bytes, codec: str) -> str | None:
@@ -156,9 +165,9 @@ _FORMATS = (
     Format(b"\x28\xb5\x2f\xfd", containers.arrow_opener("zstd"), is_packed=True),
     Format(b"\x04\x22\x4d\x18", containers.arrow_opener("lz4"), is_packed=True),
     Format(b"ustar", containers.open_tar, place=257),
-    Format(b"PAR1", table_contents.open_parquet),
+    Format(b"PAR1", table_contents.open_parquet, is_packed=True),
     Format(b"PARE", table_contents.open_sealed_parquet, is_packed=True),
-    Format(b"ARROW1", table_contents.open_arrow),
+    Format(b"ARROW1", table_contents.open_arrow, is_packed=True),
     Format(b"\x93NUMPY", table_contents.open_numpy),
     Format(b"SQLite format 3\0", table_contents.open_database),
     Format(png_parts.MAGIC, png_parts.open_picture, is_packed=True),

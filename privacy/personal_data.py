@@ -47,6 +47,8 @@ PROVINCES = frozenset(
 
 CHECK_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
+COUNTRY_CODES = frozenset({"86", "0086"})
+
 LONGEST = 19
 """No personal number has more digits."""
 

@@ -173,6 +173,8 @@ def unescaped(text: str) -> str:
         text = quopri.decodestring(text.encode()).decode("utf-8", "replace")
     if "\\" in text:
         text = _ESCAPED_CHARACTER.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+        # JSON writes what lies beyond the first plane as two halves.
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if "<" in text:
         text = _INLINE.sub("", text)
     if "&" in text:
