@@ -75,7 +75,8 @@ class Column(BaseModel):
     ----------
     codes : mapping of str to str
         Code book of a protected attribute: raw code (as text) to group name. A code that is not in
-        the book is refused: a swapped code book silently turns women into men.
+        the book is refused: a swapped code book silently turns women into men. Of a kept column:
+        the values that it may hold, with what they mean.
     upper : tuple of int
         Ascending inclusive upper edges of bands for a protected number, such as age.
     """

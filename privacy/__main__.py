@@ -106,17 +106,22 @@ def scan(
     """Search files for personal data and planted values; exit 13 for hits, 14 if it cannot tell."""
     from dataclasses import asdict
 
-    from privacy import egress
+    from privacy import leak_scan
 
-    report = egress.scan(path, canaries=_planted(canaries))
+    report = leak_scan.scan(path, canaries=_planted(canaries))
     document = {"schema": "leak-scan/1", "path": str(path), **asdict(report)}
 
     def people(console: Console) -> None:
         for hit in report.hits:
             line = f"{hit.file}: {hit.kind}, {hit.values} different values"
             console.print(line, markup=False, soft_wrap=True)
-        for name in report.unread:
-            console.print(f"{name}: could not be opened", markup=False, soft_wrap=True)
+        for said, names in (
+            ("could not be read", report.unread),
+            ("a symbolic link that leads elsewhere, not followed", report.links),
+            ("encrypted, cannot be searched", report.sealed),
+        ):
+            for name in names:
+                console.print(f"{name}: {said}", markup=False, soft_wrap=True)
         console.print(f"{report.files} files, {report.bytes} bytes: {len(report.hits)} hits.")
 
     command.emit(document, as_json=as_json, people=people)
@@ -126,10 +131,11 @@ def scan(
             f"Personal data or planted values were found in {files} of {report.files} files; "
             "allowed is none. Delete those files and close the way they came."
         )
-    if report.unread:
+    if report.unread or report.links:
         raise Inconclusive(
-            f"{len(report.unread)} containers could not be opened, so nobody can say what they "
-            "hold. Repair or delete them."
+            f"{len(report.unread)} files or parts of files could not be read and "
+            f"{len(report.links)} links lead elsewhere, so nobody can say what they hold. Repair, "
+            "unpack or delete the first; scan the targets of the links."
         )
 
 

@@ -1,101 +1,59 @@
-"""Detectors: personal data inside a column that should have none, as text or hidden in numbers.
+"""Detectors for columns: personal data in a column that should have none, as text or in numbers.
 
-Text is first narrowed by one RE2 pattern over the whole column; only what it lets through is
-normalized and looked at value by value. Numbers are checked with numpy, without making text of
-them. Strong detectors prove themselves (a check digit, a date, an at-sign with a domain); weak ones
-only have a shape.
+Text is first narrowed by one RE2 pattern over the whole column; only what it lets through is folded
+to one plain spelling and looked at value by value. A column is read generously: what looks like a
+person's number in any grouping has no business there.
 
 References
 ----------
-GB 11643-1999 (resident number, ISO 7064 MOD 11-2), ISO/IEC 7812-1 (card number, Luhn).
+RFC 5321 and RFC 6531 (e-mail).
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
+from privacy import number_detectors, personal_data, spelling
+from privacy.personal_data import Finding, Kind
 
-class Kind(StrEnum):
-    """What a detector finds."""
-
-    MOBILE = "mobile number"
-    RESIDENT_ID = "resident id"
-    BANK_CARD = "bank card"
-    EMAIL = "e-mail address"
-    LONG_NUMBER = "number as long as a card or an id"
-
-    @property
-    def is_strong(self) -> bool:
-        """Tell whether one hit proves itself, by a check digit, a date or a domain."""
-        return self in _STRONG
-
-
-_STRONG = frozenset({Kind.RESIDENT_ID, Kind.BANK_CARD, Kind.EMAIL})
-
-# Any eleven digits in a row, of any script's width, with at most one separator between two of them.
-_PREFILTER = r"(?:[\p{Nd}][ \-\x{2010}-\x{2015}]?){11}|[@\x{FF20}]"
-_BETWEEN_DIGITS = r"(?<=[0-9])[ \-\u2010-\u2015](?=[0-9])"
-_NEVER = "(?!)"
-_CHECK_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK_DIGITS = "10X98765432"
-_EXACT_FLOAT = 2**53
-
-Numbers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patterns:
-    """What numbers look like in one kind of place, and what people put between their digits."""
-
-    mobile: re.Pattern[str]
-    resident_id: re.Pattern[str]
-    card: re.Pattern[str]
-    email: re.Pattern[str]
-    separators: re.Pattern[str]
-
-
-def _patterns(*, outside: str, separators: str, mobile: str, card: str, email: str) -> Patterns:
-    left, right = f"(?<![{outside}.])", rf"(?![{outside}])(?!\.[0-9]*[1-9])"
-    return Patterns(
-        mobile=re.compile(f"{left}(?:(?:\\+|00)?86)?({mobile}){right}"),
-        resident_id=re.compile(f"{left}[1-9][0-9]{{16}}[0-9Xx]{right}"),
-        card=re.compile(f"{left}(?:{card}){right}"),
-        email=re.compile(email),
-        separators=re.compile(separators),
-    )
-
-
-IN_COLUMN = _patterns(
-    outside="0-9",
-    separators=_BETWEEN_DIGITS,
-    mobile="1[0-9]{10}",
-    card="(?:2[2-7]|3[0-9]|[4-6][0-9]|9[0-9])[0-9]{13,17}",
-    email=r"[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,24}",
+_GAP = r"[^0-9A-Za-z\u0080-\U0010ffff@#$%^&=<>?!;]"
+_RUN = re.compile(rf"[0-9](?:{_GAP}{{0,4}}[0-9])*(?:{_GAP}{{0,4}}[Xx](?![0-9A-Za-z]))?")
+_RANDOM = re.compile(
+    r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|(?=[0-9]*[a-f])[0-9a-f]{24,})(?![0-9A-Za-z])",
+    re.IGNORECASE,
 )
-"""For feature columns, where anything that looks like a person's number has no business."""
+"""Hashes and random ids, in which some digits make a number by chance."""
 
-IN_DOCUMENT = _patterns(
-    outside="0-9A-Za-z_",
-    separators=_NEVER,
-    mobile="1[3-9][0-9]{9}|100[0-9]{8}",
-    card="(?:62|9999)[0-9]{14,15}|62[0-9]{17}|9999[0-9]{15}|4[0-9]{15}|5[1-5][0-9]{14}",
-    email=(
-        r"(?<![A-Za-z0-9])[A-Za-z0-9._%+\-]{3,64}@[A-Za-z0-9\-]{2,63}"
-        r"(?:\.[A-Za-z0-9\-]{2,63}){0,4}\.(?:[a-z]{2,24}|[A-Z]{2,24})(?![A-Za-z0-9])"
-    ),
+_GROUP = re.compile(r"([0-9]+[Xx]?|[Xx])([^0-9Xx]*)")
+_AMBIGUOUS = frozenset(".,:")
+"""Between two groups alone these make a decimal, a list or a time; repeated alike they separate."""
+
+_AREA = re.compile(r"(?:0|(?:00)?86)(?:10|2[0-9]|[3-9][0-9]{2})")
+_LOCAL_SHAPES = ((7,), (8,), (3, 4), (4, 4))
+_LIST_MARK = re.compile("[1-9][0-9]?")
+_LOCAL = re.compile(r"(?:\"[^\"\r\n]{1,64}\"|[^\s@<>()\[\]:;,\"\\]{1,64})\s{0,2}\Z")
+_LABEL, _DOT = r"[\w\-]{1,63}", r"\s?\.\s?"
+_DOMAIN = re.compile(
+    rf"\s{{0,2}}(?:{_LABEL}(?:{_DOT}{_LABEL}){{0,6}}?{_DOT}(?:xn--[\w\-]{{2,59}}|[^\W\d_]{{2,24}})"
+    r"(?![\w\-])|[(\[](?:IPv6:)?[0-9A-Fa-f:.]{3,45}[)\]]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]))"
 )
-"""For pages, logs and databases, where hashes, clocks, random ids and noise are everywhere."""
+_LOCAL_REACH, _DOMAIN_REACH = 70, 260
+_SAID = r"\s?[(\[{{<]\s?{0}\s?[)\]}}>]\s?|\s{0}\s"
+_SAID_AT = re.compile(_SAID.format("at"), re.IGNORECASE)
+_SAID_DOT = re.compile(_SAID.format("dot"), re.IGNORECASE)
+
+_DIGIT = rf"[\p{{N}}{spelling.DIGITS.removeprefix(chr(92) + 'd')}]"
+_PREFILTER = (
+    rf"(?is)(?:{_DIGIT}[^{spelling.DIGITS.removeprefix(chr(92) + 'd')}\p{{N}}\p{{L}}]{{0,8}}){{10}}"
+    rf"|[0-9]\.[0-9]{{2,18}} ?(?:e|[x*\x{{D7}}] ?10)"
+    rf"|[@\x{{FF20}}\x{{FE6B}}]|\\u|&#?[a-z0-9]+;|%40|[(\[{{<] ?at ?[)\]}}>]|\bat\b.*\bdot\b"
+)
 
 
 def find(values: pa.Array) -> Counter[Kind]:
@@ -109,101 +67,126 @@ def find(values: pa.Array) -> Counter[Kind]:
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         return _find_in_text(values)
     if pa.types.is_floating(values.type):
-        return _find_in_floats(pc.drop_null(values).to_numpy(zero_copy_only=False))
+        return number_detectors.find_in_floats(pc.drop_null(values).to_numpy(zero_copy_only=False))
     if pa.types.is_integer(values.type):
-        return _find_in_integers(
+        return number_detectors.find_in_integers(
             pc.drop_null(values).cast(pa.int64()).to_numpy(zero_copy_only=False)
         )
     return Counter()
 
 
-def kinds_in(text: str, patterns: Patterns = IN_COLUMN) -> Iterator[tuple[Kind, str]]:
-    """Yield every personal datum in a text with its kind; the strongest kind wins a number."""
-    plain = unicodedata.normalize("NFKC", text)
-    for form in dict.fromkeys((plain, patterns.separators.sub("", plain))):
-        for found in patterns.resident_id.finditer(form):
-            if is_resident_id(found[0]):
-                yield Kind.RESIDENT_ID, found[0]
-        for found in patterns.card.finditer(form):
-            if is_luhn(found[0]) and not is_resident_id(found[0]):
-                yield Kind.BANK_CARD, found[0]
-        for found in patterns.mobile.finditer(form):
-            yield Kind.MOBILE, found[1]
-    for found in patterns.email.finditer(plain):
-        yield Kind.EMAIL, found[0]
+def is_suspect(values: pa.Array) -> pa.Array:
+    """Tell which texts hold so many digits, or a sign of an address, that they are looked at."""
+    return pc.match_substring_regex(values, _PREFILTER)
 
 
-def is_resident_id(text: str) -> bool:
-    """Tell whether 18 characters are a resident id: a birth date and a GB 11643 check digit.
-
-    Examples
-    --------
-    >>> is_resident_id("11010519491231002X"), is_resident_id("440524188001010014")
-    (True, True)
-    >>> is_resident_id("110105194912310021")
-    False
-    """
-    if len(text) != 18 or not text[:17].isdigit():
-        return False
-    total = sum(int(d) * w for d, w in zip(text[:17], _CHECK_WEIGHTS, strict=True))
-    return _CHECK_DIGITS[total % 11] == text[17].upper() and _is_date(text[6:14])
-
-
-def is_luhn(text: str) -> bool:
-    """Tell whether the last digit of a number is its Luhn check digit.
-
-    Examples
-    --------
-    >>> is_luhn("4111111111111111"), is_luhn("4111111111111112")
-    (True, False)
-    """
-    total = 0
-    for place, digit in enumerate(reversed(text)):
-        number = int(digit) * (1 + place % 2)
-        total += number - 9 if number > 9 else number
-    return total % 10 == 0
+def in_column(text: str) -> Iterator[Finding]:
+    """Yield every personal datum in one text of a column, however it is spelled."""
+    for form in dict.fromkeys((text, spelling.unescaped(text))):
+        for reading in spelling.readings(form):
+            yield from _numbers_in(spelling.written_out(reading))
+        yield from _addresses_in(_SAID_DOT.sub(".", _SAID_AT.sub("@", spelling.folded(form))))
 
 
 def _find_in_text(values: pa.Array) -> Counter[Kind]:
-    suspects = values.filter(pc.match_substring_regex(values, _PREFILTER))
+    suspects = pc.value_counts(values.filter(is_suspect(values)))
     found: Counter[Kind] = Counter()
-    for text in suspects.to_pylist():
-        found.update({kind for kind, _ in kinds_in(text)})
+    for suspect in suspects.to_pylist():
+        for kind in {kind for kind, _ in in_column(suspect["values"])}:
+            found[kind] += suspect["counts"]
     return found
 
 
-def _find_in_integers(numbers: Numbers) -> Counter[Kind]:
-    size = np.abs(numbers)
-    found = Counter({Kind.MOBILE: int(_is_mobile(size).sum())})
-    for number in size[size >= 10**14]:
-        text = str(int(number))
-        found.update({kind for kind, _ in kinds_in(text)})
-    return +found
+def _numbers_in(text: str) -> Iterator[Finding]:
+    """Yield the numbers that some neighboring groups of digits make together."""
+    for run in _RUN.finditer(_RANDOM.sub(" ", text)):
+        found = list(_kinds_in_run(_GROUP.findall(run[0])))
+        strong = [finding for finding in found if finding[0].is_strong]
+        yield from strong or found
 
 
-def _find_in_floats(numbers: NDArray[np.float64]) -> Counter[Kind]:
-    """Find numbers that a float holds exactly, or all but their last digits."""
-    size = np.abs(numbers[np.isfinite(numbers)])
-    whole = size[(size >= 10**10) & (size < 10**19) & (size == np.floor(size))]
-    exact = whole[whole < _EXACT_FLOAT].astype(np.int64)
-    found = _find_in_integers(exact)
-    for number in whole[whole >= _EXACT_FLOAT]:
-        text = str(int(number))
-        is_id = len(text) == 18 and _is_date(text[6:14])
-        found[Kind.RESIDENT_ID if is_id else Kind.LONG_NUMBER] += 1
-    return +found
+def _kinds_in_run(groups: Sequence[tuple[str, str]]) -> Iterator[Finding]:
+    for first in range(len(groups)):
+        digits = ""
+        for last in range(first, len(groups)):
+            digits += groups[last][0]
+            if len(digits) > personal_data.LONGEST:
+                break
+            if len(digits) > 10:
+                yield from _kinds_of(digits, groups, first, last)
 
 
-def _is_mobile(size: Numbers) -> NDArray[np.bool_]:
-    own = (size >= 10**10) & (size < 2 * 10**10)
-    with_country = (size >= 861 * 10**10) & (size < 862 * 10**10)
-    result: NDArray[np.bool_] = own | with_country
-    return result
+def _kinds_of(
+    digits: str, groups: Sequence[tuple[str, str]], first: int, last: int
+) -> Iterator[Finding]:
+    """Yield what the digits of ``groups[first : last + 1]`` are, given what stands around them."""
+    own = groups[first : last + 1]
+    before, left = groups[first - 1] if first else ("", "")
+    right, after = groups[last][1], groups[last + 1][0] if last + 1 < len(groups) else ""
+    is_listed = left == "." and first == 1 and _LIST_MARK.fullmatch(before) is not None
+    if left == "." and not is_listed:
+        return
+    if personal_data.is_resident_id(digits):
+        yield Kind.RESIDENT_ID, digits
+        return
+    if digits[-1] in "Xx" or not _is_spelled(own, left, right):
+        return
+    is_amount = right == "." and after.strip("0") != ""
+    if is_listed:
+        mobile = personal_data.MOBILE.fullmatch(digits)
+        if mobile and len(own) == 1 and not is_amount:
+            yield Kind.MOBILE, mobile[1]
+        return
+    yield from _with_their_shape(digits, [group for group, _ in own], is_amount)
 
 
-def _is_date(digits: str) -> bool:
-    """Tell whether eight digits are a day; the standard's own example is born in 1880."""
-    try:
-        return 1800 <= date(int(digits[:4]), int(digits[4:6]), int(digits[6:])).year <= 2100
-    except ValueError:
-        return False
+def _with_their_shape(digits: str, own: Sequence[str], is_amount: bool) -> Iterator[Finding]:
+    if personal_data.is_old_resident_id(digits):
+        yield Kind.RESIDENT_ID, digits
+        return
+    if personal_data.CARD.fullmatch(digits) and personal_data.is_luhn(digits):
+        if len(digits) > 14:
+            yield Kind.BANK_CARD, digits
+        elif len(own) != 2:
+            yield Kind.SHORT_CARD, digits
+    if is_amount:
+        return
+    is_dated = len(own[0]) == 2 and own[0][0] == "0"
+    mobile = None if is_dated else personal_data.MOBILE.fullmatch(digits)
+    mobile = mobile or (personal_data.ANY_MOBILE.fullmatch(digits) if len(own) == 1 else None)
+    if mobile:
+        yield Kind.MOBILE, mobile[1]
+    elif personal_data.LANDLINE.fullmatch(digits) and _is_landline(own):
+        yield Kind.LANDLINE, digits
+
+
+def _is_landline(own: Sequence[str]) -> bool:
+    """Tell whether an area code stands alone before one or two groups, or there are no groups."""
+    if len(own) == 1:
+        return own[0][0] == "0"
+    if own[0] in personal_data.COUNTRY_CODES:
+        own = ["0" + own[1], *own[2:]]
+    return _AREA.fullmatch(own[0]) is not None and tuple(map(len, own[1:])) in _LOCAL_SHAPES
+
+
+def _is_spelled(own: Sequence[tuple[str, str]], left: str, right: str) -> bool:
+    """Tell whether the gaps separate groups of one number, and not numbers from each other."""
+    gaps, sizes = [gap for _, gap in own[:-1]], {len(group) for group, _ in own}
+    if len(own) == 2 and len(sizes) == 1 and gaps[0].strip() in ("-", "~"):
+        return own[1][0] < own[0][0]  # Otherwise these are the two ends of a range.
+    marks = {gap for gap in gaps if not _AMBIGUOUS.isdisjoint(gap)}
+    if not marks:
+        return True
+    is_host = marks <= {".", ":"} and max(sizes) < 4
+    is_alike = len(gaps) > 1 and {*gaps} == marks and len(marks) == 1
+    return is_alike and not is_host and marks.isdisjoint((left, right))
+
+
+def _addresses_in(text: str) -> Iterator[Finding]:
+    at = text.find("@")
+    while at >= 0:
+        local = _LOCAL.search(text, max(at - _LOCAL_REACH, 0), at)
+        domain = _DOMAIN.match(text, at + 1, at + _DOMAIN_REACH)
+        if local and domain:
+            yield Kind.EMAIL, local[0] + "@" + domain[0]
+        at = text.find("@", at + 1)

@@ -18,18 +18,12 @@ from numpy.typing import NDArray
 
 from governance.contract import Action, Column, ColumnContract, Role
 from governance.errors import ContractError
-from privacy import detectors
+from privacy import kept_columns
 from privacy.audit_vault import group_names
-from privacy.detectors import Kind
+from privacy.kept_columns import KeptColumn
 from privacy.keyring import Keyring
 from privacy.pseudonym import as_words, pseudonymize
 from privacy.subject_vault import blind_index
-
-LARGE_NUMBERS_FROM = 10**10
-"""A column whose declared maximum is larger holds such numbers by declaration."""
-
-WEAK_SHARE = 0.20
-"""In such a column, weak signs are accepted below this share of its values."""
 
 RowKeys = NDArray[np.uint64]
 """Blind index of a row's customer in two words; in a third the day, if a customer has several."""
@@ -75,7 +69,7 @@ class Inspection:
         self._keyring = keyring
         self._rows = 0
         self._filled: Counter[str] = Counter()
-        self._found: dict[str, Counter[Kind]] = {}
+        self._kept = {c.name: KeptColumn(c) for c in contract.with_action(Action.KEEP)}
         self._rows_of: list[RowKeys] = []
         self._prints: list[Prints] = []
 
@@ -102,9 +96,8 @@ class Inspection:
             if column.action is Action.AUDIT:
                 _check_codes(values, column)
             if column.action is Action.KEEP:
-                found = detectors.find(values)
-                self._found.setdefault(column.name, Counter()).update(found)
-                self._refuse_personal_data(column, at_the_end=False)
+                customers = batch[self._contract.subject_column.name]
+                self._kept[column.name].look_at(values, customers)
         self._look_at_subjects(batch)
 
     def close(self) -> Inspected:
@@ -129,7 +122,7 @@ class Inspection:
                     "the column out of the table and the contract."
                 )
             if column.action is Action.KEEP:
-                self._refuse_personal_data(column, at_the_end=True)
+                self._kept[column.name].close()
         keys = np.concatenate(self._rows_of)
         order = np.lexsort(keys.T[::-1])
         self._refuse_duplicates(keys[order])
@@ -187,23 +180,6 @@ class Inspection:
             f'row = ["{subject}", "a column of days"].'
         )
 
-    def _refuse_personal_data(self, column: Column, *, at_the_end: bool) -> None:
-        """Refuse strong signs at once; weak ones in a column of large numbers by their share."""
-        is_declared_large = (
-            column.type in ("int64", "float64")
-            and column.maximum is not None
-            and column.maximum >= LARGE_NUMBERS_FROM
-        )
-        for kind, hits in self._found[column.name].items():
-            share = hits / max(self._filled[column.name], 1)
-            if is_declared_large and not kind.is_strong and (not at_the_end or share < WEAK_SHARE):
-                continue
-            raise ContractError(
-                f"The column {column.name} is declared a {column.role} but holds what looks like a "
-                f"{kind} in at least {hits} of its values. Remove it from the export, or declare "
-                "the column as what it is (role identity, action vault or drop)."
-            )
-
 
 def _panel(
     ordered: RowKeys, order: NDArray[np.intp], prints: Prints, names: tuple[str, ...]
@@ -232,7 +208,8 @@ def check_contract(contract: ColumnContract) -> None:
     Raises
     ------
     ContractError
-        If the subject id is no text, or a protected attribute has no reference group of its own.
+        If the subject id is no text, a protected attribute has no reference group of its own, or
+        the contract's own words hold personal data.
     """
     if contract.subject_column.type != "string" or contract.subject_column.may_be_null:
         raise ContractError(
@@ -244,6 +221,7 @@ def check_contract(contract: ColumnContract) -> None:
                 f"The protected column {column.name} needs a reference_group that is one of "
                 f"{', '.join(column.groups)}."
             )
+    kept_columns.check_words(contract)
 
 
 def _without_nan(values: pa.Array, column: Column) -> pa.Array:

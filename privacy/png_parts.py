@@ -12,24 +12,44 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+
+from privacy.containers import Members, Noise, Source, inflated, whole
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-
-_LARGEST_BYTES = 512 << 20
 _FRAME_BYTES = 12
+_NOISE = frozenset(
+    [
+        "IHDR",
+        "PLTE",
+        "IEND",
+        "tRNS",
+        "cHRM",
+        "gAMA",
+        "iCCP",
+        "sBIT",
+        "sRGB",
+        "cICP",
+        "mDCV",
+        "cLLI",
+        "bKGD",
+        "hIST",
+        "pHYs",
+        "sPLT",
+        "tIME",
+        "acTL",
+        "fcTL",
+        "fdAT",
+    ]
+)
 
 
-def parts(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of every chunk but the pixels', packed texts unpacked; then these.
+def open_picture(source: Source) -> Members:
+    """Yield every chunk but the pixels', packed texts unpacked; then these, unpacked.
 
-    What follows the picture in the file comes last.
-
-    Raises
-    ------
-    zlib.error
-        If `data` is not one whole picture whose check sums hold.
+    The packed pixels are noise, in which by chance anything with a short shape stands. Unpacked
+    they are rows of colors. What follows the picture in the file comes last.
     """
+    data = whole(source)
     place, kind, pixels = len(MAGIC), "", []
     while kind != "IEND":
         kind, content = _chunk(data, place)
@@ -37,26 +57,17 @@ def parts(data: bytes) -> Iterator[tuple[str, bytes]]:
         if kind == "IDAT":
             pixels.append(content)
             continue
-        yield kind, content
         packed = _packed(kind, content)
+        is_noise = kind in _NOISE or packed is not None
+        yield kind, Noise(content) if is_noise else content.replace(b"\0", b"\n")
         if packed is not None:
-            yield f"{kind} unpacked", b"\n".join(_unpacked(packed))
-    image, behind = _unpacked(b"".join(pixels))
-    yield "pixels", image
+            image, behind = inflated(packed)
+            yield f"{kind} unpacked", Noise(image) if kind in _NOISE else image
+            yield f"behind the {kind}", behind
+    image, behind = inflated(b"".join(pixels))
+    yield "pixels", Noise(image)
     yield "behind the pixels", behind
     yield "behind the picture", data[place:]
-
-
-def is_whole(data: bytes) -> bool:
-    """Tell whether `data` is one whole picture, every byte of which `parts` yields."""
-    if not data.startswith(MAGIC):
-        return False
-    try:
-        for _ in parts(data):
-            pass
-    except zlib.error:
-        return False
-    return True
 
 
 def _chunk(data: bytes, place: int) -> tuple[str, bytes]:
@@ -79,12 +90,3 @@ def _packed(kind: str, content: bytes) -> bytes | None:
     if kind == "iTXt" and rest[:1] == b"\1":
         return rest[2:].split(b"\0", 2)[-1]
     return None
-
-
-def _unpacked(packed: bytes) -> tuple[bytes, bytes]:
-    """Return the content of one packed stream, and the bytes that follow it."""
-    stream = zlib.decompressobj()
-    content = stream.decompress(packed, _LARGEST_BYTES)
-    if not stream.eof:
-        raise zlib.error("a packed part is cut off, or too large to be looked at")
-    return content, stream.unused_data

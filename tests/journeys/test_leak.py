@@ -14,7 +14,7 @@ import pytest
 
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError
-from privacy import egress, feature_table, gate
+from privacy import feature_table, gate, leak_scan
 from privacy.assignment import draw, keys
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, TableFacts
 from privacy.keyring import Keyring
@@ -45,7 +45,7 @@ def places(journey: Journey) -> list[Path]:
 def test_no_identity_is_anywhere_outside_the_raw_folder(journey: Journey) -> None:
     wanted = canaries(journey)
     for place in [*places(journey), journey.home.parent / "demo.log"]:
-        report = egress.scan(place, canaries=wanted)
+        report = leak_scan.scan(place, canaries=wanted)
         assert report.hits == (), place.name
 
 
@@ -57,7 +57,7 @@ def test_no_pseudonym_is_anywhere_outside_the_sealed_tables(journey: Journey) ->
         table = FeatureTable.open(path, keyring=ring, part=feature_table.Part.ALL)
         wanted += [value.hex() for value in table.read([PSEUDONYM])[PSEUDONYM].to_pylist()]
     for place in [*places(journey), journey.home.parent / "demo.log"]:
-        assert egress.scan(place, canaries=wanted).hits == (), place.name
+        assert leak_scan.scan(place, canaries=wanted).hits == (), place.name
 
 
 def test_the_search_covers_every_kind_of_place(journey: Journey) -> None:
@@ -135,7 +135,7 @@ def test_red_half_past_the_gate_the_search_finds_every_kind(
     (report / "input_example.json").write_text(sample.to_json(orient="split"))
     (report / "sample.html").write_text(sample.to_html())
     pq.write_table(careless, report / "sample.parquet")
-    found = egress.scan(report, canaries=canaries(journey))
+    found = leak_scan.scan(report, canaries=canaries(journey))
     assert {hit.file for hit in found.hits} >= {
         "input_example.json",
         "sample.html",

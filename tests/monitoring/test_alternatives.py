@@ -22,7 +22,7 @@ from monitoring.__main__ import app
 from monitoring.alternatives import Judged, Question, judge_alternatives, of_model
 from monitoring.verdict import Verdict
 from monitoring.watch import read_appetite
-from privacy import egress, gate
+from privacy import gate, leak_scan
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
 from registry import card, evidence
@@ -179,7 +179,7 @@ def test_what_is_written_holds_no_customer(book: Book, tmp_path: Path) -> None:
     canaries = [value.hex() for value in table[PSEUDONYM].to_pylist()]
     canaries += [f"CANARY{number:06d}" for number in range(8_000)]
     for place in (tmp_path / "out", book.settings.home / "ledger"):
-        assert egress.scan(place, canaries=canaries).hits == (), place.name
+        assert leak_scan.scan(place, canaries=canaries).hits == (), place.name
     for m in json.loads((tmp_path / "out" / "evidence.json").read_text())["measurements"]:
         if m["measure"] == "alternatives.action_share" and m["value"] is not None:
             assert float(m["value"]) * m["n"] >= 9.5

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from privacy import detectors
-from privacy.detectors import Kind, find, is_luhn, is_resident_id
+from privacy import document_detectors
+from privacy.detectors import find
+from privacy.personal_data import Kind, is_luhn, is_resident_id
 
 REAL_ID = "11010519491231002X"
 CARD_16, CARD_19 = "6222021234567894", "6222021234567890128"
@@ -137,5 +138,9 @@ def test_of_all_check_characters_exactly_one_fits(body: str) -> None:
 
 
 def test_documents_are_read_more_strictly_than_columns() -> None:
-    text = "sha256:a13812345678bc seed_13812345678 0.13812345678 t=17255555555 id=23812345678"
-    assert list(detectors.kinds_in(text, detectors.IN_DOCUMENT)) == [(Kind.MOBILE, "17255555555")]
+    text = "sha256:a13812345678bc 138123456789012345 0.13812345678 t=17255555555 id=23812345678"
+    assert list(document_detectors.in_document(text)) == [(Kind.MOBILE, "17255555555")]
+    # A word before a number, or a line below a name, makes nothing random of it.
+    assert list(document_detectors.in_document("user_13812345678")) == [
+        (Kind.MOBILE, "13812345678")
+    ]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from privacy import png_parts
-from privacy.detectors import Kind
-from privacy.egress import CANARY, scan
+from privacy.leak_scan import CANARY, scan
+from privacy.personal_data import Kind
 
+MAGIC = b"\x89PNG\r\n\x1a\n"
 ADDRESS = b" somebody@example.com "
 
 
@@ -28,7 +28,7 @@ def picture(*said: bytes, packed: bytes = zlib.compress(bytes(33))) -> bytes:
     """Return a picture of 4 by 2 opaque points with further chunks before its pixels."""
     head = (4).to_bytes(4, "big") + (2).to_bytes(4, "big") + bytes((8, 6, 0, 0, 0))
     chunks = [chunk(b"IHDR", head), *said, chunk(b"IDAT", packed), chunk(b"IEND", b"")]
-    return png_parts.MAGIC + b"".join(chunks)
+    return MAGIC + b"".join(chunks)
 
 
 def packed_noise() -> tuple[bytes, bytes]:
@@ -81,7 +81,7 @@ SPEAKING = {
     "what follows the picture": picture() + ADDRESS,
     "a picture that is cut off": picture(chunk(b"tEXt", b"Author\0" + ADDRESS))[:-6],
     "a picture whose check sum is wrong": picture(chunk(b"tEXt", b"A\0" + ADDRESS))[:-1] + b"x",
-    "a head without a picture": png_parts.MAGIC + ADDRESS,
+    "a head without a picture": MAGIC + ADDRESS,
 }
 
 

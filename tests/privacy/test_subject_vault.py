@@ -12,7 +12,7 @@ import pytest
 
 from governance.errors import EnvironmentFault, IntegrityError, UsageError
 from privacy import places
-from privacy.egress import scan
+from privacy.leak_scan import scan
 from privacy.subject_vault import FILE, SubjectVault, blind_index
 
 

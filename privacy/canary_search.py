@@ -1,10 +1,4 @@
-"""Many needles in one pass: the forms in which a planted value can appear in bytes, and a search.
-
-A value may be written as UTF-8, UTF-16, JSON escapes, percent escapes, HTML entities, base64, or,
-if it is a number, as the eight bytes of an integer or a float. All forms of all values are sought
-together: numpy compares a hash of every window of a few bytes with the hashes of the needles'
-first bytes, so the cost hardly grows with their number.
-"""
+"""The search for planted values: the forms in which one can appear in bytes, all in one pass."""
 
 from __future__ import annotations
 
@@ -32,8 +26,13 @@ _FEWEST_BYTES = 6
 Words = NDArray[np.uint64]
 
 
-class Needles:
-    """A set of values to be found in any of their forms.
+class Canaries:
+    """A set of planted values to be found in bytes, in any of their forms.
+
+    A value may be written as UTF-8, UTF-16, JSON escapes, percent escapes, HTML entities, base64,
+    or, if it is a number, as the eight bytes of an integer or a float. All forms of all values are
+    sought together: numpy compares a hash of every window of a few bytes with the hashes of the
+    first bytes of the forms, so the cost hardly grows with their number.
 
     Parameters
     ----------
@@ -53,6 +52,7 @@ class Needles:
                     by_width[width].append((form, number))
                 else:
                     self._tiny[form] = number
+        self.is_empty = not values
         self._widths = [_OneWidth(width, sought) for width, sought in by_width.items()]
 
     def found_in(self, data: bytes) -> Iterator[int]:
@@ -74,7 +74,7 @@ class Needles:
 
 
 class _OneWidth:
-    """The needles that are sought by the hash of their first `width` bytes."""
+    """The forms that are sought by the hash of their first `width` bytes."""
 
     def __init__(self, width: int, sought: Sequence[tuple[bytes, int]]) -> None:
         self._width = width

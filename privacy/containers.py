@@ -1,0 +1,201 @@
+"""Containers that pack files: zip and so office files, gzip, bzip2, xz, zlib, zstd, lz4, tar, PDF.
+
+An opener yields what a container holds, member by member. What is damaged, encrypted or too large
+is yielded as None, or raises one of `ERRORS`. Nothing is executed.
+"""
+
+from __future__ import annotations
+
+import binascii
+import bz2
+import gzip
+import io
+import lzma
+import re
+import sqlite3
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+
+LARGEST_BYTES = 512 << 20
+"""No more is unpacked from one member of a container."""
+
+ERRORS = (
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    pa.ArrowException,
+    binascii.Error,
+    lzma.LZMAError,
+    sqlite3.Error,
+    struct.error,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What damaged, foreign or hostile bytes raise while they are opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Bytes that are no text by design, such as the colors of a picture."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Bytes that their owner encrypted, as far as their place says."""
+
+    data: bytes
+
+    @property
+    def is_random(self) -> bool:
+        """Tell whether the bytes look encrypted: nothing of them can be packed."""
+        sample = self.data[: 4 << 20]
+        return len(zlib.compress(sample, 1)) > 0.97 * len(sample)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Values of one column, each of which may be a file of its own."""
+
+    values: tuple[bytes, ...]
+
+
+Source: TypeAlias = Path | bytes
+Held: TypeAlias = bytes | str | pa.Array | Noise | Sealed | Cells | None
+"""Bytes to be looked at like a file, text, numbers; None is what cannot be read."""
+
+Members = Iterator[tuple[str, Held]]
+
+
+class TooLargeError(ValueError):
+    """A member is larger than anything that is unpacked here."""
+
+
+def seekable(source: Source) -> Any:
+    """Return what libraries can open and seek in."""
+    return io.BytesIO(source) if isinstance(source, bytes) else str(source)
+
+
+def whole(source: Source) -> bytes:
+    """Return all bytes of a source."""
+    if isinstance(source, bytes):
+        return source
+    if source.stat().st_size > LARGEST_BYTES:
+        raise TooLargeError
+    return source.read_bytes()
+
+
+def _read(stream: Any) -> Members:
+    """Yield what a stream unpacks to; what came before a damage is yielded as well."""
+    data, fault = bytearray(), None
+    try:
+        while piece := stream.read(1 << 20):
+            data += piece
+            if len(data) > LARGEST_BYTES:
+                raise TooLargeError
+    except ERRORS as error:
+        fault = error
+    yield "content", bytes(data[:LARGEST_BYTES])
+    if fault:
+        raise fault
+
+
+def open_gzip(source: Source) -> Members:
+    """Unpack gzip, all members of it."""
+    with gzip.open(seekable(source)) as stream:
+        yield from _read(stream)
+
+
+def open_bzip2(source: Source) -> Members:
+    """Unpack bzip2."""
+    with bz2.open(seekable(source)) as stream:
+        yield from _read(stream)
+
+
+def open_xz(source: Source) -> Members:
+    """Unpack xz."""
+    with lzma.open(seekable(source)) as stream:
+        yield from _read(stream)
+
+
+def arrow_opener(name: str) -> Callable[[Source], Members]:
+    """Return the opener of a codec that Arrow knows."""
+
+    def opener(source: Source) -> Members:
+        raw = pa.BufferReader(source) if isinstance(source, bytes) else pa.OSFile(str(source))
+        with raw, pa.CompressedInputStream(raw, name) as stream:
+            yield from _read(stream)
+
+    return opener
+
+
+def inflated(packed: bytes) -> tuple[bytes, bytes]:
+    """Return the content of one packed stream, and the bytes that follow it."""
+    stream = zlib.decompressobj()
+    content = stream.decompress(packed, LARGEST_BYTES)
+    if not stream.eof:
+        raise zlib.error("a packed part is cut off, or too large to be looked at")
+    return content, stream.unused_data
+
+
+_STREAM = re.compile(rb"stream\r?\n")
+
+
+def open_pdf(source: Source) -> Members:
+    """Yield the streams that are simply packed; their letters may be numbers of glyphs."""
+    data = whole(source)
+    for found in _STREAM.finditer(data):
+        try:
+            content, _ = inflated(data[found.end() :])
+        except zlib.error:
+            continue
+        yield "stream", Noise(content)
+    yield "", None
+
+
+def open_zip(source: Source) -> Members:
+    """Yield the members of a zip; an unreadable one does not hide the others."""
+    with zipfile.ZipFile(seekable(source)) as archive:
+        for member in archive.infolist():
+            try:
+                if member.file_size > LARGEST_BYTES:
+                    raise TooLargeError
+                yield member.filename, archive.read(member)
+            except ERRORS:
+                yield member.filename, None
+
+
+def open_tar(source: Source) -> Members:
+    """Yield the files of a tar, and what its links point to."""
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    with stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.isfile() else None
+            if file is None:
+                yield member.name, member.linkname
+            elif member.size > LARGEST_BYTES:
+                yield member.name, None
+            else:
+                yield member.name, file.read()
+
+
+def unmarked(data: bytes) -> bytes | None:
+    """Return the content of what is packed without saying so at its start; None if nothing is."""
+    try:
+        content, behind = inflated(data)
+    except zlib.error:
+        return None
+    return content + behind

@@ -1,0 +1,176 @@
+"""What a file is: a container that is known by its first bytes, whatever its name says, or text.
+
+What is neither cannot be read here.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from privacy import containers, png_parts, table_contents
+from privacy.containers import Members, Source
+
+HEAD_BYTES = 512
+
+
+class Format(NamedTuple):
+    """How a kind of file begins, and how it is opened."""
+
+    magic: bytes
+    opener: Callable[[Source], Members] | None
+    is_packed: bool = False
+    """Whether the bytes of the file itself are noise once it is opened."""
+
+    place: int = 0
+
+
+def recognize(head: bytes) -> Format | None:
+    """Return the format of a file that begins with `head`; None if it is text or unknown."""
+    for known in _FORMATS:
+        if head.startswith(known.magic, known.place):
+            return known
+    return None
+
+
+def as_text(data: bytes) -> str | None:
+    """Decode text of any usual encoding; None if the bytes are no text.
+
+    Tried are UTF-8, UTF-16 and UTF-32 with and without a mark, UTF-8 with a few damaged bytes,
+    GB 18030 (and so GBK), and Latin-1. Both ends may be cut within a character. What can be read
+    as Chinese and as Latin-1 is returned in both readings.
+    """
+    if not data.strip(b"\0"):
+        return ""
+    for mark, codec in _MARKS:
+        if data.startswith(mark):
+            return _decoded(data[len(mark) :], codec)
+    text = _decoded(data, "utf-8")
+    if text is not None and _is_clean(text):
+        return text
+    if b"\0" in data:
+        wide = (_decoded(data, codec) for codec in _WIDE)
+        return next((text for text in wide if text and _is_clean(text) and _is_usual(text)), None)
+    mended = data.decode("utf-8", "replace")
+    is_mended = mended.count("\ufffd") <= _MOST_DAMAGED * sum(1 for c in mended if c > "\x7f")
+    if is_mended:
+        return mended if _is_clean(mended) else None
+    western = data.decode("latin-1")
+    chinese = _decoded(data, "gb18030")
+    if chinese is not None and _is_clean(chinese) and _is_usual(chinese):
+        return f"{chinese}\n{western}"
+    is_western = sum(map(str.isascii, western)) >= _FEWEST_ASCII * len(western)
+    return western if is_western and _is_clean(western) else None
+
+
+def packed_in(text: str) -> Iterator[bytes]:
+    """Yield what stands in a text as base64 or hexadecimal digits and could be anything."""
+    for found in _BASE64.finditer(text):
+        token = re.sub(r"\s", "", found[0]).translate(_URL_ALPHABET).rstrip("=")
+        data = base64.b64decode(token[: len(token) - (len(token) % 4 == 1)] + "==")
+        if _may_speak(data) or data[:1] == _ZLIB or recognize(data[:HEAD_BYTES]):
+            yield data
+    for found in _HEXADECIMAL.finditer(text):
+        data = bytes.fromhex(found[0])
+        if _may_speak(data):
+            yield data
+
+
+def arrays_in(text: str) -> Iterator[pa.Array]:
+    """Yield the number columns that a page of Plotly holds as base64."""
+    for found in _PLOTTED.finditer(text):
+        kind, content = found[1] or found[4], found[2] or found[3]
+        data = base64.b64decode(content.encode().decode("unicode_escape") + "==")
+        yield pa.array(np.frombuffer(data[: len(data) // 8 * 8], dtype=f"<{kind}"))
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_MOST_DAMAGED, _MOST_CONTROLS, _MOST_ZEROS = 0.1, 0.01, 0.05
+_FEWEST_USUAL, _FEWEST_ASCII = 0.7, 0.7
+_CONTROL = re.compile("[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
+_USUAL = re.compile(
+    r"[\d\t-\r -~\u00a0-\u024f\u2010-\u205e\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]+"
+)
+
+_BASE64 = re.compile(
+    r"(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{60,}(?:\r?\n[A-Za-z0-9+/]+)+|[A-Za-z0-9+/_\-]{14,})={0,2}"
+)
+_HEXADECIMAL = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}){11,}(?![0-9A-Fa-f])")
+_SPOKEN = re.compile(rb"@|(?:[0-9][^0-9]{0,5}){9}")
+_ZLIB = b"x"
+_URL_ALPHABET = str.maketrans("-_", "+/")
+_PLOTTED = re.compile(
+    r'"dtype":\s?"([iu]8|f8)",\s?"bdata":\s?"([^"]+)"|"bdata":\s?"([^"]+)",\s?"dtype":\s?"([iu]8|f8)"'
+)
+
+
+def _may_speak(data: bytes) -> bool:
+    """Tell whether bytes hold an at-sign or many digits, or text in which others could stand."""
+    if _SPOKEN.search(data):
+        return True
+    return not data.isascii() and _decoded(data, "utf-8") is not None
+
+
+def _decoded(data: bytes, codec: str) -> str | None:
+    decoder = codecs.getincrementaldecoder(codec)
+    for cut in range(4):
+        try:
+            return decoder().decode(data[cut:], final=False)
+        except UnicodeDecodeError as error:
+            if error.start > 3:
+                return None
+    return None
+
+
+def _is_clean(text: str) -> bool:
+    """Tell whether a text holds hardly any control characters."""
+    controls = sum(1 for _ in _CONTROL.finditer(text))
+    zeros = text.count("\0")
+    return controls <= _MOST_CONTROLS * len(text) and zeros <= _MOST_ZEROS * len(text)
+
+
+def _is_usual(text: str) -> bool:
+    """Tell whether a text is written in Latin or Chinese characters."""
+    usual = sum(found.end() - found.start() for found in _USUAL.finditer(text))
+    return usual >= _FEWEST_USUAL * len(text)
+
+
+_CLOSED = (
+    b"7z\xbc\xaf\x27\x1c",
+    b"Rar!",
+    b"\xd0\xcf\x11\xe0",
+    *(b"\x80%c" % protocol for protocol in (2, 3, 4, 5)),
+)
+"""7z, RAR, office files before 2007, pickles: what is not opened here."""
+
+_FORMATS = (
+    Format(b"PK\x03\x04", containers.open_zip),
+    Format(b"PK\x05\x06", containers.open_zip),
+    Format(b"\x1f\x8b", containers.open_gzip, is_packed=True),
+    Format(b"BZh", containers.open_bzip2, is_packed=True),
+    Format(b"\xfd7zXZ\0", containers.open_xz, is_packed=True),
+    Format(b"\x28\xb5\x2f\xfd", containers.arrow_opener("zstd"), is_packed=True),
+    Format(b"\x04\x22\x4d\x18", containers.arrow_opener("lz4"), is_packed=True),
+    Format(b"ustar", containers.open_tar, place=257),
+    Format(b"PAR1", table_contents.open_parquet, is_packed=True),
+    Format(b"PARE", table_contents.open_sealed_parquet, is_packed=True),
+    Format(b"ARROW1", table_contents.open_arrow, is_packed=True),
+    Format(b"\x93NUMPY", table_contents.open_numpy),
+    Format(b"SQLite format 3\0", table_contents.open_database),
+    Format(png_parts.MAGIC, png_parts.open_picture, is_packed=True),
+    Format(b"%PDF-", containers.open_pdf),
+    *(Format(magic, None) for magic in _CLOSED),
+)
