@@ -130,7 +130,7 @@ def decide(
     Raises
     ------
     GateClosed
-        If there is no champion, or `freeze` is ``NOTHING`` while something stops raises.
+        If nothing was champion on the day, or `freeze` is ``NOTHING`` while something stops raises.
     IntegrityError
         If the champion or the table is not what was signed.
     ContractError
@@ -141,7 +141,7 @@ def decide(
         raise ContractError(
             f"A table of purpose {table.purpose} cannot be decided on; protect it for decision."
         )
-    champion = Engine.of(load_verified(settings, "champion"))
+    champion = Engine.of(load_verified(settings, "champion", on=as_of))
     is_supervised = champion.policy.supervision is not None
     stands = standing(settings, champion.policy, as_of)
     in_force = stands.freeze if freeze is None else freeze

@@ -19,7 +19,7 @@ from limits.policy import LimitPolicy
 from registry.finding import open_findings
 from registry.freeze import in_force
 from registry.offline import APPROVERS
-from registry.record import INTENT, Record, read_decision, waiver_key
+from registry.record import APPLIED, Record, read_decision, waiver_key
 from registry.statement import Kind
 
 
@@ -74,23 +74,30 @@ def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
 def expired(record: Record, on: date) -> list[str]:
     """Say which approvals and waivers that the champion rests on have run out by the day `on`.
 
-    An approval of each approver role must not have ended, and a breach that was waived must still
-    be answered for. What was given again since counts; what was given after `on` counts too, so
-    that deciding a past month again is not refused for the order of the paper.
+    An approval of each approver role, for exactly what was promoted, must not have ended, and a
+    breach that was waived must still be answered for. What was given again since counts; what was
+    given after `on` counts too, so that deciding a past month again is not refused for the order
+    of the paper.
     """
-    version = record.champion()
-    entry = None if version is None else record.decision(version)
-    if version is None or entry is None:
+    promotion = Record(record.history, on).promotion()
+    if promotion is None:
         return []
+    version, binds = (promotion.statement.predicate[name] for name in ("version", "binds"))
     ends = dict.fromkeys(sorted(APPROVERS), "")
     for given in record.approvals(version):
-        said = given.statement.predicate
-        ends[said["role"]] = max(ends[said["role"]], said["expires_on"])
+        said, role = given.statement.predicate, given.statement.person.role
+        if said["binds"] == binds:
+            ends[role] = max(ends[role], said["expires_on"])
     found = [
         f"the approval of version {version} by the {role} ended on {end}"
         for role, end in ends.items()
         if end < on.isoformat()
     ]
+    (entry, *_) = (
+        entry
+        for entry in record.of(Kind.DECISION, version)
+        if entry.statement.predicate["digest"] == binds["decision"]
+    )
     decision, appetite = read_decision(entry)
     judged = {measurement.key: measurement for measurement in decision.judged}
     signed = record.signed_waivers(version)
@@ -116,6 +123,6 @@ def _last_sign_of_life(record: Record, on: date) -> date | None:
     A champion that was just promoted was just looked at, so its first decision needs no heartbeat.
     A beat from the future says nothing about whether anybody looks today.
     """
-    signs = (*record.events(INTENT), *record.of(Kind.HEARTBEAT))
+    signs = (*record.events(APPLIED), *record.of(Kind.HEARTBEAT))
     days = (date.fromisoformat(entry.statement.predicate["on"]) for entry in signs)
     return max((day for day in days if day <= on), default=None)

@@ -8,7 +8,9 @@ from typing import Any
 from governance import gate
 from governance.errors import GateClosed, UsageError
 from governance.evidence import Decision
+from governance.measurement import describe_scope
 from governance.settings import Settings
+from registry.attempts import earlier_closed, judged_by
 from registry.judgement import attached_to, closed, signed_appetite
 from registry.offline import APPROVERS
 from registry.record import (
@@ -29,7 +31,9 @@ VALID_DAYS = 90
 def approve(
     settings: Settings, version: int, *, role: str, on: date, valid_days: int = VALID_DAYS
 ) -> dict[str, Any]:
-    """Approve a version as `role` and return what was signed; the same approval only once.
+    """Approve a version as `role`; return what was signed and what it stands on, told in words.
+
+    The same approval is signed once.
 
     The approval is bound to the digests of model, policy, lineage, evidence (the validator's and
     each attached one), appetite and gate decision: if any of them changes, it approves nothing.
@@ -55,7 +59,7 @@ def approve(
         said = entry.statement.predicate
         is_same = said["binds"] == binds and entry.statement.person.key_id == signer.key_id
         if is_same and in_force(entry, on):
-            return {**said, "seq": entry.seq, "is_new": False}
+            return {**said, "seq": entry.seq, "is_new": False, "rests_on": _told(record, version)}
     predicate = {
         "role": role,
         "binds": binds,
@@ -66,7 +70,24 @@ def approve(
     }
     subject = (subject_of(version), binds["model"])
     seq = append(settings, Kind.APPROVAL, subject=subject, predicate=predicate, signer=signer)
-    return {**predicate, "seq": seq, "is_new": True}
+    return {**predicate, "seq": seq, "is_new": True, "rests_on": _told(record, version)}
+
+
+def _told(record: Record, version: int) -> list[str]:
+    """Say what an approver puts a name under: thresholds, waivers, and what was refused before."""
+    entry = record.decision(version)
+    if entry is None:
+        return []
+    decision, appetite = read_decision(entry)
+    lines = [f"risk appetite {appetite.id} {appetite.version}, digest {appetite.digest}"]
+    others = judged_by(record, version)
+    if len(others) > 1:
+        lines.append(f"judged by more than one risk appetite: {', then '.join(others)}")
+    lines += [
+        f"waived until {one.expires_on}, {one.owner}: {one.measure} ({describe_scope(one.scope)})"
+        for one in decision.waived
+    ]
+    return [*lines, *(f"refused before: {one.in_words}" for one in earlier_closed(record, version))]
 
 
 def require_open(record: Record, version: int, on: date) -> Decision:

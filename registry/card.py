@@ -13,6 +13,7 @@ from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
 from governance.settings import Settings
 from registry import card_zh
+from registry.attempts import attempts, earlier_closed, judged_by
 from registry.catalogue import Catalogue
 from registry.record import (
     Record,
@@ -46,6 +47,7 @@ def tags(record: Record, version: int) -> dict[str, str]:
         "limitline.manifest_sha256": manifest.statement.sha256,
         "limitline.waivers": str(len(record.waivers(version))),
         "limitline.approvals": str(len(record.approvals(version))),
+        "limitline.refused_before": str(len(earlier_closed(record, version))),
     }
     lineage = manifest.statement.predicate["lineage"]
     return found | {f"limitline.lineage.{name}": str(value) for name, value in lineage.items()}
@@ -66,7 +68,7 @@ def state(record: Record, version: int) -> str:
 def describe(record: Record, version: int) -> str:
     """Return the Markdown description of a version."""
     parts = (
-        *(_summary, _verdicts, _people, _findings, _studies),
+        *(_summary, _verdicts, _attempts, _people, _findings, _studies),
         *(_alternatives, _lineage, _digests),
     )
     return "\n".join(line for part in parts for line in part(record, version)) + "\n"
@@ -154,6 +156,21 @@ def _judged(decision: Decision, appetite: RiskAppetite) -> Iterator[str]:
         yield from _table(wrong, set())
     others = len(decision.judged) - len(required) - len(wrong)
     yield f"{others} further measurements are in the evidence pack."
+    yield ""
+
+
+def _attempts(record: Record, version: int) -> Iterator[str]:
+    """Show every time the gate was asked: a newer signature hides no earlier refusal."""
+    judged = judged_by(record, version)
+    yield "## Attempts"
+    yield ""
+    if len(judged) > 1:
+        yield _cell(f"**Judged by more than one risk appetite:** {', then '.join(judged)}.")
+        yield ""
+    found = attempts(record, version)
+    yield from (f"- {_cell(one.in_words)}" for one in found)
+    if not found:
+        yield "None yet."
     yield ""
 
 

@@ -111,7 +111,7 @@ def verify(
 
 
 def _files(settings: Settings, ledger: Ledger, on: date) -> dict[str, bytes]:
-    record = Record.load(settings)
+    record = Record.load(settings, on)
     bodies = ledger.bodies()
     state = status(settings, on)
     known = {"on": on, "notice": NOTICE, **state["ledger"]}

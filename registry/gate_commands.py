@@ -56,7 +56,7 @@ def gate(
     from registry import judgement
     from registry.attestation import document
     from registry.record import Record
-    from registry.status import Rows, render_decision
+    from registry.verdicts import Rows, render_decision
 
     home, day = command.load_home(), command.parse_day(on)
     number = number_of(home, version)
@@ -115,7 +115,7 @@ def approve(
     valid_days: Annotated[int, typer.Option(min=1, help="How long the approval holds.")] = 90,
     as_json: AsJson = False,
 ) -> None:
-    """Sign that exactly these digests may go live."""
+    """Sign that exactly these digests may go live; says what stands behind them."""
     from registry import approval
 
     day = command.parse_day(on)
@@ -126,7 +126,7 @@ def approve(
         f"Version {number} is approved by {role} until {said['expires_on']} (entry {said['seq']})."
     )
     document = {"schema": "registry-approve/1", "version": number, **said}
-    command.emit(document, as_json=as_json, people=lines_of([line]))
+    command.emit(document, as_json=as_json, people=lines_of([line, *said["rests_on"]]))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +67,15 @@ class VerifiedModel:
     _copy: PrivateFolder
 
 
-def load_verified(settings: Settings, which: str | int) -> VerifiedModel:
+def load_verified(settings: Settings, which: str | int, *, on: date | None = None) -> VerifiedModel:
     """Load ``"champion"``, ``"latest"`` or a version number, after verifying every byte.
 
     Who is champion is read from the ledger; MLflow's alias is a view of that.
+
+    Parameters
+    ----------
+    on : date, optional
+        Whose champion is meant: the one of this day, or by the newest promotion if left out.
 
     Raises
     ------
@@ -77,11 +83,11 @@ def load_verified(settings: Settings, which: str | int) -> VerifiedModel:
         If a file was changed, added, removed or replaced by a link, the manifest is not signed by
         the developer, or the estimator names a type that this host does not allow.
     GateClosed
-        If there is no champion yet.
+        If there is no champion yet, or was none on the day.
     UsageError
         If there is no such version.
     """
-    record = Record.load(settings)
+    record = Record.load(settings, on)
     version = resolve(record, which)
     entry = record.manifest(version)
     copy = PrivateFolder()
@@ -114,6 +120,11 @@ def resolve(record: Record, which: str | int) -> int:
     versions = record.versions()
     if which == CHAMPION:
         champion = record.champion()
+        if champion is None and record.history.promotions:
+            first = record.history.promotions[0]["statement"]["predicate"]["on"]
+            raise GateClosed(
+                f"There was no champion on {record.on}; the first is one from {first}."
+            )
         if champion is None:
             raise GateClosed("There is no champion yet. Approve and promote a version first.")
         return champion

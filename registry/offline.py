@@ -493,6 +493,8 @@ def read_checkpoint(text: str, bodies: Sequence[bytes]) -> Checkpoint:
         If the text is damaged or not signed by a key that held the role ``ledger`` at its entry.
     """
     body, head, marked = _note(text)
+    if not bodies:
+        raise VerificationError("The ledger differs from its signed head: it holds no entry.")
     # The entry that hands the ledger's key over may be signed for by the old key or the new one.
     at_hand_over = (roll_of(bodies[: max(1, head.size - less)]) for less in (0, 1))
     holders = [person for roll in at_hand_over for person in roll.active.values()]
@@ -583,6 +585,8 @@ class History:
             raise VerificationError("Ledger entry 0 is not the root's list of people.")
         try:
             problem = self._problem(entry)
+        except VerificationError as error:
+            raise VerificationError(f"Ledger entry {seq}: {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             problem = "does not say what a statement of its kind must say"
         if problem:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
-from enum import StrEnum
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -13,48 +11,50 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from governance.appetite import RiskAppetite
-from governance.evidence import Decision, Waiver
+from governance.evidence import Waiver
 from governance.measurement import describe_scope
 from governance.settings import Settings
-from registry import freeze
-from registry.card import ORDER, numbers, state
+from registry import freeze, offline
+from registry.attempts import NOT_WAIVABLE, appetites, attempts, earlier_closed, judged_by
+from registry.card import state
 from registry.catalogue import MODEL_NAME
-from registry.judgement import unmeasured
 from registry.ledger import Entry, Ledger
-from registry.record import Record, in_force, read_decision, read_evidence, waiver_key
+from registry.record import Record, in_force, read_decision, read_evidence
 from registry.signing import NOTICE, People
 from registry.statement import Kind
+from registry.verdicts import COLORS
 
 PORT = 5000
 MAX_LINES = 6
-NOT_WAIVABLE = "not waivable"
-
-_COLORS = {"PASS": "green", "BREACH": "red", "INCONCLUSIVE": "yellow", "not judged": "dim"}
 
 
 def status(settings: Settings, on: date, *, port: int = PORT) -> dict[str, Any]:
     """Return the state of every version on a day as one JSON document.
+
+    What became so later is not told; when each statement was recorded is another matter, and told.
 
     Raises
     ------
     IntegrityError
         If the ledger is not what was signed.
     """
-    record = Record.load(settings)
+    record = Record.load(settings, on)
     head = Ledger.open(settings.ledger, people=People.load(settings.keyring)).verify()
-    beats = [entry.statement.predicate["on"] for entry in record.of(Kind.HEARTBEAT)]
+    beats = [entry.statement.effective_on for entry in record.of(Kind.HEARTBEAT)]
     findings = [finding for finding in record.findings() if finding.is_open(on)]
     return {
         "schema": "registry-status/1",
         "on": on.isoformat(),
         "champion": record.champion(),
+        "promotion": _promotion(record),
+        "appetites": appetites(record),
         "versions": [_version(record, version, on) for version in record.versions()],
         "freezes": [found.as_document() for found in freeze.in_force(record, on)],
         "findings_open": [finding.model_dump(mode="json") for finding in findings],
-        "last_heartbeat": max((day for day in beats if day <= on.isoformat()), default=None),
+        "last_heartbeat": max(beats, default=None),
         "ledger": {"entries": head.size, "root": head.root.hex()},
         "keys": NOTICE,
+        "signers": offline.signers(record.history),
         "where": where(settings, record.versions(), port=port),
     }
 
@@ -64,18 +64,11 @@ def where(settings: Settings, versions: Sequence[int], *, port: int = PORT) -> d
     address = f"http://127.0.0.1:{port}/#/models/{MODEL_NAME}"
     newest = f"/versions/{versions[-1]}" if versions else ""
     return {
-        "catalogue": f"python -m registry serve, then {address}{newest}",
+        "catalogue": f"python -m registry serve --port {port}, then {address}{newest}",
         "reports": str(settings.reports),
         "ledger": str(settings.ledger),
         "evidence": "python -m registry evidence",
     }
-
-
-class Rows(StrEnum):
-    """Which judged measurements are printed."""
-
-    REQUIRED = "required"
-    ALL = "all"
 
 
 def render(document: Mapping[str, Any], console: Console) -> None:
@@ -83,53 +76,33 @@ def render(document: Mapping[str, Any], console: Console) -> None:
     console.print(Group(*_parts(document)))
 
 
-def render_decision(
-    version: int, decision: Decision, appetite: RiskAppetite, console: Console, *, rows: Rows
-) -> None:
-    """Print the judged measurements, the gravest first, and whether the gate is open."""
-    waived = {waiver_key(waiver) for waiver in decision.waived}
-    shown = [
-        item
-        for item in decision.judged
-        if rows is Rows.ALL or appetite.requires(item, decision.decided_on)
-    ]
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("outcome", "measure", "scope", "value [95 % interval]", "n"):
-        table.add_column(name, overflow="fold", justify="right" if name == "n" else "left")
-    for item in sorted(shown, key=lambda item: (ORDER.index(item.outcome), item.key)):
-        outcome = Text(item.outcome.value, style=_COLORS.get(item.outcome.value, ""))
-        outcome.append(" waived" if item.key in waived else "", style="dim")
-        scope = Text(describe_scope(item.scope))
-        table.add_row(outcome, item.measure, scope, Text(numbers(item)), f"{item.n:,}")
-    console.print(table)
-    others = Counter(item.outcome.value for item in decision.judged if item not in shown)
-    if others:
-        said = ", ".join(f"{number} {name}" for name, number in sorted(others.items()))
-        console.print(f"Not required for promotion: {said}; --all lists them.", markup=False)
-    for line in unmeasured(version, decision):
-        console.print(f"missing: {line}", markup=False, soft_wrap=True)
-    word = "open" if decision.is_open else "closed"
-    said = f"The gate is {word} for version {version}: {len(decision.refusals)} refusals, "
-    said += f"{len(decision.waived)} answered by waivers. Decision {decision.digest[:12]}."
-    console.print(said, markup=False)
+def _promotion(record: Record) -> dict[str, Any] | None:
+    """Say by which promotion the champion of the day is one, since when and recorded when."""
+    found = record.promotion()
+    if found is None:
+        return None
+    when = {"effective_on": found.statement.effective_on, "recorded_at": found.recorded_at}
+    return {"version": found.statement.predicate["version"], **when, "entry": found.seq}
 
 
 def _version(record: Record, version: int, on: date) -> dict[str, Any]:
     entry, manifest = record.decision(version), record.manifest(version)
     decision = read_decision(entry)[0] if entry else None
-    waivers = [waiver for waiver in record.waivers(version) if waiver.granted_on <= on]
     return {
         "version": version,
         "state": state(record, version),
         "gate": decision.outcome.value if decision else "not judged",
         "decided_on": decision.decided_on.isoformat() if decision else None,
         "refusals": list(decision.refusals) if decision else [],
+        "attempts": [one.as_document() for one in attempts(record, version)],
+        "refused_before": [one.in_words for one in earlier_closed(record, version)],
+        "judged_by": judged_by(record, version),
         "policy_evidence": [_attached(found) for found in record.attached(version).values()],
         "alternatives": _alternatives(record, version),
-        "waivers": [_waiver(waiver, on) for waiver in waivers],
+        "waivers": [_waiver(waiver, on) for waiver in record.waivers(version)],
         "approvals": [
             {
-                "role": found.statement.predicate["role"],
+                "role": found.statement.person.role,
                 "by": found.statement.person.name,
                 "approved_on": found.statement.predicate["approved_on"],
                 "expires_on": found.statement.predicate["expires_on"],
@@ -149,7 +122,7 @@ def _attached(entry: Entry) -> dict[str, Any]:
         "kind": evidence.kind,
         "digest": evidence.digest,
         "measured_on": evidence.measured_on.isoformat(),
-        "role": entry.statement.predicate["role"],
+        "role": entry.statement.person.role,
         "by": entry.statement.person.name,
     }
 
@@ -186,14 +159,19 @@ def _waiver(waiver: Waiver, on: date) -> dict[str, Any]:
 
 
 def _parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    champion = document["champion"]
-    named = f"version {champion}" if champion is not None else "none"
+    made = document["promotion"]
+    named = f"version {made['version']}" if made else "none"
     yield Text.assemble(
         ("Credit-limit models", "bold"), f" on {document['on']}   champion: ", (named, "bold")
     )
+    if made:
+        since, at = made["effective_on"], made["recorded_at"][:10]
+        yield Text(f"effective on {since}, recorded on {at} (entry {made['entry']})", style="dim")
+    yield from _appetites(document["appetites"])
     yield _versions(document["versions"])
     for version in document["versions"]:
         yield from _refusals(version)
+        yield from _before(version)
     for version in document["versions"]:
         yield from _waivers(version)
         yield from _judged_alternatives(version)
@@ -220,12 +198,31 @@ def _versions(versions: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             str(version["version"]),
             version["state"],
-            Text(version["gate"], style=_COLORS.get(version["gate"], "")),
+            Text(version["gate"], style=COLORS.get(version["gate"], "")),
             ", ".join(sorted(set(approvals))) or "-",
             str(waivers or "-"),
             version["manifest_sha256"][:12],
         )
     return table
+
+
+def _appetites(adopted: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    """Name the appetite that judges, and every one before it with what changed."""
+    for one in adopted:
+        changed = f"; other lines: {', '.join(one['changed'])}" if one["changed"] else ""
+        said = f"{one['id']} {one['version']} ({one['digest'][:12]}) since {one['on']}{changed}"
+        yield Text(f"Risk appetite, signed by both approvers: {said}", style="dim")
+
+
+def _before(version: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """Tell what a newer decision would hide: refusals before it, and other thresholds."""
+    name = f"version {version['version']}"
+    if len(version["judged_by"]) > 1:
+        said = f"\n{name} was judged by more than one risk appetite: "
+        yield Text(said.capitalize() + ", then ".join(version["judged_by"]), style="bold yellow")
+    if version["refused_before"]:
+        yield Text(f"\nWhat was refused before about {name}", style="bold")
+        yield from _bullets(version["refused_before"])
 
 
 def _refusals(version: Mapping[str, Any]) -> Iterator[RenderableType]:
@@ -304,6 +301,9 @@ def _closing(document: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield table
     entries, root = ledger["entries"], ledger["root"][:16]
     yield Text(f"\nThe ledger holds {entries} signed entries, all verified; root {root}.")
+    for one in document["signers"]:
+        said = f"  {one['role']:18} {one['key_id'][:12]} {one['signed']:5} signed  {one['name']}"
+        yield Text(said if one["is_active"] else f"{said}, revoked", style="dim")
     yield Text(f"Simulated roles: {document['keys']}.", style="dim")
 
 

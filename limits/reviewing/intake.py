@@ -78,7 +78,7 @@ def decide(settings: Settings, number: int, verdict: Verdict, *, keyring: Keyrin
         If the case was decided before.
     """
     if verdict.decision is Decision.RAISE:
-        policy = LimitPolicy.parse(load_verified(settings, "champion").policy_text)
+        policy = LimitPolicy.parse(load_verified(settings, "champion", on=verdict.on).policy_text)
         stopped = standing(settings, policy, verdict.on).reasons
         if stopped:
             raise GateClosed(f"Raises are stopped, also by hand: {'; '.join(stopped)}.")

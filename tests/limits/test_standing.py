@@ -19,7 +19,7 @@ from limits.engine import Freeze
 from limits.policy import LimitPolicy, packaged
 from limits.reasons import Reason
 from limits.standing import standing
-from registry import approval, attestation, exemption, freeze, judgement
+from registry import approval, attestation, exemption, freeze, judgement, promotion
 from registry.finding import close_finding, open_finding, record_heartbeat
 from registry.record import Record
 from registry.signing import Role, Signer
@@ -111,6 +111,30 @@ def test_approvals_that_ran_out_stop_raises_until_both_are_given_again(own_world
     assert standing(here, free, late).freeze is Freeze.NOTHING
 
 
+def test_approvals_of_another_decision_keep_nobody_raising_until_it_is_promoted(
+    own_world: World,
+) -> None:
+    here, free = own_world.settings, POLICY.model_copy(update={"supervision": None})
+    late, version = PROMOTED + 91 * DAY, own_world.champion
+    evidence = Evidence(
+        kind="validation",
+        subject={"model": Record.load(here).manifest(version).statement.sha256},
+        measurements=(Measurement(measure="accuracy.auc", value=0.76, n=400),),
+        measured_on=late,
+    )
+    validator = Signer.open(here.keyring, Role.VALIDATOR)
+    attestation.attest(here, evidence, version=version, signer=validator)
+    judgement.gate(here, version, on=late)
+    for role in ("risk_approver", "business_approver"):
+        approval.approve(here, version, role=role, on=late)
+    assert [line.split(" by ")[1] for line in standing(here, free, late).reasons] == [
+        "the business_approver ended on 2005-12-30",
+        "the risk_approver ended on 2005-12-30",
+    ]
+    promotion.promote(here, version, on=late)
+    assert standing(here, free, late).freeze is Freeze.NOTHING
+
+
 def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
     own_world: World,
 ) -> None:
@@ -135,6 +159,11 @@ def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
     )
     exemption.waive(here, own_world.champion, asked)
     judgement.gate(here, own_world.champion, appetite=APPETITE, on=PROMOTED + 2 * DAY)
+    # Until it is promoted again, the champion rests on what it was promoted by.
+    assert standing(here, POLICY, PROMOTED + 31 * DAY).reasons == ()
+    for role in ("risk_approver", "business_approver"):
+        approval.approve(here, own_world.champion, role=role, on=PROMOTED + 2 * DAY)
+    assert promotion.promote(here, own_world.champion, on=PROMOTED + 2 * DAY).is_new
     assert standing(here, POLICY, PROMOTED + 30 * DAY).reasons == ()
     late = PROMOTED + 31 * DAY
     assert standing(here, POLICY, late).reasons == (

@@ -134,6 +134,19 @@ def test_a_release_of_something_else_or_signed_in_advance_does_not_count(
     assert frozen(empty_home, LATER) == [again.id]
 
 
+def test_a_release_that_was_recorded_before_its_freeze_does_not_count(empty_home: Settings) -> None:
+    signer = Signer.open(empty_home.keyring, RISK)
+    coming = {"event": "frozen", "number": 1, "on": str(DAY), "reason": WHY}
+    digest = canonical.digest({**coming, "key_id": signer.key_id})
+    early = {"event": "released", "freeze": digest, "on": str(NEXT), "reason": WELL}
+    for role in (RISK, BUSINESS):
+        keys = Signer.open(empty_home.keyring, role)
+        subject = ("raises", canonical.digest(early))
+        append(empty_home, Kind.FREEZE, subject=subject, predicate=early, signer=keys)
+    assert freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY).digest == digest
+    assert len(frozen(empty_home, LATER)) == 1
+
+
 def test_freezing_again_in_the_same_words_is_freezing_once(empty_home: Settings) -> None:
     made = [freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY).id for _ in range(2)]
     assert made[0] == made[1]

@@ -82,6 +82,11 @@ def test_the_signed_head_covers_every_append(ledger: Ledger) -> None:
         assert head.size == size
 
 
+def test_an_append_is_on_disk_before_it_returns(ledger: Ledger) -> None:
+    with ledger._transaction() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
 def test_the_database_itself_refuses_updates_and_deletes(ledger: Ledger) -> None:
     _append(ledger, 1)
     connection = sqlite3.connect(ledger.folder / "ledger.db")

@@ -23,7 +23,7 @@ from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
 from registry.load import load_verified
 from registry.promotion import promote
-from registry.record import ABANDONED, APPLIED, INTENT, Record
+from registry.record import ABANDONED, APPLIED, INTENT, Record, in_force
 from registry.signing import Signer
 from registry.submission import ModelVersion, submit
 from tests import appetites
@@ -100,6 +100,21 @@ def test_one_person_in_two_roles_is_refused(ready: Settings) -> None:
 def test_an_expired_approval_does_not_count(approved: Settings) -> None:
     with pytest.raises(GateClosed, match="lacks an approval in force"):
         promote(approved, 1, on=DAY + timedelta(days=91))
+
+
+@pytest.mark.parametrize(("days", "holds"), [(-1, False), (0, True), (1, True), (2, False)])
+def test_an_approval_holds_from_its_day_to_its_last(
+    ready: Settings, days: int, holds: bool
+) -> None:
+    for role in APPROVERS:
+        approve(ready, 1, role=role, on=DAY, valid_days=1)
+    on = DAY + timedelta(days=days)
+    assert [in_force(entry, on) for entry in Record.load(ready).approvals(1)] == [holds] * 2
+    if holds:
+        assert promote(ready, 1, on=on).is_new
+        return
+    with pytest.raises(GateClosed, match="before that day" if days < 0 else "lacks an approval"):
+        promote(ready, 1, on=on)
 
 
 def test_a_decision_made_after_the_approvals_needs_new_ones(

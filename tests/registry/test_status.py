@@ -16,7 +16,8 @@ from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
 from registry.record import Record
 from registry.signing import Signer
-from registry.status import Rows, render, render_decision, status
+from registry.status import render, status
+from registry.verdicts import Rows, render_decision
 
 DAY = date(2026, 1, 5)
 
