@@ -74,3 +74,15 @@ def test_counts_of_different_shape_do_not_add() -> None:
 def test_a_table_without_counts_is_refused() -> None:
     with pytest.raises(ContractError, match="n; they are missing"):
         Counts.from_rows([{"a": 1}])
+
+
+def test_sums_that_leave_64_bits_are_refused_and_the_last_that_fits_is_right() -> None:
+    most = 2**63 - 1
+    rows = {"k": ["a", "a"], "n": [1, 1], "amount": [most - 5, 5]}
+    fits = Counts(pa.table(rows), ("n", "amount"))
+    assert fits.total("amount") == most
+    rows["amount"] = [most - 5, 6]
+    with pytest.raises(ContractError, match="column amount do not fit 64 bits"):
+        Counts(pa.table(rows), ("n", "amount"))
+    with pytest.raises(ContractError, match="column amount do not fit 64 bits"):
+        fits + fits
