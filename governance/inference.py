@@ -40,7 +40,7 @@ _PATTERNS = {
     _FLAG: r"^(?i:true|false)$",
 }
 _WHOLE = r"^[+-]?\d+$"
-_CODE = r"^[+-]?0\d"
+_CODE = r"^[+-]?0\d+([^-:\d]|$)"
 # Numbers as other countries and spreadsheets write them: read as words they would hide a drift.
 _SPELLED = (
     r"^[¥￥$€£]?\s?[+-]?(\d{1,3}([,' ]\d{3})+(\.\d+)?|\d+,\d+|\d{1,3}(\.\d{3})+,\d+)\s?%?$"
@@ -89,7 +89,7 @@ def _together(name: str, columns: list[pa.ChunkedArray]) -> list[pa.ChunkedArray
     if kind is None:
         # What is text in one table is compared as text in both.
         is_text = any(pa.types.is_string(column.type) for column in filled)
-        read = [_as_text(column, name) if is_text else column for column in columns]
+        read = [_as_text(column, name) if is_text else column for column in written]
     else:
         split = [_split(column, kind) for column in written]
         is_clean = all(marker.null_count == len(marker) for _, marker in split)
@@ -121,7 +121,7 @@ def _like(kind: pa.DataType) -> pa.DataType | None:
     return _NUMBER if is_number else None
 
 
-def _are_codes(column: pa.ChunkedArray) -> bool:
+def _are_codes(column: Column) -> bool:
     if pc.any(pc.match_substring_regex(column, _CODE)).as_py():
         return True
     long = column.filter(pc.match_substring_regex(column, r"^[+-]?\d{19,}$"))
@@ -137,10 +137,10 @@ def _look(name: str, text: pa.ChunkedArray) -> pa.DataType | None:
             f"The column {name} holds {spelled} numbers with a comma, a percent sign or a "
             "currency, which would be compared as words. Export plain numbers: 1234.5."
         )
-    for kind, pattern in _PATTERNS.items():
-        if _is_mostly(text, pc.match_substring_regex(text, pattern)):
-            return kind
-    return None
+    found = {k: pc.match_substring_regex(text, pattern) for k, pattern in _PATTERNS.items()}
+    if pc.sum(found[_DAY]).as_py() < pc.sum(found[_TIME]).as_py():
+        del found[_DAY]  # Days among times are midnights.
+    return next((kind for kind, hits in found.items() if _is_mostly(text, hits)), None)
 
 
 def _is_mostly(text: pa.ChunkedArray, hits: pa.ChunkedArray) -> bool:
@@ -166,9 +166,9 @@ def _read_numbers(text: pa.Array) -> pa.Array:
     digits = pc.replace_substring_regex(
         pc.if_else(hits, text, pa.scalar(None, pa.string())), r"^\+", ""
     )
-    # A number with a point anywhere makes the column one of them; 64 bits were looked at before.
+    # One number with a point, or beyond 64 bits beside a column of numbers, makes all floats.
     is_whole = pc.all(pc.match_substring_regex(digits, _WHOLE), min_count=0).as_py()
-    return digits.cast(pa.int64() if is_whole else pa.float64())
+    return digits.cast(pa.int64() if is_whole and not _are_codes(digits) else pa.float64())
 
 
 def _read_each(parse: Callable[[str], Any], kind: pa.DataType) -> Callable[[pa.Array], pa.Array]:
