@@ -101,11 +101,21 @@ class Counts:
         return hashlib.sha256(canonical.dumps(columns) + b"\n".join(rows)).hexdigest()
 
 
+def _refuse_overflow(column: pa.ChunkedArray, name: str) -> None:
+    """Refuse numbers of which some sum could leave 64 bits, where Arrow would go on below zero."""
+    wide = pc.abs(pc.cast(column, pa.decimal128(38)))
+    if (pc.sum(wide).as_py() or 0) >= 2**63:
+        raise ContractError(
+            f"The sums of the column {name} do not fit 64 bits. Are these amounts of money?"
+        )
+
+
 def _merged(table: pa.Table, keys: tuple[str, ...], additive: tuple[str, ...]) -> pa.Table:
     """Sum rows with equal keys, so that every later reader may rely on one row per key."""
     for name in additive:
         column = pc.cast(table[name], pa.int64())
         table = table.set_column(table.column_names.index(name), name, column)
+        _refuse_overflow(column, name)
     if table.num_rows == 0:
         return table.select([*keys, *additive])
     withheld = pc.ScalarAggregateOptions(skip_nulls=False)

@@ -29,6 +29,9 @@ _FAULTS = {
     errno.ENOTDIR: "a file is where a folder should be",
     errno.EEXIST: "a file is where a folder should be",
     errno.ELOOP: "a link is where a file should be",
+    errno.EISDIR: "a folder is where a file should be",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.EIO: "the disk does not answer",
 }
 
 
@@ -180,10 +183,18 @@ def _claimed(path: Path, mode: int) -> tuple[Path, int]:
     """Create a temporary file of `path` whose lock says that its writer lives.
 
     The operating system frees the lock however the writer ends.
+
+    Raises
+    ------
+    EnvironmentFault
+        If there is no folder for it.
     """
     while True:
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        except FileNotFoundError:
+            raise EnvironmentFault(f"There is no folder {path.parent} to write to.") from None
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Who came between creating and locking took it for a stray.
         if os.fstat(descriptor).st_nlink:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from governance import column_types
 from governance.declaration import Declaration
 from governance.errors import ContractError
 from limits import sql
@@ -24,6 +25,8 @@ from limits.inputs import INPUT_TYPES, OPTIONAL_TYPES
 
 # What stands between single quotes in SQL is a text; doubled quotes are a quote within it.
 _TEXT = re.compile(r"'(?:[^']|'')*'")
+# How far a product of an amount and 100 may lie from whole cents, absolutely and by its size.
+_NOISE, _NOISE_OF_EACH = 1e-6, 2.0**-50
 _WORD = re.compile(r'"([^"]+)"|(\w+)')
 
 __all__ = ["INPUT_TYPES", "Feature", "FeatureSpec", "compute", "matrix", "packaged"]
@@ -159,7 +162,14 @@ def compute(spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()) -> 
     ------
     ContractError
         If a needed column is missing, a feature is named like a column of `keep`, or a feature is
-        not finite somewhere.
+        not finite somewhere, or an input is not what the engine reads, such as an amount with a
+        fraction of a minor unit.
+
+    Notes
+    -----
+    An amount of `float64` that misses a whole number by no more than what arithmetic in binary
+    leaves behind (19.99 * 100 is 1998.9999999999998) is that number. A half cent is not: the spec
+    says how to round it.
     """
     wanted = [*spec.sources, spec.current_limit_column, *keep]
     missing = sorted(set(wanted) - set(source.schema.names))
@@ -186,8 +196,17 @@ def compute(spec: FeatureSpec, source: sql.Source, keep: Sequence[str] = ()) -> 
     known = {**INPUT_TYPES, **OPTIONAL_TYPES}
     for name, kind in [(name, known[name]) for name in spec.inputs if name not in keep]:
         position = result.column_names.index(name)
-        result = result.set_column(position, name, result[name].cast(kind))
+        result = result.set_column(position, name, _as_input(result[name], kind, name))
     return result
+
+
+def _as_input(column: pa.ChunkedArray, kind: pa.DataType, name: str) -> column_types.Column:
+    if pa.types.is_integer(kind) and pa.types.is_floating(column.type):
+        whole = pc.round(column)
+        noise = pc.max_element_wise(_NOISE, pc.multiply(pc.abs(whole), _NOISE_OF_EACH))
+        is_whole = pc.less_equal(pc.abs(pc.subtract(column, whole)), noise)
+        column = pc.if_else(is_whole, whole, column)
+    return column_types.read_as(column, kind, name=f"{name} (an input of the feature spec)")
 
 
 def matrix(spec: FeatureSpec, table: pa.Table) -> pa.Table:

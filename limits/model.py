@@ -28,7 +28,7 @@ from registry.candidate import CandidateFiles
 
 # Everything that deciding needs, and nothing that reads a disk, a key or a registry.
 TRAVELLING_CODE: Mapping[str, tuple[str, ...]] = {
-    "governance": ("__init__", "canonical", "declaration", "errors", "outcome"),
+    "governance": ("__init__", "canonical", "column_types", "declaration", "errors", "outcome"),
     "limits": (
         "__init__",
         "currency",

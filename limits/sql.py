@@ -11,7 +11,17 @@ from typing import TypeAlias
 import duckdb
 import pyarrow as pa
 
-from governance.errors import ContractError
+from governance.errors import ContractError, EnvironmentFault
+
+# What a statement can meet in rows: values that do not convert, types that the engine has not.
+_ON_ROWS = (
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.InvalidInputException,
+    duckdb.NotImplementedException,
+    duckdb.InvalidTypeException,
+    duckdb.TypeMismatchException,
+)
 
 Source: TypeAlias = "pa.Table | pa.RecordBatchReader"
 
@@ -43,10 +53,13 @@ def run(statement: str, **sources: Source) -> pa.Table:
         except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
             first_line = str(error).splitlines()[0]
             raise ContractError(f"The SQL does not fit the table: {first_line}") from None
-        except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        except _ON_ROWS as error:
             # The engine quotes the value that it could not convert; the message must not.
             kind = type(error).__name__
             raise ContractError(f"The SQL cannot be evaluated on these rows ({kind}).") from None
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            kind = type(error).__name__
+            raise EnvironmentFault(f"The SQL engine has no room to work ({kind}).") from None
     return result
 
 

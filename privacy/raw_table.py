@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from governance.contract import ColumnContract
-from governance.errors import ContractError, UsageError
+from governance.errors import ContractError, EnvironmentFault, UsageError
 from governance.table import PlainFile
 
 
@@ -24,11 +24,18 @@ def digest(source: Path) -> bytes:
     ------
     UsageError
         If there is no such file.
+    EnvironmentFault
+        If the place does not let it be read.
     """
     if not source.is_file():
         raise UsageError(f"There is no raw table at {source}.")
-    with source.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+    try:
+        with source.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise EnvironmentFault(
+            f"The raw table {source.name} cannot be read here: {error.strerror}."
+        ) from None
 
 
 def batches(source: Path, contract: ColumnContract) -> Iterator[pa.RecordBatch]:

@@ -91,3 +91,15 @@ def test_counts_of_nobody_keep_their_shape_and_sum_to_nothing() -> None:
     assert nobody.table.num_rows == 0
     assert (nobody.keys, nobody.additive, nobody.total()) == (("g",), ("n",), 0)
     assert (nobody + Counts.from_rows([{"g": "a", "n": 1}])).total() == 1
+
+
+def test_sums_that_leave_64_bits_are_refused_and_the_last_that_fits_is_right() -> None:
+    most = 2**63 - 1
+    rows = {"k": ["a", "a"], "n": [1, 1], "amount": [most - 5, 5]}
+    fits = Counts(pa.table(rows), ("n", "amount"))
+    assert fits.total("amount") == most
+    rows["amount"] = [most - 5, 6]
+    with pytest.raises(ContractError, match="column amount do not fit 64 bits"):
+        Counts(pa.table(rows), ("n", "amount"))
+    with pytest.raises(ContractError, match="column amount do not fit 64 bits"):
+        fits + fits

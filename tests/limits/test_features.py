@@ -127,3 +127,31 @@ def test_features_in_a_currency_without_hundredths_are_refused() -> None:
     text = features.packaged("uci_features").replace('currency = "TWD"', 'currency = "JPY"', 1)
     with pytest.raises(ContractError, match="JPY is not divided into a hundred parts"):
         FeatureSpec.parse(text)
+
+
+def test_a_float_amount_is_the_cents_that_it_means_and_a_half_cent_is_refused() -> None:
+    """19.99 * 100 is 1998.9999999999998 in binary."""
+    text = features.packaged("uci_features")
+    spec = FeatureSpec.parse(
+        text.replace('"CAST(greatest(bill_amt1, 0) AS BIGINT) * 100"', '"bill_amt1 * 100"')
+    )
+    cents = range(1, 100_000, 7)
+    rows = pa.Table.from_pylist([ROW | {"bill_amt1": cent / 100} for cent in cents])
+    assert compute(spec, rows)["balance_minor"].to_pylist() == list(cents)
+    largest = pa.Table.from_pylist([ROW | {"bill_amt1": 99_999_999_999.99}])
+    assert compute(spec, largest)["balance_minor"].to_pylist() == [9_999_999_999_999]
+    for amount in (10.005, 0.00001, 1e300):
+        with pytest.raises(ContractError, match="balance_minor .an input") as refused:
+            compute(spec, pa.Table.from_pylist([ROW | {"bill_amt1": amount}]))
+        assert not any(digit in str(refused.value) for digit in "105")
+
+
+def test_an_input_of_another_kind_is_refused_by_name() -> None:
+    text = features.packaged("uci_features")
+    for wrong in ("'SECRET'", "TRUE", "DATE '2005-01-01'", "10000000000000000000000"):
+        spec = FeatureSpec.parse(
+            text.replace('"CAST(greatest(bill_amt1, 0) AS BIGINT) * 100"', f'"{wrong}"')
+        )
+        with pytest.raises(ContractError, match="balance_minor .an input") as refused:
+            compute(spec, table())
+        assert "SECRET" not in str(refused.value)
