@@ -121,7 +121,7 @@ def _like(kind: pa.DataType) -> pa.DataType | None:
     return _NUMBER if is_number else None
 
 
-def _are_codes(column: pa.ChunkedArray) -> bool:
+def _are_codes(column: Column) -> bool:
     if pc.any(pc.match_substring_regex(column, _CODE)).as_py():
         return True
     long = column.filter(pc.match_substring_regex(column, r"^[+-]?\d{19,}$"))
@@ -166,9 +166,9 @@ def _read_numbers(text: pa.Array) -> pa.Array:
     digits = pc.replace_substring_regex(
         pc.if_else(hits, text, pa.scalar(None, pa.string())), r"^\+", ""
     )
-    # A number with a point anywhere makes the column one of them; 64 bits were looked at before.
+    # One number with a point, or beyond 64 bits beside a column of numbers, makes all floats.
     is_whole = pc.all(pc.match_substring_regex(digits, _WHOLE), min_count=0).as_py()
-    return digits.cast(pa.int64() if is_whole else pa.float64())
+    return digits.cast(pa.int64() if is_whole and not _are_codes(digits) else pa.float64())
 
 
 def _read_each(parse: Callable[[str], Any], kind: pa.DataType) -> Callable[[pa.Array], pa.Array]:

@@ -15,7 +15,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,9 +44,8 @@ _PACKED = {
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_LINE = 1 << 20
 
-# Digits without a letter are no column's name; a name that may be said is one word of ASCII.
-_DATA = re.compile(r"[^\w]*[\d][\d\W]*")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*")
+# Digits without a letter are no column's name.
+_DATA = re.compile(r"\W*\d[\d\W]*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +78,7 @@ class PlainFile:
         Raises
         ------
         ContractError
-            If the file is not what its ending says, or two columns have one name.
+            If the file is not what its ending says.
         EnvironmentFault
             If the place does not let it be read.
         """
@@ -91,22 +90,22 @@ class PlainFile:
             else:
                 with pq.ParquetFile(self.path, pre_buffer=False) as file:
                     names = list(file.schema_arrow.names)
-        self._refuse_repeated(names)
         return tuple(names)
 
-    def require_header(self, names: Sequence[str] | None = None) -> None:
-        """Refuse a CSV whose first line holds values: a number or a day is no column's name.
+    def require_header(self) -> None:
+        """Refuse a CSV whose names cannot be shown: a number or a day among them is a value.
 
         Raises
         ------
         ContractError
-            If it does; otherwise as `names`.
+            If it holds one, or two columns have one name; otherwise as `names`.
         """
-        if self._is_csv and any(_DATA.fullmatch(name) for name in names or self.names):
+        if self._is_csv and any(_DATA.fullmatch(name) for name in self.names):
             raise ContractError(
                 f"{self.called} has no header: where a column's name should be, its first line has "
                 "a number or a day. Write a header with names."
             )
+        self._refuse_repeated(self.names)
 
     def require(self, names: Sequence[str]) -> None:
         """Refuse a file without one of the columns that are read.
@@ -114,8 +113,10 @@ class PlainFile:
         Raises
         ------
         ContractError
-            Naming those, and none of the file's own; otherwise as `names`.
+            Naming those, and none of the file's own; if two columns have one name; otherwise as
+            `names`.
         """
+        self._refuse_repeated(names)
         missing = [name for name in names if name not in self.names]
         if not missing:
             return
@@ -152,7 +153,7 @@ class PlainFile:
             is never closed, a page is damaged, text is not text, or a value has not its type.
         """
         wanted = list(self.names if columns is None else columns)
-        self.require(wanted)
+        self.require(columns or ())
         with self._faults(types or {}):
             if self._is_csv:
                 yield from self._csv_batches(wanted, types or {})
@@ -217,18 +218,17 @@ class PlainFile:
             )
         return [cell if cell.strip() else f"column {place}" for place, cell in enumerate(cells, 1)]
 
-    def _refuse_repeated(self, names: Sequence[str]) -> None:
+    def _refuse_repeated(self, known: Collection[str]) -> None:
+        """Refuse two columns of one name, and say it if it is `known`."""
         places: dict[str, list[str]] = {}
-        for place, name in enumerate(names, 1):
+        for place, name in enumerate(self.names, 1):
             places.setdefault(name, []).append(str(place))
         said = [
-            (f"{name} at " if not self._is_csv or _NAME.fullmatch(name) else "")
-            + f"positions {', '.join(found)}"
+            f"{name} at " * (name in known) + f"positions {', '.join(found)}"
             for name, found in places.items()
             if len(found) > 1
         ]
         if said:
-            self.require_header(names)
             raise ContractError(
                 f"{self.called} has columns of the same name: {'; '.join(said)}. Rename them."
             )

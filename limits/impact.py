@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from governance import canonical
+from governance.column_types import texts
 from governance.errors import ContractError
 from governance.evidence import Evidence
 from governance.measurement import Measurement
@@ -71,8 +72,8 @@ class Loss:
     def expected_minor(self, rows: pa.RecordBatch, limit: pa.Array) -> float:
         """Return probability x loss given default x (balance + conversion x unused limit)."""
         probability = rows.column("default_probability").fill_null(0.0)
-        balance = rows.column("balance_minor").cast(pa.float64()).fill_null(0.0)
-        unused = pc.max_element_wise(pc.subtract(limit.cast(pa.float64()), balance), 0.0)
+        balance = rows.column("balance_minor").cast(pa.float64(), safe=False).fill_null(0.0)
+        unused = pc.max_element_wise(pc.subtract(limit, balance), 0.0)
         exposure = pc.add(balance, pc.multiply(unused, self.conversion))
         possible = pc.and_(pc.greater_equal(probability, 0), pc.less_equal(probability, 1))
         expected = pc.if_else(possible, pc.multiply(probability, exposure), 0.0)
@@ -192,9 +193,12 @@ class _Totals:
             for item in answer["action"].value_counts().to_pylist():
                 key = (name, item["values"])
                 self.actions[key] = self.actions.get(key, 0) + item["counts"]
-            limit = pc.add(answer["limit_after_minor"], answer["temporary_uplift_minor"])
-            self._add(name, "limits_minor", pc.sum(answer["limit_after_minor"]).as_py())
-            self._add(name, "uplifts_minor", pc.sum(answer["temporary_uplift_minor"]).as_py())
+            after, uplift = answer["limit_after_minor"], answer["temporary_uplift_minor"]
+            # A row that goes to a person may hold any limit; 64 bits hold no sum of those.
+            limit = pc.add(*(part.cast(pa.float64(), safe=False) for part in (after, uplift)))
+            for total, part in (("limits_minor", after), ("uplifts_minor", uplift)):
+                wide = pc.sum(part.cast(pa.decimal128(38))).as_py()
+                self._add(name, total, int(wide or 0))
             self._add(name, "expected_loss_minor", self.loss.expected_minor(batch, limit))
             self._count_groups(name, batch, answer)
         left, right = (decided[name]["limit_after_minor"] for name in ("new", "old"))
@@ -206,7 +210,7 @@ class _Totals:
 
     def _count_groups(self, policy: str, batch: pa.RecordBatch, answer: pa.RecordBatch) -> None:
         for column in self.by:
-            group = batch[column].cast(pa.string()).fill_null("unknown")
+            group = texts(batch[column], name=column).fill_null("unknown")
             rows = pa.table({"group": group, "action": answer["action"]})
             counted = rows.group_by(["group", "action"]).aggregate([([], "count_all")])
             for item in counted.to_pylist():

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from governance import durable
+from governance import column_types, durable
 from governance.errors import UsageError
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
@@ -168,7 +168,8 @@ def measure_provenance(
     if n == 0:
         return found.judged(Outcome.INCONCLUSIVE, "there are no decisions")
     lacking = 0
-    groups = decisions.select(list(STAMPS)).group_by(list(STAMPS)).aggregate([([], "count_all")])
+    stamps = {name: column_types.texts(decisions[name], name=name) for name in STAMPS}
+    groups = pa.table(stamps).group_by(list(STAMPS)).aggregate([([], "count_all")])
     for item in groups.to_pylist():
         model, policy = item["model_stamp"], item["policy_stamp"]
         is_named = bool(model) and bool(policy)

@@ -112,6 +112,11 @@ def compare(decisions: pa.Table, suggestions: pa.Table, *, key: str) -> Compared
     right = _checked(suggestions, key, [SUGGESTED], "suggestions")
     if has_score:
         right = right.append_column(SCORE, _number(suggestions, SCORE))
+    if left[key].type != right[key].type:
+        raise ContractError(
+            f"The column {key} is {left[key].type} in the decisions and {right[key].type} in the "
+            "suggestions. Name decisions alike in both."
+        )
     joined = left.join(right, keys=key, join_type="inner").sort_by(ROW)
     taken = {name: joined[name].to_numpy() for name in joined.column_names if name != key}
     return Compared(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -97,54 +97,52 @@ legal_basis = "c"
 )
 
 # Verb, its application, its arguments, and the tables that it is handed with their options.
-VERBS: dict[str, tuple[Any, list[str], dict[str, dict[str, list[Any]]]]] = {
-    "drift": (monitoring, ["drift"], {"--reference": DECISIONS, "--current": DECISIONS}),
+VERBS: dict[str, tuple[Any, str, dict[str, dict[str, list[Any]]]]] = {
+    "drift": (monitoring, "drift", {"--reference": DECISIONS, "--current": DECISIONS}),
     "misjudgment": (
         monitoring,
-        ["misjudgment", "--action", "action", "--outcome", "bad", "--amount", "amount"]
-        + ["--count", "people"],
+        "misjudgment --action action --outcome bad --amount amount --count people",
         {"--decisions": DECISIONS},
     ),
     "fairness": (
         monitoring,
-        ["fairness", "--action", "action", "--outcome", "bad", "--group", "branch"],
+        "fairness --action action --outcome bad --group branch",
         {"--decisions": DECISIONS},
     ),
     "decide": (
         limits,
-        ["decide", "--policy", "policy.toml", "--as-of", "2005-10-01", "--customer", "customer"]
-        + ["--output", "out.parquet"],
+        "decide --policy policy.toml --as-of 2005-10-01 --customer customer --output o.parquet",
         {"--input": BOOK},
     ),
     "explain": (
         limits,
-        ["explain", "--policy", "policy.toml", "--as-of", "2005-10-01", "--row", "3"],
+        "explain --policy policy.toml --as-of 2005-10-01 --row 3",
         {"--input": BOOK},
     ),
     "impact": (
         limits,
-        ["policy", "impact", "--policy", "policy.toml", "--against", "policy.toml"]
-        + ["--as-of", "2005-10-01", "--by", "segment"],
+        "policy impact --policy policy.toml --against policy.toml --as-of 2005-10-01 --by segment",
         {"--input": BOOK},
     ),
     "ownership": (
         limits,
-        ["ownership", "--key", "id", "--excess", "0.9", "--influence", "0.9"],
+        "ownership --key id --excess 0.9 --influence 0.9",
         {"--decisions": OWNED, "--suggestions": SUGGESTED},
     ),
     "optimize": (
         lab,
-        ["optimize", "--policy", "policy.toml", "--economics", "economics.toml"]
-        + ["--as-of", "2005-10-01", "--output", "out.parquet"],
+        "optimize --policy policy.toml --economics e.toml --as-of 2005-10-01 --output o.parquet",
         {"--input": BOOK, "--history": PAST},
     ),
     "protect": (
         privacy,
-        ["protect", "--contract", "contract.toml", "--purpose", "training"],
+        "protect --contract contract.toml --purpose training",
         {"--input": RAW},
     ),
 }
 TABLES = [(verb, option) for verb, (_, _, tables) in VERBS.items() for option in tables]
+# Three verbs read a book alike, and what differs behind it is seen with columns.
+READERS = [(verb, option) for verb, option in TABLES if verb not in ("explain", "impact")]
 
 
 @pytest.fixture
@@ -153,7 +151,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
     (tmp_path / "policy.toml").write_text(policy("uci_demo"), encoding="utf-8")
-    (tmp_path / "economics.toml").write_text(economics("uci_stylized"), encoding="utf-8")
+    (tmp_path / "e.toml").write_text(economics("uci_stylized"), encoding="utf-8")
     (tmp_path / "contract.toml").write_text(CONTRACT, encoding="utf-8")
     assert CliRunner().invoke(privacy, ["init"]).exit_code == 0
     return tmp_path
@@ -167,7 +165,7 @@ def answer(verb: str, spoiled: str, path: Path) -> tuple[int, str]:
         good = Path(f"good{option}.parquet")
         pq.write_table(pa.table(rows), good)
         named += [option, str(path if option == spoiled else good)]
-    done = CliRunner().invoke(app, [*arguments, *named])
+    done = CliRunner().invoke(app, [*arguments.split(), *named])
     return done.exit_code, done.output
 
 
@@ -180,15 +178,19 @@ def complaints(verb: str, option: str, path: Path, what: str) -> Iterator[str]:
         yield f"{what}: exit {code} repeats a value: {said[-300:]}"
 
 
+def written(rows: dict[str, list[Any]]) -> Path:
+    path, text = Path("t.csv"), io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([list(rows), *zip(*rows.values(), strict=True)])
+    path.write_text(text.getvalue(), encoding="utf-8")
+    return path
+
+
 @pytest.mark.parametrize(("verb", "option"), TABLES)
 def test_a_good_table_is_no_refusal(here: Path, verb: str, option: str) -> None:
     rows = VERBS[verb][2][option]
     pq.write_table(pa.table(rows), "t.parquet")
     assert answer(verb, option, Path("t.parquet"))[0] in {0, 13, 14}
-    text = io.StringIO()
-    csv.writer(text).writerows([list(rows), *zip(*rows.values(), strict=True)])
-    Path("t.csv").write_text(text.getvalue(), encoding="utf-8")
-    said, again = answer(verb, option, Path("t.csv")), answer(verb, option, Path("t.parquet"))
+    said, again = answer(verb, option, written(rows)), answer(verb, option, Path("t.parquet"))
     # What is computed anew or named after its file differs: an address of its own, a digest.
     assert said[0] == again[0]
     if verb not in ("protect", "impact"):
@@ -243,18 +245,22 @@ COLUMNS: dict[str, pa.Array] = {
 }
 
 
-@pytest.mark.parametrize("kind", COLUMNS)
+def turns(items: Mapping[str, Any] | Sequence[str], place: int) -> Iterator[tuple[int, str]]:
+    """Take every fourth item, another fourth in each place, so that all places together see all."""
+    return ((turn, item) for turn, item in enumerate(items) if (turn + place) % 4 == 0)
+
+
 @pytest.mark.parametrize(("verb", "option"), TABLES)
-def test_a_column_of_any_kind_is_answered_or_refused(
-    here: Path, verb: str, option: str, kind: str
-) -> None:
+def test_a_column_of_any_kind_is_answered_or_refused(here: Path, verb: str, option: str) -> None:
     rows = pa.table(VERBS[verb][2][option])
     found = []
-    for place, name in enumerate(rows.column_names):
-        pq.write_table(rows.set_column(place, name, COLUMNS[kind]), "t.parquet")
-        found += complaints(verb, option, Path("t.parquet"), f"{name} holds {kind}")
-    pq.write_table(rows.append_column("extra", COLUMNS[kind]), "t.parquet")
-    found += complaints(verb, option, Path("t.parquet"), f"another column holds {kind}")
+    for place, name in enumerate([*rows.column_names, "extra"]):
+        for _, kind in turns(COLUMNS, place):
+            spoiled = rows.append_column(name, COLUMNS[kind])
+            if name in rows.column_names:
+                spoiled = rows.set_column(place, name, COLUMNS[kind])
+            pq.write_table(spoiled, "t.parquet")
+            found += complaints(verb, option, Path("t.parquet"), f"{name} holds {kind}")
     assert found == []
 
 
@@ -265,21 +271,17 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize(("verb", "option"), TABLES)
-def test_a_cell_of_any_kind_is_answered_or_refused(
-    here: Path, verb: str, option: str, cell: str
-) -> None:
+@pytest.mark.parametrize(("verb", "option"), READERS)
+def test_a_cell_of_any_kind_is_answered_or_refused(here: Path, verb: str, option: str) -> None:
     rows = VERBS[verb][2][option]
     found = []
-    for name in rows:
-        for where in (slice(0, 1), slice(0, N)):
+    for place, name in enumerate(rows):
+        for turn, cell in turns(CELLS, place):
+            # One cell in some turns, the whole column in the others.
+            reach = slice(0, 1 if turn % 8 < 4 else N)
             spoiled = {**rows, name: [*rows[name]]}
-            spoiled[name][where] = [cell] * len(spoiled[name][where])
-            text = io.StringIO()
-            csv.writer(text).writerows([list(rows), *zip(*spoiled.values(), strict=True)])
-            Path("t.csv").write_text(text.getvalue(), encoding="utf-8")
-            found += complaints(verb, option, Path("t.csv"), f"{name} holds it")
+            spoiled[name][reach] = [cell] * len(spoiled[name][reach])
+            found += complaints(verb, option, written(spoiled), f"{name} holds {cell!r}")
     assert found == []
 
 
@@ -318,18 +320,16 @@ TEXTS: dict[str, Callable[[str], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("kind", TEXTS)
-@pytest.mark.parametrize("ending", ["csv", "parquet", "CSV", "txt"])
-@pytest.mark.parametrize(("verb", "option"), TABLES)
-def test_a_text_of_any_kind_is_answered_or_refused(
-    here: Path, verb: str, option: str, kind: str, ending: str
-) -> None:
-    rows = VERBS[verb][2][option]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([list(rows), *zip(*rows.values(), strict=True)])
-    path = Path(f"t.{ending}")
-    path.write_bytes(TEXTS[kind](text.getvalue()))
-    assert list(complaints(verb, option, path, kind)) == []
+@pytest.mark.parametrize(("verb", "option"), READERS)
+def test_a_text_of_any_kind_is_answered_or_refused(here: Path, verb: str, option: str) -> None:
+    text = written(VERBS[verb][2][option]).read_text(encoding="utf-8")
+    found = []
+    for turn, kind in enumerate(TEXTS):
+        ending = ("csv", "csv", "CSV", "parquet", "txt")[turn % 5]
+        path = Path(f"u.{ending}")
+        path.write_bytes(TEXTS[kind](text))
+        found += complaints(verb, option, path, kind)
+    assert found == []
 
 
 @pytest.mark.parametrize(("verb", "option"), TABLES)
@@ -353,5 +353,5 @@ def test_a_place_that_takes_no_output_is_no_bug(here: Path, verb: str, output: s
     for option, rows in tables.items():
         pq.write_table(pa.table(rows), f"good{option}.parquet")
         named += [option, f"good{option}.parquet"]
-    done = CliRunner().invoke(app, [*arguments, *named, "--output", output])
+    done = CliRunner().invoke(app, [*arguments.split(), *named, "--output", output])
     assert done.exit_code in DOCUMENTED, done.output

@@ -141,7 +141,7 @@ def test_a_float_amount_is_the_cents_that_it_means_and_a_half_cent_is_refused() 
     largest = pa.Table.from_pylist([ROW | {"bill_amt1": 99_999_999_999.99}])
     assert compute(spec, largest)["balance_minor"].to_pylist() == [9_999_999_999_999]
     for amount in (10.005, 0.00001, 1e300):
-        with pytest.raises(ContractError, match="balance_minor .an input") as refused:
+        with pytest.raises(ContractError, match=r"balance_minor .an input") as refused:
             compute(spec, pa.Table.from_pylist([ROW | {"bill_amt1": amount}]))
         assert not any(digit in str(refused.value) for digit in "105")
 
@@ -152,6 +152,6 @@ def test_an_input_of_another_kind_is_refused_by_name() -> None:
         spec = FeatureSpec.parse(
             text.replace('"CAST(greatest(bill_amt1, 0) AS BIGINT) * 100"', f'"{wrong}"')
         )
-        with pytest.raises(ContractError, match="balance_minor .an input") as refused:
+        with pytest.raises(ContractError, match=r"balance_minor .an input") as refused:
             compute(spec, table())
         assert "SECRET" not in str(refused.value)
