@@ -40,7 +40,7 @@ _PATTERNS = {
     _FLAG: r"^(?i:true|false)$",
 }
 _WHOLE = r"^[+-]?\d+$"
-_CODE = r"^[+-]?0\d"
+_CODE = r"^[+-]?0\d+([^-:\d]|$)"
 # Numbers as other countries and spreadsheets write them: read as words they would hide a drift.
 _SPELLED = (
     r"^[¥￥$€£]?\s?[+-]?(\d{1,3}([,' ]\d{3})+(\.\d+)?|\d+,\d+|\d{1,3}(\.\d{3})+,\d+)\s?%?$"
@@ -89,7 +89,7 @@ def _together(name: str, columns: list[pa.ChunkedArray]) -> list[pa.ChunkedArray
     if kind is None:
         # What is text in one table is compared as text in both.
         is_text = any(pa.types.is_string(column.type) for column in filled)
-        read = [_as_text(column, name) if is_text else column for column in columns]
+        read = [_as_text(column, name) if is_text else column for column in written]
     else:
         split = [_split(column, kind) for column in written]
         is_clean = all(marker.null_count == len(marker) for _, marker in split)
@@ -137,10 +137,10 @@ def _look(name: str, text: pa.ChunkedArray) -> pa.DataType | None:
             f"The column {name} holds {spelled} numbers with a comma, a percent sign or a "
             "currency, which would be compared as words. Export plain numbers: 1234.5."
         )
-    for kind, pattern in _PATTERNS.items():
-        if _is_mostly(text, pc.match_substring_regex(text, pattern)):
-            return kind
-    return None
+    found = {k: pc.match_substring_regex(text, pattern) for k, pattern in _PATTERNS.items()}
+    if pc.sum(found[_DAY]).as_py() < pc.sum(found[_TIME]).as_py():
+        del found[_DAY]  # Days among times are midnights.
+    return next((kind for kind, hits in found.items() if _is_mostly(text, hits)), None)
 
 
 def _is_mostly(text: pa.ChunkedArray, hits: pa.ChunkedArray) -> bool:
