@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from governance.appetite import RiskAppetite
     from governance.measurement import Measurement
+    from monitoring.coverage import Coverage
     from monitoring.plain_table import OutcomeDays
     from monitoring.tick import Done
 
@@ -125,20 +126,27 @@ def drift(
     reference: Annotated[Path, typer.Option(help="Parquet or CSV: how it was.")],
     current: Annotated[Path, typer.Option(help="Parquet or CSV: how it is.")],
     tolerance: Annotated[float, typer.Option(min=0.0, help="Largest PSI that is no drift.")] = 0.01,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Column not to look at; may be given several times.")
+    ] = None,
     encoding: Encoding = "",
     as_json: AsJson = False,
 ) -> None:
     """Compare two tables column by column."""
     from monitoring import plain_table
     from monitoring.counts import fit_bins, reduce
+    from monitoring.coverage import Coverage
     from monitoring.drift import measure_drift
 
     before, now = plain_table.read_both(reference, current, encoding)
-    bins = fit_bins(before)
-    if not bins.features:
-        raise UsageError("The reference has no column of numbers or text to compare.")
+    bins = fit_bins(before, current=now)
+    left_out = list(dict.fromkeys(leave_out or []))
+    strange = [name for name in left_out if name not in bins.names]
+    if strange:
+        raise UsageError(f"Neither table has the column {', '.join(strange)} to leave out.")
+    bins = bins.only([name for name in bins.names if name not in left_out])
     found = measure_drift(reduce(before, bins), reduce(now, bins), tolerance=tolerance)
-    _answer("drift", found, as_json=as_json)
+    _answer("drift", found, as_json=as_json, coverage=Coverage.of(found, left_out))
 
 
 @app.command(help="Measure how often, and for how much, decisions were wrong." + _EXITS)
@@ -316,17 +324,29 @@ def _tick(on: str, plan: Path | None, *, as_json: bool, with_acknowledgement: bo
         )
 
 
-def _answer(what: str, found: Sequence[Measurement], *, as_json: bool) -> None:
+def _answer(
+    what: str,
+    found: Sequence[Measurement],
+    *,
+    as_json: bool,
+    coverage: Coverage | None = None,
+) -> None:
     """Print measurements and leave with the exit code of the gravest one."""
     outcome = worst(m.outcome for m in found)
-    document = {
+    document: dict[str, Any] = {
         "schema": f"{what}/1",
         "outcome": outcome.value,
         "measurements": [m.as_json() for m in found],
     }
-    command.emit(
-        document, as_json=as_json, people=lambda out: terminal.show(out, what.capitalize(), found)
-    )
+    if coverage is not None:
+        document["coverage"] = coverage.as_json()
+
+    def people(out: Any) -> None:
+        terminal.show(out, what.capitalize(), found)
+        if coverage is not None:
+            out.print(f"Coverage: {coverage.line}.", markup=False, soft_wrap=True)
+
+    command.emit(document, as_json=as_json, people=people)
     breaches = sum(m.outcome is Outcome.BREACH for m in found)
     silent = sum(m.outcome is Outcome.INCONCLUSIVE for m in found)
     if outcome is Outcome.BREACH:

@@ -2,44 +2,58 @@
 
 The usual rules fail small lenders and large ones alike: a fixed PSI of 0.1 is noise in a window of
 200 customers, a p-value below 0.05 is certain in one of a million. Here PSI keeps its place as the
-number people read, and the verdict comes from a test of *at most this much drift*: with reference
-size n and current size m, T = nm/(n+m) PSI follows a noncentral chi-square whose noncentrality is
-nm/(n+m) times the tolerance if the tolerance is just reached.
+number people read, and the verdict comes from tests of *at most this much drift*
+(`monitoring.shifts`): of all common bins together, of the mean, of both ends, and of each kind of
+rare value by itself. They share one error, and so do the columns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
-from scipy import optimize, stats
+from scipy import optimize
 
 from governance.counts import Counts
 from governance.measurement import Measurement
-from governance.measures.intervals import Interval, benjamini_hochberg
+from governance.measures.intervals import Interval
 from governance.outcome import Outcome
 from governance.proportion import CONFIDENCE
-from monitoring.bins import MISSING, OTHER
+from monitoring import shifts
+from monitoring.bins import MINIMUM_CELL, MISSING, NAMED_SHARE, OTHER, PRESENT
+from monitoring.shifts import Floats, Integers, psi
+
+__all__ = ["FALSE_ALARMS", "MEASURE", "NOT_LOOKED_AT", "TOLERANCE", "measure_drift", "psi"]
 
 MEASURE = "drift.stability_index"
 TOLERANCE = 0.01
-FALSE_DISCOVERIES = 0.05
+FALSE_ALARMS = 0.05
+NOT_LOOKED_AT = "Not looked at"
 
 # A pass claims that a shift which examiners call moderate would have been seen.
 _MODERATE, _POWER = 0.1, 0.8
-_RARE_EXPECTED = 5.0
-_LARGE = 1e4
+_MOST_OTHER = 0.5
+_RARE, _NEIGHBORS, _NEIGHBORS_SHARE = 10.0, 25.0, 0.04
+_BINS = "all its bins"
 
-Integers = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Pair:
-    """Two count vectors of one column over the same bins."""
+    """Two count vectors of one column over the same bins, ordered ones first and ascending.
+
+    Parameters
+    ----------
+    at : ndarray of shape (n_bins,)
+        Where a bin lies; not a number if it has no place in an order.
+    """
 
     labels: tuple[str, ...]
+    at: Floats
     old: Integers
     new: Integers
 
@@ -48,16 +62,51 @@ class _Pair:
         """Rows of the reference and of the current window."""
         return int(self.old.sum()), int(self.new.sum())
 
+    @cached_property
+    def is_ordered(self) -> Mask:
+        """Which bins have a place in an order."""
+        return np.isfinite(self.at)
+
+    @cached_property
+    def expected(self) -> Floats:
+        """Rows that each bin should have in the smaller window if nothing moved."""
+        n, m = self.sizes
+        return np.asarray((self.old + self.new) * (min(n, m) / (n + m)))
+
+    @cached_property
+    def is_special(self) -> Mask:
+        """Which bins are ``missing`` or ``other``: faults look like them, and they tell little."""
+        return np.array([label in (MISSING, OTHER) for label in self.labels])
+
+    def places(self, label: str) -> list[int]:
+        """Return the place of a bin, if it holds rows."""
+        return [place for place, name in enumerate(self.labels) if name == label]
+
+    def summed(self, groups: list[list[int]]) -> tuple[Integers, Integers]:
+        """Return both vectors with the bins of each group added up."""
+        old, new = ([int(side[group].sum()) for group in groups] for side in (self.old, self.new))
+        return np.array(old, np.int64), np.array(new, np.int64)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shift:
-    """What one column's two count vectors say, before columns are looked at together."""
+    """What one column's two count vectors say, before columns are looked at together.
+
+    Parameters
+    ----------
+    p_value, cause : float and str
+        Of all tests of the column together, and what the one that speaks loudest looked at.
+    silence : str
+        Why the column cannot pass, whatever the tests say; empty if it can.
+    """
 
     psi: float
     interval: Interval
     p_value: float
+    cause: str
     power: float
     bins: int
+    silence: str
 
 
 def measure_drift(
@@ -66,13 +115,14 @@ def measure_drift(
     r"""Judge the drift of every column from counts over ``feature`` and ``bin``.
 
     The value is PSI = sum (c_i - r_i) ln(c_i / r_i) over bins, with r and c the shares of the
-    reference and the current window. Bins too rare for the approximation are pooled and tested
-    exactly. Columns are judged together under a false discovery rate of 5 % (Benjamini-Hochberg).
+    reference and the current window. Columns are judged together, so that one false alarm in
+    any of them has a chance of 5 % at most (Holm); the tests of one column share its error.
 
     Parameters
     ----------
     reference, current : Counts
-        From :func:`monitoring.counts.reduce` with the same bins.
+        From :func:`monitoring.counts.reduce` with the same bins. Without the key ``at`` bins have
+        no order, and neither mean nor tails are tested.
     tolerance : float
         Largest PSI that is no drift; 0 tests for any difference at all. The tolerance also has to
         absorb the noise of a reference that many windows share.
@@ -80,14 +130,16 @@ def measure_drift(
     Returns
     -------
     tuple of Measurement
-        One per column, sorted by name. ``BREACH``: drift beyond the tolerance is shown. ``PASS``:
-        it is not, and a PSI of 0.1 would have been found with a probability of at least 80 %.
+        One per column of either side, sorted by name. ``BREACH``: drift beyond the tolerance is
+        shown. ``PASS``: it is not, and a PSI of 0.1, or of twice the tolerance if that is more,
+        would have been found with a probability of at least 80 %.
 
     Notes
     -----
-    When it says nothing: a column that is missing, empty or withheld on one side, or windows too
-    small to have found a PSI of 0.1, are ``INCONCLUSIVE``. PSI and its interval carry an upward
-    noise of about (bins - 1)(1/n + 1/m); the interval is widened to hold the value.
+    When it says nothing: a column that is missing or withheld on one side, one whose rows all lie
+    in one bin, or mostly in ``other``, or windows too small for that power, are ``INCONCLUSIVE``.
+    PSI and its interval carry an upward noise of about (bins - 1)(1/n + 1/m); the interval is
+    widened to hold the value.
 
     References
     ----------
@@ -107,39 +159,19 @@ def measure_drift(
     """
     names = sorted({str(name) for side in (reference, current) for name in side.values("feature")})
     pairs = {name: _pair(reference, current, name) for name in names}
-    shifts = {
-        name: _shift(pair, tolerance, FALSE_DISCOVERIES / len(names))
+    found = {
+        name: _shift(pair, tolerance, FALSE_ALARMS / len(names))
         for name, pair in pairs.items()
         if not isinstance(pair, str)
     }
-    adjusted = benjamini_hochberg([shift.p_value for shift in shifts.values()])
-    flags = dict(zip(shifts, adjusted.tolist(), strict=True))
+    flags = dict(zip(found, shifts.holm([shift.p_value for shift in found.values()]), strict=True))
     measured = []
     for name, pair in pairs.items():
         if isinstance(pair, str):
             measured.append(_silent(name, _rows(current, name), pair))
         else:
-            measured.append(_judged(name, pair.sizes, shifts[name], flags[name], tolerance))
+            measured.append(_judged(name, pair.sizes, found[name], flags[name], tolerance))
     return tuple(measured)
-
-
-def psi(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
-    """Return the population stability index of two count vectors over the same bins.
-
-    A bin that is empty on one side counts half a row there, so that a new code gives a large
-    number instead of an infinite one.
-
-    Examples
-    --------
-    >>> round(psi([50, 50], [75, 25]), 4)
-    0.2747
-    """
-    old = np.asarray(reference, dtype=np.float64)
-    new = np.asarray(current, dtype=np.float64)
-    held = (old + new) > 0
-    old, new = np.maximum(old[held], 0.5), np.maximum(new[held], 0.5)
-    old, new = old / old.sum(), new / new.sum()
-    return float(np.sum((new - old) * np.log(new / old)))
 
 
 def _pair(reference: Counts, current: Counts, name: str) -> _Pair | str:
@@ -147,20 +179,25 @@ def _pair(reference: Counts, current: Counts, name: str) -> _Pair | str:
     sides = [_cells(reference, name), _cells(current, name)]
     for side, which in zip(sides, ("reference", "current"), strict=True):
         if not side:
-            return f"The column is missing, empty or of another type in the {which} window."
+            return f"The column is missing or of another type in the {which} window"
         if None in side.values():
-            return f"Cells of the {which} window are withheld."
-        if set(side) == {MISSING}:
-            return f"Every value of the {which} window is missing."
-    labels = tuple(sorted(set(sides[0]) | set(sides[1])))
-    old, new = (np.array([side.get(label) or 0 for label in labels], np.int64) for side in sides)
-    return _Pair(labels=labels, old=old, new=new)
+            return f"Cells of the {which} window are withheld"
+    every = set(sides[0]) | set(sides[1])
+    cells = sorted(every, key=lambda cell: (cell[0] is None, cell[0] or 0.0, cell[1]))
+    old, new = (np.array([side.get(cell) or 0 for cell in cells], np.int64) for side in sides)
+    return _Pair(
+        labels=tuple(label for _, label in cells),
+        at=np.array([np.nan if at is None else at for at, _ in cells], np.float64),
+        old=old,
+        new=new,
+    )
 
 
-def _cells(counts: Counts, name: str) -> dict[str, int | None]:
+def _cells(counts: Counts, name: str) -> dict[tuple[float | None, str], int | None]:
     table = counts.table.filter(pc.equal(counts.table["feature"], name))
-    found = zip(table["bin"].to_pylist(), table["n"].to_pylist(), strict=True)
-    return {label: n for label, n in found if n != 0}
+    places = table["at"].to_pylist() if "at" in counts.keys else [None] * table.num_rows
+    found = zip(places, table["bin"].to_pylist(), table["n"].to_pylist(), strict=True)
+    return {(at, label): n for at, label, n in found if n != 0}
 
 
 def _rows(counts: Counts, name: str) -> int:
@@ -168,88 +205,107 @@ def _rows(counts: Counts, name: str) -> int:
 
 
 def _shift(pair: _Pair, tolerance: float, alpha: float) -> _Shift:
-    """Test one column; common bins together, rare ones exactly, and all share the error."""
-    old, new, rare = _pooled(pair)
-    p_values = [_rare_p_value(pool, pair.sizes, tolerance) for pool in rare]
-    # One common bin left over compares nothing: such a window cannot tell, and never passes.
-    power = 0.0
-    if old.size > 1:
-        weight, freedom = _weight(old, new), old.size - 1
-        p_values.append(_tail(weight * psi(old, new), freedom, weight * tolerance))
-        critical = _critical(1 - alpha, freedom, weight * tolerance)
-        power = _tail(critical, freedom, weight * _MODERATE)
-    every_old = np.append(old, [before for before, _ in rare])
-    every_new = np.append(new, [after for _, after in rare])
-    value = psi(every_old, every_new)
+    """Test one column: all bins together have half of the error `alpha`, the other tests share."""
+    groups = _groups(pair)
+    tests = _tests(pair, groups, tolerance)
+    others = len(tests) - 1
+    shares = dict.fromkeys(tests, 0.5 / max(others, 1)) | {_BINS: 0.5 if others else 1.0}
+    weighed = {name: p_value / shares[name] for name, p_value in tests.items()}
+    cause = min(weighed, key=lambda name: weighed[name])
+    power = shifts.common_power(
+        *pair.summed(groups),
+        tolerance=tolerance,
+        shift=_findable(tolerance),
+        alpha=alpha * shares[_BINS],
+    )
+    old, new = pair.summed(_shown(pair))
+    value = psi(old, new)
     return _Shift(
         psi=value,
-        interval=_interval(value, every_old.size - 1, _weight(every_old, every_new)),
-        p_value=min([1.0, *(len(p_values) * p for p in p_values)]),
+        interval=_interval(value, old.size - 1, shifts.weight(old, new)),
+        p_value=min(1.0, weighed[cause]),
+        cause=cause,
         power=power,
-        bins=int(every_old.size),
+        bins=int(old.size),
+        silence=_silence(pair),
     )
 
 
-def _pooled(pair: _Pair) -> tuple[Integers, Integers, list[tuple[int, int]]]:
-    """Split off the bins whose expected count is below five in the smaller window.
+def _tests(pair: _Pair, groups: list[list[int]], tolerance: float) -> dict[str, float]:
+    """Return the p-value of every test that the bins of a column allow."""
+    tests = {_BINS: 1.0}
+    if len(groups) > 1:
+        tests[_BINS] = shifts.common_p_value(*pair.summed(groups), tolerance)
+    if pair.is_ordered.sum() > 1:
+        old, new = pair.old[pair.is_ordered], pair.new[pair.is_ordered]
+        tests["its mean"] = shifts.mean_p_value(old, new, pair.at[pair.is_ordered], tolerance)
+        tests["its tails"] = shifts.tails_p_value(old, new, tolerance)
+    seen = {group[0] for group in groups if len(group) == 1} | set(np.flatnonzero(pair.is_special))
+    single = {
+        "its missing values": pair.places(MISSING),
+        "its new values": pair.places(OTHER),
+        "one of its values": [k for k in range(len(pair.labels)) if k not in seen],
+    }
+    for name, places in single.items():
+        if places:
+            cells = zip(pair.old[places].tolist(), pair.new[places].tolist(), strict=True)
+            found = [shifts.single_p_value(*cell, pair.sizes, tolerance) for cell in cells]
+            tests[name] = min(1.0, len(found) * min(found))
+    return tests
 
-    Missing values and unknown codes are what faults look like, so each of them is a pool of its
-    own; the other rare bins are one pool, which rejoins the common bins if it is large enough.
+
+def _groups(pair: _Pair) -> list[list[int]]:
+    """Put bins together that are tested together.
+
+    Ordered bins join their neighbors until a group holds a twenty-fifth of the rows. Of the others
+    those with fewer than ten expected rows are one group, or left out if there are too few even so.
     """
-    n, m = pair.sizes
-    expected = (pair.old + pair.new) * (min(n, m) / (n + m))
-    is_rare = expected < _RARE_EXPECTED
-    is_special = np.array([label in (MISSING, OTHER) for label in pair.labels])
-    old, new = pair.old[~is_rare], pair.new[~is_rare]
-    pools = [(int(pair.old[k]), int(pair.new[k])) for k in np.flatnonzero(is_rare & is_special)]
-    others = is_rare & ~is_special
-    if others.any():
-        pool = (int(pair.old[others].sum()), int(pair.new[others].sum()))
-        if expected[others].sum() >= _RARE_EXPECTED:
-            return np.append(old, pool[0]), np.append(new, pool[1]), pools
-        pools.append(pool)
-    return old, new, pools
+    enough = max(_NEIGHBORS, _NEIGHBORS_SHARE * float(pair.expected.sum()))
+    groups: list[list[int]] = []
+    gathered: list[int] = []
+    for place in np.flatnonzero(pair.is_ordered).tolist():
+        gathered.append(place)
+        if pair.expected[gathered].sum() >= enough:
+            groups.append(gathered)
+            gathered = []
+    if groups:
+        groups[-1] += gathered
+    is_common = pair.expected >= _RARE
+    groups += [[place] for place in np.flatnonzero(is_common & ~pair.is_ordered).tolist()]
+    rare = np.flatnonzero(~is_common & ~pair.is_ordered & ~pair.is_special).tolist()
+    return [*groups, rare] if pair.expected[rare].sum() >= _RARE else groups
 
 
-def _rare_p_value(pool: tuple[int, int], sizes: tuple[int, int], tolerance: float) -> float:
-    """Test exactly whether the pooled rare share rose by more than a PSI of `tolerance`.
-
-    Given their sum, the current count is binomial; its parameter follows from the largest ratio of
-    shares that the tolerance allows. Only a rise is tested: a rare bin has nowhere to fall.
-    """
-    n, m = sizes
-    old, new = pool
-    share = (old + 0.5) / n
-    ratio = 1.0
-    if tolerance > 0:
-        ratio = optimize.brentq(lambda r: share * (r - 1) * np.log(r) - tolerance, 1.0, 1e12)
-    chance = m * ratio / (m * ratio + n)
-    return float(stats.binom.sf(new - 1, old + new, chance))
+def _shown(pair: _Pair) -> list[list[int]]:
+    """Keep for the value every bin that is common, or was named because it is on one side."""
+    is_named = np.zeros(len(pair.labels), np.bool_)
+    for side in (pair.old, pair.new):
+        is_named |= side >= max(MINIMUM_CELL, NAMED_SHARE * side.sum())
+    is_alone = is_named | pair.is_special | (pair.expected >= _RARE)
+    alone = [[place] for place in np.flatnonzero(is_alone).tolist()]
+    rest = np.flatnonzero(~is_alone).tolist()
+    return [*alone, rest] if rest else alone
 
 
-def _weight(reference: Integers, current: Integers) -> float:
-    n, m = float(reference.sum()), float(current.sum())
-    return n * m / (n + m) if n + m else 0.0
+def _silence(pair: _Pair) -> str:
+    """Say why these bins cannot show that nothing moved, if they cannot."""
+    if PRESENT in pair.labels:
+        return f"{NOT_LOOKED_AT}, but for whether a value is there: of a type without bins"
+    is_telling = pair.is_ordered if pair.is_ordered.any() else ~pair.is_special
+    if is_telling.sum() < 2:
+        held = "Every value is missing" if pair.labels == (MISSING,) else "Only one value is named"
+        return f"{held}, so there is nothing to compare"
+    other = pair.places(OTHER)
+    filled = ~np.isin(np.arange(len(pair.labels)), pair.places(MISSING))
+    for side in (pair.old, pair.new):
+        if side[other].sum() > _MOST_OTHER * side[filled].sum():
+            return "More than half of the rows hold values too rare to be named"
+    return ""
 
 
-def _tail(statistic: float, freedom: int, noncentrality: float) -> float:
-    """Return P(T > statistic); far out the noncentral chi-square is normal, and scipy is slow."""
-    mean, variance = freedom + noncentrality, 2 * (freedom + 2 * noncentrality)
-    if max(statistic, mean) > _LARGE:
-        return float(stats.norm.sf((statistic - mean) / np.sqrt(variance)))
-    if noncentrality <= 0:
-        return float(stats.chi2.sf(statistic, freedom))
-    return float(stats.ncx2.sf(statistic, freedom, noncentrality))
-
-
-def _critical(level: float, freedom: int, noncentrality: float) -> float:
-    """Return the value that T exceeds with probability ``1 - level``."""
-    mean, variance = freedom + noncentrality, 2 * (freedom + 2 * noncentrality)
-    if mean > _LARGE:
-        return float(mean + stats.norm.ppf(level) * np.sqrt(variance))
-    if noncentrality <= 0:
-        return float(stats.chi2.ppf(level, freedom))
-    return float(stats.ncx2.ppf(level, freedom, noncentrality))
+def _findable(tolerance: float) -> float:
+    """Return the PSI that a pass claims would have been found."""
+    return max(_MODERATE, 2 * tolerance)
 
 
 def _interval(value: float, freedom: int, weight: float) -> Interval:
@@ -261,7 +317,7 @@ def _interval(value: float, freedom: int, weight: float) -> Interval:
 
     def end(level: float) -> float:
         def excess(noncentrality: float) -> float:
-            return _tail(statistic, freedom, noncentrality) - level
+            return shifts.upper_tail(statistic, freedom, noncentrality) - level
 
         return 0.0 if excess(0.0) >= 0 else float(optimize.brentq(excess, 0.0, reach)) / weight
 
@@ -271,11 +327,17 @@ def _interval(value: float, freedom: int, weight: float) -> Interval:
 def _judged(
     name: str, sizes: tuple[int, int], shift: _Shift, adjusted: float, tolerance: float
 ) -> Measurement:
-    if adjusted <= FALSE_DISCOVERIES:
-        outcome, verdict = Outcome.BREACH, f"more than the tolerance of {tolerance:g}"
+    if adjusted <= FALSE_ALARMS:
+        outcome = Outcome.BREACH
+        verdict = f"more than the tolerance of {tolerance:g}, shown by {shift.cause}"
+    elif shift.silence:
+        outcome, verdict = Outcome.INCONCLUSIVE, shift.silence
     elif shift.power < _POWER:
         outcome = Outcome.INCONCLUSIVE
-        verdict = f"too few rows: a PSI of {_MODERATE:g} would be found with {shift.power:.0%} only"
+        verdict = (
+            f"too few rows: a PSI of {_findable(tolerance):g} would be found with "
+            f"{shift.power:.0%} only"
+        )
     else:
         outcome, verdict = Outcome.PASS, f"no more than the tolerance of {tolerance:g} is shown"
     evidence = f"{shift.bins} bins, {sizes[1]} rows against {sizes[0]}, adjusted p {_p(adjusted)}"

@@ -17,6 +17,7 @@ from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome, worst
 from monitoring import picture
 from monitoring.bins import MINIMUM_CELL
+from monitoring.coverage import Coverage
 from monitoring.names import name_of
 from monitoring.record import Record
 
@@ -180,6 +181,8 @@ def _section(section: _Section, record: Record) -> str:
     if folded:
         summary = f"<summary>{len(folded)} more that no threshold speaks about</summary>"
         parts.append(f"<details>{summary}{_table(folded)}</details>")
+    if section.prefixes == ("drift.",):
+        parts.append(f'<p class="lead">{_text(Coverage.of(found).line)}.</p>')
     if section.prefixes == ("drift.",) and record.comparisons:
         panels = "".join(picture.histogram(comparison) for comparison in record.comparisons)
         key = '<span class="key old">before</span> <span class="key new">this window</span>'

@@ -175,7 +175,8 @@ def _pooled(feature: str, cells: Mapping[str, tuple[int, int]]) -> Comparison:
     }
     rare = [name for name in cells if name not in kept]
     while kept and rare and _is_small(cells, rare):
-        smallest = min(kept, key=lambda name: (min(kept[name]), name))
+        # What is on one side only comes last: it is the picture of what moved.
+        smallest = min(kept, key=lambda name: (0 in kept[name], sum(kept[name]), name))
         rare.append(smallest)
         del kept[smallest]
     if rare and not _is_small(cells, rare):

@@ -37,6 +37,7 @@ from evidently.ui.workspace import Workspace
 
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
+from monitoring.coverage import Coverage
 from monitoring.drift import MEASURE as DRIFT
 from monitoring.drift import psi
 from monitoring.record import Comparison, Record
@@ -225,6 +226,35 @@ class CannotTellCalculation(CountCalculation[CannotTell]):
         return "Measurements that cannot tell"
 
 
+class ColumnCoverage(CountMetric):
+    """What became of every column: judged, shown, cannot tell, not looked at."""
+
+    __slots__: ClassVar[tuple[str, ...]] = ()
+
+
+class ColumnCoverageCalculation(CountCalculation[ColumnCoverage]):
+    """Counts the columns that were judged, and lists the others with the reason."""
+
+    def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
+        """Return number and share of the judged columns with the list of all."""
+        coverage = Coverage.of(current.record.measurements)
+        total = sum(len(names) for names in coverage.parts.values())
+        result = self.result(len(coverage.judged), len(coverage.judged) / max(total, 1))
+        reasons = {**coverage.cannot_tell, **coverage.not_looked_at}
+        rows = [
+            [name, part, reasons.get(name, "")]
+            for part, names in coverage.parts.items()
+            for name in names
+        ]
+        columns = ["column", "what became of it", "why"]
+        result.widget = [table_data(title=coverage.line, column_names=columns, data=rows)]
+        return result
+
+    def display_name(self) -> str:
+        """Return the title in the report."""
+        return "Columns judged"
+
+
 def draw(record: Record) -> Snapshot:
     """Run an Evidently report over a record and return the snapshot."""
     dataset = CountsDataset(record)
@@ -287,7 +317,7 @@ def _named(path: Path) -> str | None:
 
 
 def _metrics(record: Record) -> list[Any]:
-    chosen: list[Any] = []
+    chosen: list[Any] = [ColumnCoverage()] if record.about(DRIFT) else []
     silent = record.with_outcome(Outcome.INCONCLUSIVE)
     if silent:
         reason = f"{len(silent)} measurements cannot tell"

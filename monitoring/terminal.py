@@ -75,7 +75,8 @@ def _value(measurement: Measurement) -> str:
     text = f"{measurement.value:,.4g}"
     if measurement.low is None or measurement.high is None:
         return text
-    return f"{text} ({measurement.low:.3g} to {measurement.high:.3g})"
+    # As many digits for the ends as for the value: with fewer, an interval would not hold it.
+    return f"{text} ({measurement.low:,.4g} to {measurement.high:,.4g})"
 
 
 def _colored(outcome: Outcome) -> str:

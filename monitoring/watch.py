@@ -201,7 +201,7 @@ def _compared(
             measure="window.reference", n=0, outcome=Outcome.INCONCLUSIVE, reason=why
         )
         return (silent,), (), []
-    bins = fit_bins(reference)
+    bins = fit_bins(reference, current=current)
     old, new = reduce(reference, bins), reduce(current, bins)
     found = measure_drift(old, new, tolerance=plan.tolerance)
     notes = [

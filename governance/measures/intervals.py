@@ -122,29 +122,6 @@ def count_bootstrap(
     return Interval(float(low), float(high))
 
 
-def benjamini_hochberg(p_values: npt.ArrayLike) -> Floats:
-    """Return p-values adjusted for the false discovery rate, in the order given.
-
-    References
-    ----------
-    Benjamini, Y. and Hochberg, Y. (1995), J. R. Statist. Soc. B 57, 289-300.
-
-    Examples
-    --------
-    >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(4).tolist()
-    [0.03, 0.04, 0.04]
-    """
-    values = np.asarray(p_values, dtype=np.float64)
-    if values.size == 0:
-        return values
-    order = np.argsort(values)[::-1]
-    ranks = np.arange(values.size, 0, -1)
-    adjusted = np.minimum.accumulate(values[order] * values.size / ranks)
-    result = np.empty_like(values)
-    result[order] = np.minimum(adjusted, 1.0)
-    return result
-
-
 def _check(events: int, n: int) -> None:
     if not 0 <= events <= n:
         raise ValueError("The number of events must lie between 0 and n.")

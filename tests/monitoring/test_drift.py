@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from scipy import stats
 
 from governance.counts import Counts
+from governance.measurement import Measurement
 from governance.outcome import Outcome
 from monitoring.bins import Bins, fit_bins
 from monitoring.counts import reduce
@@ -109,8 +111,8 @@ def test_a_planted_fault_is_found_and_only_that_one(
     windows = [reduce(plant(_draw(features, n, 700 + seed)), bins) for seed in range(3)]
     flagged = [_flagged(reference, window, tolerance) for window in windows]
     assert all(feature in found for found in flagged)
-    # The six bills move together: one unlucky draw alarms for several of them at once.
-    assert [{feature}] * 2 == [found for found in flagged if found == {feature}][:2]
+    # One more is an alarm by chance: one window in twenty may have any.
+    assert sum(found == {feature} for found in flagged) >= 2
 
 
 @pytest.mark.parametrize(("feature", "plant"), PLANTED[:2])
@@ -165,10 +167,105 @@ def test_a_missing_or_empty_column_costs_that_column_only(features: pa.Table, bi
     }
     assert found["age"].outcome is Outcome.INCONCLUSIVE
     assert "missing" in found["age"].reason
-    assert found["sex"].outcome is Outcome.INCONCLUSIVE
-    assert found["sex"].value is None
+    assert found["sex"].outcome is Outcome.BREACH
+    assert "its missing values" in found["sex"].reason or "bins" in found["sex"].reason
     others = {m.outcome for name, m in found.items() if name not in ("age", "sex")}
     assert others == {Outcome.PASS}
+
+
+def _window(**cells: int | None) -> Counts:
+    return Counts.from_rows({"feature": "x", "bin": b, "n": n} for b, n in cells.items())
+
+
+def _one(reference: Counts, current: Counts, tolerance: float = 0.01) -> Measurement:
+    [found] = measure_drift(reference, current, tolerance=tolerance)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"other": 900, "missing": 100}, {"other": 900, "missing": 100}),
+        ({"-": 100, "other": 4900}, {"-": 100, "other": 4900}),
+        ({"-": 300, "n/a": 200, "other": 4500}, {"-": 300, "n/a": 200, "other": 4500}),
+        ({"a": 5000}, {"a": 5000}),
+        ({"a": 4000, "missing": 1000}, {"a": 4000, "missing": 1000}),
+        ({"missing": 5000}, {"missing": 5000}),
+        ({"present": 4000, "missing": 1000}, {"present": 4000, "missing": 1000}),
+    ],
+    ids=str,
+)
+def test_bins_that_say_nothing_make_no_pass(before: dict[str, int], now: dict[str, int]) -> None:
+    found = _one(_window(**before), _window(**now))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "too few rows" not in found.reason
+
+
+@pytest.mark.parametrize("named", [2500, 2499])
+def test_other_may_hold_half_of_what_is_filled_in_and_no_more(named: int) -> None:
+    before = {"a": 1200, "b": named - 1200, "other": 5000 - named, "missing": 5000}
+    expected = Outcome.PASS if named == 2500 else Outcome.INCONCLUSIVE
+    assert _one(_window(**before), _window(**before)).outcome is expected
+
+
+def test_bins_that_say_nothing_still_show_a_breach() -> None:
+    assert (
+        _one(_window(present=5000), _window(present=4000, missing=1000)).outcome is Outcome.BREACH
+    )
+    assert _one(_window(a=5000), _window(missing=5000)).outcome is Outcome.BREACH
+    assert _one(_window(missing=5000), _window(a=5000)).outcome is Outcome.BREACH
+    assert _one(_window(a=5000), _window(a=4000, other=1000)).outcome is Outcome.BREACH
+
+
+@pytest.mark.parametrize("n", [5, 100, 5000])
+def test_a_column_that_lost_every_value_is_a_breach_in_any_window(n: int) -> None:
+    found = _one(_window(a=2500, b=2400, missing=100), _window(missing=n))
+    assert found.outcome is Outcome.BREACH
+    assert (found.value or 0) > 1
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.01, 0.05, 0.1, 0.25])
+def test_twenty_thousand_rows_that_did_not_move_pass_at_every_tolerance(
+    features: pa.Table, tolerance: float
+) -> None:
+    drawn = _draw(features, 40_000, 21)
+    before, now = drawn.slice(0, 20_000), drawn.slice(20_000)
+    bins = fit_bins(before, current=now)
+    found = measure_drift(reduce(before, bins), reduce(now, bins), tolerance=tolerance)
+    assert {m.outcome for m in found} == {Outcome.PASS}
+
+
+def test_a_pass_claims_a_shift_of_a_tenth_or_of_twice_the_tolerance() -> None:
+    small = _window(a=100, b=100)
+    for tolerance, claimed in ((0.0, 0.1), (0.05, 0.1), (0.06, 0.12), (0.25, 0.5)):
+        found = _one(small, _window(a=50, b=50), tolerance)
+        assert f"too few rows: a PSI of {claimed:g} would be found" in found.reason
+
+
+@pytest.mark.parametrize(("n", "outcome"), [(78, Outcome.INCONCLUSIVE), (79, Outcome.PASS)])
+def test_a_pass_needs_a_power_of_four_fifths(n: int, outcome: Outcome) -> None:
+    # Two bins of n rows each, before and now: T is chi-square with one degree of freedom, and a PSI
+    # of .1 makes it noncentral by .1 n.
+    power = stats.ncx2.sf(stats.chi2.ppf(0.95, 1), 1, 0.1 * n)
+    assert (power >= 0.8) == (outcome is Outcome.PASS)
+    half = _window(a=n, b=n)
+    assert _one(half, half, 0.0).outcome is outcome
+
+
+def test_what_one_column_is_allowed_is_shared_by_its_tests_and_by_all_columns() -> None:
+    def book(columns: int) -> tuple[Counts, Counts]:
+        sides = []
+        for shift in (0, 80):
+            rows = [
+                {"feature": f"x{k}", "bin": b, "n": n + (0 if k else sign * shift)}
+                for k in range(columns)
+                for b, n, sign in (("a", 1000, 1), ("b", 1000, -1))
+            ]
+            sides.append(Counts.from_rows(rows))
+        return sides[0], sides[1]
+
+    outcomes = [measure_drift(*book(k), tolerance=0.0)[0].outcome for k in (1, 20)]
+    assert outcomes == [Outcome.BREACH, Outcome.PASS]
 
 
 def test_a_window_too_small_to_see_a_moderate_shift_does_not_pass(

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.measures.intervals import (
-    benjamini_hochberg,
     clopper_pearson,
     count_bootstrap,
     mover_ratio,
@@ -81,13 +80,6 @@ def test_the_count_bootstrap_agrees_with_theory_and_repeats_itself() -> None:
     assert found == count_bootstrap(cells, rate, seed=1)
     assert found == pytest.approx(wilson(300, 1000), abs=0.003)
     assert count_bootstrap(np.array([0, 0]), rate, seed=1) is None
-
-
-@given(st.lists(st.floats(0, 1), max_size=40))
-def test_adjusted_p_values_are_never_smaller_and_keep_their_order(values: list[float]) -> None:
-    adjusted = benjamini_hochberg(values)
-    assert (adjusted >= np.array(values) - 1e-12).all()
-    assert (np.diff(adjusted[np.argsort(values, kind="stable")]) >= -1e-12).all()
 
 
 def test_more_events_than_customers_is_a_bug_and_says_so() -> None:

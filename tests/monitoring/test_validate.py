@@ -51,7 +51,7 @@ def test_a_sound_model_passes_what_two_thousand_customers_can_decide(moved_world
     assert entry.seq == done.entry
     assert read_evidence(entry).digest == done.evidence.digest
     bins = json.loads((done.folder / "bins.json").read_text())
-    assert bins["schema"] == "bins/1"
+    assert bins["schema"] == "bins/2"
 
     again = validate(
         settings, str(moved_world.champion), contract="uci-credit", appetite=appetite, on=DAY
