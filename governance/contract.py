@@ -56,6 +56,7 @@ class Sensitivity(StrEnum):
 
 
 ColumnType = Literal["int64", "float64", "string", "bool", "date32"]
+IdKind = Literal["code", "token", "mobile", "resident_id"]
 
 _ALLOWED_ACTIONS: Mapping[Role, frozenset[Action]] = {
     Role.SUBJECT_ID: frozenset({Action.PSEUDONYMIZE}),
@@ -78,7 +79,12 @@ class Column(BaseModel):
         the book is refused: a swapped code book silently turns women into men.
     upper : tuple of int
         Ascending inclusive upper edges of bands for a protected number, such as age.
+    id_kind : str
+        What kind of id the subject column holds, which says what spellings are one customer:
+        ``code`` (case means nothing), ``token`` (case matters), ``mobile``, ``resident_id``.
     """
+
+    later_fields: ClassVar[frozenset[str]] = frozenset({"id_kind"})
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -95,6 +101,7 @@ class Column(BaseModel):
     upper: tuple[int, ...] = ()
     group_name: str | None = None
     reference_group: str | None = None
+    id_kind: IdKind = "code"
     why: str = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -113,6 +120,8 @@ class Column(BaseModel):
             raise ValueError(
                 f"column {self.name}: a protected attribute needs codes or upper edges"
             )
+        if self.id_kind != "code" and self.role is not Role.SUBJECT_ID:
+            raise ValueError(f"column {self.name}: only a subject_id has an id_kind")
         if list(self.upper) != sorted(set(self.upper)):
             raise ValueError(f"column {self.name}: upper edges must ascend")
         if any(not name.strip() for name in self.codes.values()):

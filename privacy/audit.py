@@ -1,7 +1,8 @@
 """Counting by protected attributes: rows go into the audit vault, only counts come out.
 
 Fairness asks `count`: the pseudonyms of a purpose are translated in here, rows are reduced to
-counts, small cells are withheld, and the question is logged before it is answered.
+counts, what would point at a person is withheld, and the question is logged before it is answered.
+Sums are not told: a caller who may weigh persons can weigh each with a power of two.
 """
 
 from __future__ import annotations
@@ -11,23 +12,28 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from governance.contract import Purpose
 from governance.counts import Counts
 from governance.errors import ContractError, UsageError
-from privacy import disclosure, vault_file
+from privacy import disclosure, exposure, vault_file
 from privacy.audit_vault import FILE, UNKNOWN, AttributeInfo, AuditVault
+from privacy.exposure import Asked, Labels
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring
-from privacy.pseudonym import PSEUDONYM_TYPE, invert, purpose_pseudonym
+from privacy.pseudonym import PSEUDONYM_TYPE, as_words, invert, purpose_pseudonym
 
 GROUP = "group"
 SMALLEST_MINIMUM_CELL = 5
+MOST_SLICES = 64
+
+_Key = tuple[object, ...]
 
 
 def groups(vault: Path, keyring: Keyring) -> dict[str, AttributeInfo]:
     """Return the attributes that the audit vault below `vault` knows, with their groups."""
-    vault_file.require(vault / FILE)
+    vault_file.require(vault / FILE, keyring)
     with AuditVault.opened(vault, keyring=keyring) as opened:
         return opened.attributes()
 
@@ -41,15 +47,16 @@ def count(
     attributes: Sequence[str],
     by: Sequence[str],
     mandate: str,
-    additive: Sequence[str] = (),
     minimum_cell: int = 10,
 ) -> dict[str, Counts]:
-    """Return, per protected attribute, counts over its groups and the columns `by`.
+    """Return, per protected attribute, counts of customers over its groups and the columns `by`.
 
     Parameters
     ----------
     table : pyarrow.Table
-        ``customer_pseudonym`` of `purpose`, the columns `by`, and integer columns `additive`.
+        ``customer_pseudonym`` of `purpose`, each customer once, and the columns `by`.
+    by : sequence of str
+        Columns of text, whole numbers or yes and no that tell at most 64 slices apart.
     mandate : str
         On whose standing order this is asked; it goes into the access log.
     minimum_cell : int
@@ -59,41 +66,48 @@ def count(
     Returns
     -------
     dict of str to Counts
-        Keys ``group`` and `by`, additive ``n`` and `additive`. A customer without a known
-        attribute is in the group ``unknown``. An absent cell holds nobody.
+        Keys ``group`` and `by`, additive ``n``. A customer without a known attribute is in the
+        group ``unknown``. An absent cell holds nobody. All cells of a slice are withheld if the
+        slice holds fewer than 20 customers, or if with all earlier answers of this vault, under
+        whatever mandate, it would point too closely at somebody (`privacy.exposure`). The same
+        question is answered again.
 
     Raises
     ------
     UsageError
         If there is no vault, no mandate, or the minimum cell is too small.
     ContractError
-        If a column or an attribute is missing, or an additive column is not of whole numbers.
+        If a column or an attribute is missing, a customer comes twice, or `by` tells too much.
+    IntegrityError
+        If the vault was altered, or is an older state.
     """
-    vault_file.require(vault / FILE)
+    vault_file.require(vault / FILE, keyring)
     _check_request(mandate, minimum_cell)
-    _check_columns(table, by=by, additive=additive)
-    request = {
+    _check_columns(table, by)
+    labels, keys = _sliced(table, by)
+    request: dict[str, object] = {
         "purpose": purpose.value,
         "attributes": list(attributes),
         "by": list(by),
-        "additive": list(additive),
         "minimum_cell": minimum_cell,
         "rows": table.num_rows,
     }
-    with AuditVault.opened(vault, keyring=keyring) as opened:
-        opened.log(mandate, request)
-        found = opened.group_of(_audit_pseudonyms(table, keyring, purpose=purpose), attributes)
-        infos = opened.attributes()
+    pseudonyms = _audit_pseudonyms(table, keyring, purpose=purpose)
+    with AuditVault.opened(vault, keyring=keyring) as opened, opened.file.transaction():
+        found, infos = opened.group_of(pseudonyms, attributes), opened.attributes()
+        shown = _shown(opened, pseudonyms.filter(pa.array(found.is_known)), labels[found.is_known])
+        # A slice of strangers alone concerns nobody.
+        shown |= set(labels.tolist()) - set(labels[found.is_known].tolist())
+        opened.log(mandate, {**request, "slices": len(keys), "withheld": len(keys) - len(shown)})
+    answered = {keys[label] for label in shown}
     ones = pa.array(np.ones(table.num_rows, dtype=np.int64))
     kept = pa.table([*table.select(list(by)), ones], names=[*by, "n"])
-    for column in additive:
-        kept = kept.append_column(column, table[column])
     result = {}
-    for name, group in found.items():
+    for name, group in found.groups.items():
         seen = [UNKNOWN] if UNKNOWN in group.unique().to_pylist() else []
         groups_shown = list(dict.fromkeys([*infos[name].groups, *seen]))
         cells = _cells(kept.append_column(GROUP, group), by=by, groups_shown=groups_shown)
-        result[name] = _published(cells, minimum_cell)
+        result[name] = _published(cells, minimum_cell, answered)
     return result
 
 
@@ -102,6 +116,17 @@ def _audit_pseudonyms(table: pa.Table, keyring: Keyring, *, purpose: Purpose) ->
     pseudonyms = pa.concat_arrays([pa.array([], PSEUDONYM_TYPE), *table[PSEUDONYM].chunks])
     subject_ids = invert(pseudonyms, keyring.derive("pseudonym", purpose.value))
     return purpose_pseudonym(subject_ids, keyring.derive("pseudonym", Purpose.AUDIT.value))
+
+
+def _shown(vault: AuditVault, pseudonyms: pa.Array, labels: Labels) -> set[int]:
+    """Return the slices that may be answered, after it was recorded that they are."""
+    people = as_words(pseudonyms)[:, 0]
+    order = np.argsort(people)
+    asked = Asked(people=people[order], labels=labels[order])
+    may, new = exposure.answerable(vault.answered(), asked)
+    if new:
+        vault.keep(asked.only(new))
+    return set(may)
 
 
 def _check_request(mandate: str, minimum_cell: int) -> None:
@@ -114,19 +139,50 @@ def _check_request(mandate: str, minimum_cell: int) -> None:
         )
 
 
-def _check_columns(table: pa.Table, *, by: Sequence[str], additive: Sequence[str]) -> None:
-    missing = [name for name in (PSEUDONYM, *by, *additive) if name not in table.column_names]
+def _check_columns(table: pa.Table, by: Sequence[str]) -> None:
+    missing = [name for name in (PSEUDONYM, *by) if name not in table.column_names]
     if missing:
         raise ContractError(f"The table to count lacks the columns {', '.join(missing)}.")
     if table.schema.field(PSEUDONYM).type != PSEUDONYM_TYPE:
         raise ContractError(f"The column {PSEUDONYM} must be binary(16), as the gate released it.")
-    for name in additive:
+    repeated = table.num_rows - pc.count_distinct(table[PSEUDONYM], mode="only_valid").as_py()
+    if repeated:
+        raise ContractError(
+            f"{repeated} rows repeat a customer or name none; whoever is counted is counted once. "
+            "Give one row a customer."
+        )
+    for name in by:
         kind = table.schema.field(name).type
-        if not pa.types.is_integer(kind) or table[name].null_count:
+        if pa.types.is_dictionary(kind):
+            kind = kind.value_type
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if not (is_text or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
             raise ContractError(
-                f"The column {name} is {kind} with {table[name].null_count} nulls; an additive "
-                "column is of whole numbers (minor units for money) without nulls."
+                f"The column {name} is {kind}; customers are counted by text, whole numbers or "
+                "yes and no."
             )
+
+
+def _sliced(table: pa.Table, by: Sequence[str]) -> tuple[Labels, list[_Key]]:
+    """Return the slice of each row, and what the columns `by` say in each slice."""
+    columns = [table[name].combine_chunks() for name in by]
+    codes = [
+        pc.dictionary_encode(
+            column.dictionary_decode() if pa.types.is_dictionary(column.type) else column,
+            null_encoding="encode",
+        ).indices.to_numpy()
+        for column in columns
+    ]
+    told = np.column_stack([np.zeros(table.num_rows, dtype=np.int32), *codes])
+    _, first, labels = np.unique(told, axis=0, return_index=True, return_inverse=True)
+    if len(first) > MOST_SLICES:
+        raise ContractError(
+            f"The columns {', '.join(by)} tell {len(first)} slices apart; at most {MOST_SLICES} "
+            "are counted, because more point at persons. Count by fewer or coarser columns."
+        )
+    rows = table.select(list(by)).take(first).to_pylist()
+    keys = [tuple(row[name] for name in by) for row in rows]
+    return labels.reshape(-1).astype(np.int8), keys if by else [()] * len(first)
 
 
 def _cells(table: pa.Table, *, by: Sequence[str], groups_shown: Sequence[str]) -> Counts:
@@ -147,12 +203,19 @@ def _cells(table: pa.Table, *, by: Sequence[str], groups_shown: Sequence[str]) -
     return Counts(pa.concat_tables(rows), additive)
 
 
-def _published(cells: Counts, minimum_cell: int) -> Counts:
-    """Withhold small cells and those from which they could be computed."""
+def _published(cells: Counts, minimum_cell: int, answered: set[_Key]) -> Counts:
+    """Withhold small cells, those from which they could be computed, and unanswered slices."""
     rows = cells.table.to_pylist()
     keys = [tuple(row[name] for name in cells.keys) for row in rows]
     numbers = {key: row["n"] for key, row in zip(keys, rows, strict=True)}
     withheld = disclosure.withheld_cells(numbers, minimum_cell)
+    slices = [
+        tuple(value for name, value in zip(cells.keys, key, strict=True) if name != GROUP)
+        for key in keys
+    ]
     hidden = dict.fromkeys(cells.additive)
-    shown = [row | hidden if key in withheld else row for key, row in zip(keys, rows, strict=True)]
+    shown = [
+        row | hidden if key in withheld or slice_ not in answered else row
+        for key, slice_, row in zip(keys, slices, rows, strict=True)
+    ]
     return Counts(pa.Table.from_pylist(shown, schema=cells.table.schema), cells.additive)

@@ -26,6 +26,7 @@ from governance import canonical
 from governance.contract import Action, Column, ColumnContract, Purpose
 from governance.errors import ContractError, IntegrityError
 from privacy import vault_file
+from privacy.exposure import Asked
 from privacy.keyring import Keyring
 from privacy.pseudonym import PSEUDONYM_TYPE, purpose_pseudonym
 from privacy.vault_file import VaultFile
@@ -35,20 +36,31 @@ UNKNOWN = "unknown"
 
 _UNKNOWN_CODE = 255
 _TABLES = """
-CREATE TABLE IF NOT EXISTS attribute (
-    place INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
+CREATE TABLE attribute (
+    name TEXT PRIMARY KEY,
+    place INTEGER NOT NULL,
     groups TEXT NOT NULL,
     reference_group TEXT NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS member (
+CREATE TABLE member (
     audit_pseudonym BLOB PRIMARY KEY,
     key_version INTEGER NOT NULL,
     sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS access_log (
+CREATE TABLE population (
+    name TEXT PRIMARY KEY,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE answer (
+    entry INTEGER PRIMARY KEY,
+    population TEXT NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE access_log (
     entry INTEGER PRIMARY KEY,
     at TEXT NOT NULL,
     user_id INTEGER NOT NULL,
@@ -57,10 +69,10 @@ CREATE TABLE IF NOT EXISTS access_log (
     request_digest TEXT NOT NULL
 ) STRICT;
 
-CREATE TRIGGER IF NOT EXISTS access_log_is_not_updated BEFORE UPDATE ON access_log
+CREATE TRIGGER access_log_is_not_updated BEFORE UPDATE ON access_log
 BEGIN SELECT RAISE(ABORT, 'the access log is append-only'); END;
 
-CREATE TRIGGER IF NOT EXISTS access_log_is_not_deleted BEFORE DELETE ON access_log
+CREATE TRIGGER access_log_is_not_deleted BEFORE DELETE ON access_log
 BEGIN SELECT RAISE(ABORT, 'the access log is append-only'); END
 """
 _ENROL = """
@@ -70,6 +82,7 @@ DO UPDATE SET key_version = excluded.key_version, sealed = excluded.sealed
 _LOG = """
 INSERT INTO access_log (at, user_id, mandate, request, request_digest) VALUES (?, ?, ?, ?, ?)
 """
+_ANSWERS = "SELECT entry, population, sealed FROM answer ORDER BY entry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +91,22 @@ class AttributeInfo:
 
     groups: tuple[str, ...]
     reference_group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouped:
+    """Customers by group.
+
+    Parameters
+    ----------
+    groups : mapping of str to pyarrow.Array
+        Per attribute the group of each customer, or ``unknown``.
+    is_known : ndarray of bool, shape (n_rows,)
+        Whether the vault knows the customer.
+    """
+
+    groups: Mapping[str, pa.Array]
+    is_known: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,10 +155,16 @@ class AuditVault:
             for name, groups, reference in self.file.connection.execute(query)
         }
 
-    def group_of(
-        self, audit_pseudonyms: pa.Array, attributes: Sequence[str]
-    ) -> dict[str, pa.Array]:
-        """Return the group of each customer per attribute; only counts of it may leave the room."""
+    def group_of(self, audit_pseudonyms: pa.Array, attributes: Sequence[str]) -> Grouped:
+        """Return the group of each customer per attribute; only counts of it may leave the room.
+
+        Raises
+        ------
+        ContractError
+            If the vault has no such attribute.
+        IntegrityError
+            If a record was altered.
+        """
         infos = self.attributes()
         missing = [name for name in attributes if name not in infos]
         if missing:
@@ -140,24 +175,47 @@ class AuditVault:
         place = pc.index_in(audit_pseudonyms, value_set=members)
         row = pc.fill_null(place, len(members)).to_numpy()
         codes = np.vstack([codes, np.full((1, len(infos)), _UNKNOWN_CODE, dtype=np.uint8)])[row]
-        result = {}
+        groups = {}
         for name in attributes:
             own = codes[:, list(infos).index(name)].astype(np.int32)
             names = pa.array(infos[name].groups, type=pa.string())
             index = pa.array(own, mask=own == _UNKNOWN_CODE)
-            result[name] = pc.fill_null(names.take(index), UNKNOWN)
-        return result
+            groups[name] = pc.fill_null(names.take(index), UNKNOWN)
+        return Grouped(groups=groups, is_known=place.is_valid().to_numpy(zero_copy_only=False))
+
+    def answered(self) -> list[Asked]:
+        """Return who was counted together in every answer so far."""
+        populations: dict[str, NDArray[np.uint64]] = {}
+        for name, sealed in self.file.connection.execute("SELECT name, sealed FROM population"):
+            populations[name] = np.frombuffer(self._opened(sealed, name), dtype=np.uint64)
+        return [
+            Asked(
+                people=populations[name],
+                labels=np.frombuffer(self._opened(sealed, f"{name} {entry}"), dtype=np.int8),
+            )
+            for entry, name, sealed in self.file.connection.execute(_ANSWERS)
+        ]
+
+    def keep(self, asked: Asked) -> None:
+        """Record who is counted together; it must run inside ``file.transaction()``."""
+        connection, people = self.file.connection, asked.people.tobytes()
+        name = self.keyring.lasting_mac(people, use="population").hex()
+        (entry,) = connection.execute("SELECT coalesce(max(entry), 0) + 1 FROM answer").fetchone()
+        row = (name, self._closed(people, name))
+        connection.execute("INSERT OR IGNORE INTO population VALUES (?, ?)", row)
+        sealed = self._closed(asked.labels.tobytes(), f"{name} {entry}")
+        connection.execute("INSERT INTO answer VALUES (?, ?, ?)", (entry, name, sealed))
 
     def log(self, mandate: str, request: Mapping[str, object]) -> None:
         """Append who asked for what and why; no person is named in it.
 
-        The time is the clock's: a log whose time the caller may choose would prove nothing.
+        It must run inside ``file.transaction()``. The time is the clock's: a log whose time the
+        caller may choose would prove nothing.
         """
         at = datetime.now(UTC).isoformat(timespec="seconds")
         text = canonical.dumps(request).decode()
-        with self.file.transaction() as connection:
-            row = (at, os.getuid(), mandate, text, canonical.digest(request))
-            connection.execute(_LOG, row)
+        row = (at, os.getuid(), mandate, text, canonical.digest(request))
+        self.file.connection.execute(_LOG, row)
 
     def _unsealed(self, width: int) -> tuple[pa.Array, NDArray[np.uint8]]:
         """Return every member and the codes of shape ``(n_members, width)``."""
@@ -189,14 +247,27 @@ class AuditVault:
         for column in columns:
             groups = known.setdefault(column.attribute, [])
             groups += [name for name in column.groups if name not in groups]
-            row = (column.attribute, json.dumps(groups), column.reference_group)
+            place = list(known).index(column.attribute)
+            row = (column.attribute, place, json.dumps(groups), column.reference_group)
             self.file.connection.execute(
-                "INSERT INTO attribute (name, groups, reference_group) VALUES (?, ?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET groups = excluded.groups, "
-                "reference_group = excluded.reference_group",
-                row,
+                "INSERT OR REPLACE INTO attribute VALUES (?, ?, ?, ?)", row
             )
         return known
+
+    def _closed(self, data: bytes, what: str) -> bytes:
+        nonce = os.urandom(12)
+        return nonce + self._answers_cipher().encrypt(nonce, data, what.encode())
+
+    def _opened(self, sealed: bytes, what: str) -> bytes:
+        try:
+            return self._answers_cipher().decrypt(sealed[:12], sealed[12:], what.encode())
+        except InvalidTag:
+            raise IntegrityError(
+                "The record of earlier answers was altered. Restore the vault from a backup."
+            ) from None
+
+    def _answers_cipher(self) -> AESGCM:
+        return AESGCM(self.keyring.derive_lasting("answered-counts"))
 
     def _cipher(self, version: int) -> AESGCM:
         return AESGCM(self.keyring.derive("protected-attributes", version=version))

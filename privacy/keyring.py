@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from governance import canonical, durable
 from governance.errors import IntegrityError, KeyringError
+from privacy import places
 
 KEK_FILE = "kek.key"
 RING_FILE = "ring.json"
@@ -38,6 +39,34 @@ _LASTING = "lasting"
 _RUN_INIT = "Run `python -m privacy init` first"
 
 
+class KeyMap(Mapping[str, bytes]):
+    """Keys by name, which are used one by one: no print, copy or pickle shows them."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, held: Mapping[str, bytes]) -> None:
+        self._held = dict(held)
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(self, name: str, key: bytes) -> None:
+        """Keep one more key."""
+        self._held[name] = key
+
+    def __repr__(self) -> str:
+        return f"KeyMap({len(self)} keys)"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError("Keys are not copied or pickled: ship the folder's path and open it there.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Keyring:
     """The opened ring; it neither prints nor pickles its secrets.
@@ -48,11 +77,14 @@ class Keyring:
         Public random name of the ring; what is sealed names its ring.
     key_version : int
         The version that new things are sealed under.
+    folder : Path or None
+        Where the ring was opened; what it has last seen of vaults and pointers lies there.
     """
 
     ring_id: str
     key_version: int
-    _secrets: Mapping[str, bytes] = field(compare=False)
+    _secrets: KeyMap = field(compare=False)
+    folder: Path | None = field(default=None, compare=False)
 
     @classmethod
     def open(cls, folder: Path) -> Keyring:
@@ -62,8 +94,9 @@ class Keyring:
         ------
         KeyringError
             If a file is missing, is a symbolic link, belongs to somebody else, can be read by
-            others, or if the key does not fit the ring.
+            others, if others can write to the folder, or if the key does not fit the ring.
         """
+        _check_folder(folder)
         kek = _read_kek(folder / KEK_FILE)
         text = _read_private(folder / RING_FILE)
         try:
@@ -71,8 +104,13 @@ class Keyring:
             header = document["header"]
             nonce, sealed = bytes.fromhex(document["nonce"]), bytes.fromhex(document["sealed"])
             secret = json.loads(AESGCM(kek).decrypt(nonce, sealed, canonical.dumps(header)))
-            keys = {name: bytes.fromhex(value) for name, value in secret.items()}
-            return cls(ring_id=header["ring_id"], key_version=header["key_version"], _secrets=keys)
+            keys = KeyMap({name: bytes.fromhex(value) for name, value in secret.items()})
+            return cls(
+                ring_id=header["ring_id"],
+                key_version=header["key_version"],
+                _secrets=keys,
+                folder=folder.resolve(),
+            )
         except (InvalidTag, ValueError, KeyError, TypeError):
             raise KeyringError(
                 f"The key file {folder / KEK_FILE} does not open {RING_FILE}: one of the two "
@@ -125,6 +163,10 @@ class Keyring:
         """Return HMAC-SHA256 of `data` under the key of `use`."""
         return hmac.digest(self.derive("mac", use, version=version), data, "sha256")
 
+    def lasting_mac(self, data: bytes, *, use: str) -> bytes:
+        """Return HMAC-SHA256 of `data` under a key that no rotation may change."""
+        return hmac.digest(self.derive_lasting("mac", use), data, "sha256")
+
     def __repr__(self) -> str:
         return f"Keyring(ring_id={self.ring_id!r}, key_version={self.key_version})"
 
@@ -163,6 +205,7 @@ def create(folder: Path) -> Keyring:
         If there is a ring already.
     """
     durable.make_folder(folder)
+    _check_folder(folder)
     with durable.locked(folder / ".lock", what="The keyring"):
         if os.path.lexists(folder / RING_FILE):
             raise KeyringError(f"There is a keyring at {folder} already; it is never overwritten.")
@@ -186,6 +229,12 @@ def seal(folder: Path, header: Mapping[str, object], secret: Mapping[str, str]) 
     sealed = AESGCM(kek).encrypt(nonce, canonical.dumps(secret), canonical.dumps(header))
     document = {"header": header, "nonce": nonce, "sealed": sealed}
     durable.write_bytes(folder / RING_FILE, canonical.dumps(document) + b"\n")
+
+
+def _check_folder(folder: Path) -> None:
+    fault = places.folder_fault(folder)
+    if fault:
+        raise KeyringError(f"The keyring's folder {fault}")
 
 
 def _read_kek(path: Path) -> bytes:

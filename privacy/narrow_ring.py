@@ -14,24 +14,29 @@ from pathlib import Path
 
 from governance import durable
 from governance.errors import KeyringError
-from privacy.keyring import KEK_FILE, RING_FILE, Keyring, seal
+from privacy.keyring import KEK_FILE, RING_FILE, KeyMap, Keyring, seal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class NotingRing(Keyring):
     """A ring that notes the keys which were derived from it."""
 
-    _noted: dict[str, bytes] = field(default_factory=dict, compare=False)
+    _noted: KeyMap = field(default_factory=lambda: KeyMap({}), compare=False)
 
     @classmethod
     def over(cls, ring: Keyring) -> NotingRing:
         """Return a ring that derives what `ring` does, and notes it."""
-        return cls(ring_id=ring.ring_id, key_version=ring.key_version, _secrets=ring._secrets)
+        return cls(
+            ring_id=ring.ring_id,
+            key_version=ring.key_version,
+            _secrets=ring._secrets,
+            folder=ring.folder,
+        )
 
     def _hkdf(self, secret: str, use: str, *context: str) -> bytes:
         # Named, for slots make another class of this one, which super() alone would not find.
         key = Keyring._hkdf(self, secret, use, *context)
-        self._noted[self.name_of(secret, use, *context)] = key
+        self._noted.hold(self.name_of(secret, use, *context), key)
         return key
 
     def hand_over(self, folder: Path) -> int:

@@ -2,8 +2,8 @@
 
 A customer is found by a blind index (AES-CMAC of the customer id under a key of its own) and has a
 random 16-byte subject id, from which the pseudonym of every purpose is computed. Identities are
-sealed one record per subject with AES-256-GCM, bound to the subject id, so that two records cannot
-be exchanged.
+sealed one record per subject with AES-256-GCM, bound to the subject id. Which customer has which
+subject id is part of the seal of the whole file (`privacy.vault_file`).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from governance.errors import IntegrityError, UsageError
 from privacy import vault_file
 from privacy.keyring import Keyring
 from privacy.pseudonym import BLOCK, PSEUDONYM_TYPE, pseudonymize
+from privacy.subject_id import FORM, canonical
 from privacy.vault_file import VaultFile
 
 FILE = "subjects.db"
@@ -34,13 +35,12 @@ FILE = "subjects.db"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS subject (
     blind_index BLOB PRIMARY KEY,
-    subject_id BLOB NOT NULL UNIQUE,
+    subject_id BLOB NOT NULL,
     key_version INTEGER NOT NULL,
     record BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-
-CREATE TEMP TABLE wanted (place INTEGER PRIMARY KEY, blind_index BLOB NOT NULL) STRICT
+) STRICT, WITHOUT ROWID
 """
+_WANTED = "CREATE TEMP TABLE wanted (place INTEGER PRIMARY KEY, blind_index BLOB NOT NULL) STRICT"
 _KNOWN = """
 SELECT wanted.place, subject.subject_id FROM wanted JOIN subject USING (blind_index)
 """
@@ -63,6 +63,7 @@ class SubjectVault:
         """Open the subject vault below `folder`; it is made if it is missing."""
         path = folder / FILE
         with vault_file.opened(path, keyring=keyring, tables=_TABLES) as file:
+            file.connection.execute(_WANTED)
             yield cls(file=file, keyring=keyring)
 
     def enrol(
@@ -118,7 +119,7 @@ class SubjectVault:
         UsageError
             If the vault does not know the customer.
         IntegrityError
-            If the record was altered.
+            If the record was altered or is another customer's.
         """
         blind = blind_index(pa.array([customer_id]), contract, self.keyring)[0].as_py()
         query = "SELECT subject_id, key_version, record FROM subject WHERE blind_index = ?"
@@ -130,7 +131,11 @@ class SubjectVault:
             text = self._cipher(version).decrypt(sealed[:12], sealed[12:], subject_id)
         except InvalidTag:
             raise IntegrityError("An identity record was altered. Restore the vault.") from None
-        return json.loads(text)  # type: ignore[no-any-return]
+        record: dict[str, object] = json.loads(text)
+        own = pa.array([record.get(contract.subject_column.name)], pa.string())
+        if own.null_count or blind_index(own, contract, self.keyring)[0].as_py() != blind:
+            raise IntegrityError("An identity record is another customer's. Restore the vault.")
+        return record
 
     def count(self) -> int:
         """Return the number of enrolled subjects."""
@@ -150,10 +155,17 @@ class SubjectVault:
 def blind_index(
     customer_ids: pa.Array | pa.ChunkedArray, contract: ColumnContract, keyring: Keyring
 ) -> pa.Array:
-    """Return the blind index of each customer id.
+    """Return the blind index of each customer id, whatever its spelling.
 
-    The key belongs to the kind of id (the name of the subject column): a customer number and a
-    business number that look alike are two subjects, and one customer in two contracts is one.
+    The key belongs to the subject column, by name and kind of id: a customer number and a business
+    number that look alike are two subjects, and one customer in two contracts is one.
+
+    Raises
+    ------
+    ContractError
+        If some are no ids of the declared kind.
     """
-    key = keyring.derive("blind-index", contract.subject_column.name)
-    return pseudonymize(customer_ids, key)
+    column = contract.subject_column
+    context = (column.name, column.id_kind, FORM)
+    key = keyring.derive("blind-index", *context)
+    return pseudonymize(canonical(customer_ids, column), key)

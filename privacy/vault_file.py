@@ -1,25 +1,47 @@
-"""One SQLite file of a vault: private to its owner, bound to one ring, all or nothing per write."""
+"""One SQLite file of a vault: private to its owner, sealed as a whole, all or nothing per write.
+
+Every write ends with a seal: a digest over all that the file holds, row by row and with the
+statements that built it, under a key of the ring. Opening computes it again. Exchanged, forged,
+deleted and older rows are therefore found however they came there; a whole older file is found by
+its number, which the ring keeps (`privacy.last_seen`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from governance import durable
-from governance.errors import KeyringError, UsageError
-from privacy import places
+from governance import canonical, durable
+from governance.errors import IntegrityError, KeyringError, UsageError
+from privacy import last_seen, places
 from privacy.keyring import Keyring
+from privacy.last_seen import LastSeen
 
 # What was erased is overwritten, and nothing is sorted on a disk.
 _PRAGMAS = ("secure_delete=ON", "temp_store=MEMORY")
-_META = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT"
+_OWN_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE seal (
+    number INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL,
+    mac BLOB NOT NULL
+) STRICT;
+
+"""
 _STATEMENT_END = ";\n\n"
+_ROWS_AT_ONCE = 1_000
+_RESTORE = "Restore the vault and the keyring's folder from the same backup"
 
 
+@dataclass(slots=True, kw_only=True)
 class VaultFile:
     """An open vault file; `transaction` is the only way to write to it.
 
@@ -29,26 +51,37 @@ class VaultFile:
         The database file.
     connection : sqlite3.Connection
         An open connection to it.
+    number : int
+        Number of the state that was verified or written last.
+    seen_changes : int
+        SQLite's count of what other programs had written by then.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        self.path = path
-        self.connection = connection
-        self.vault_id = ""
+    path: Path
+    connection: sqlite3.Connection
+    keyring: Keyring
+    vault_id: str = ""
+    number: int = 0
+    seen_changes: int = -1
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run the block as one transaction: all of it is on disk at the end, or nothing.
+        """Run the block as one transaction: all of it is on disk at the end, sealed, or nothing.
 
         Raises
         ------
         EnvironmentFault
             If the place is full, busy or read-only.
+        IntegrityError
+            If the file is not what was sealed last.
         """
         with places.database_faults(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
+                if self._changes() != self.seen_changes:
+                    self._verify_content()
                 yield self.connection
+                self._seal(self.number + 1)
                 self.connection.execute("COMMIT")
             finally:
                 # A full disk may have made SQLite roll back by itself already, and a failed
@@ -56,6 +89,101 @@ class VaultFile:
                 if self.connection.in_transaction:
                     with contextlib.suppress(sqlite3.OperationalError):
                         self.connection.execute("ROLLBACK")
+        self.number += 1
+        self._note()
+
+    def make(self, tables: str) -> None:
+        """Build the new, empty file and give it a name."""
+        self.vault_id = secrets.token_hex(8)
+        with places.database_faults(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            for statement in (_OWN_TABLES + tables).split(_STATEMENT_END):
+                self.connection.execute(statement)
+            meta = [("ring_id", self.keyring.ring_id), ("vault_id", self.vault_id)]
+            self.connection.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+            self._seal(self.number)
+            self.connection.execute("COMMIT")
+        self._note()
+
+    def is_new(self) -> bool:
+        """Tell whether nothing was ever built here."""
+        with places.database_faults(self.path):
+            found = self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return bool(found == (0,))
+
+    def verify(self) -> None:
+        """Check that the file holds what was sealed last, and that it is the newest state.
+
+        Raises
+        ------
+        KeyringError
+            If the file was made under another ring.
+        IntegrityError
+            If anything in it was altered, or it is older than what the ring has seen.
+        """
+        with places.database_faults(self.path):
+            # Read before the file, which meanwhile can only become newer.
+            claim = last_seen.at(self.path, self.keyring)
+            meta = dict(self.connection.execute("SELECT name, value FROM meta"))
+            self.vault_id = str(meta.get("vault_id", ""))
+            seen = last_seen.of(self.vault_id, self.keyring)
+            self.connection.execute("BEGIN")
+            try:
+                self._verify_content()
+            finally:
+                self.connection.execute("ROLLBACK")
+        if claim is not None and claim.name != self.vault_id:
+            raise IntegrityError(f"{self.path} is not the vault that was there. {_RESTORE}.")
+        # A run that was killed while it made the vault leaves a state 0 that nobody noted.
+        if self.number < seen.number if seen else self.number > 0:
+            raise IntegrityError(
+                f"{self.path} is not the state that the ring saw last. {_RESTORE}."
+            )
+        if seen is None or (seen.number, seen.place) != (self.number, self._place):
+            self._note()
+
+    @property
+    def _place(self) -> str:
+        return last_seen.place_of(self.path, self.keyring)
+
+    def _note(self) -> None:
+        LastSeen(name=self.vault_id, place=self._place, number=self.number).note(self.keyring)
+
+    def _changes(self) -> int:
+        (count,) = self.connection.execute("PRAGMA data_version").fetchone()
+        return int(count)
+
+    def _verify_content(self) -> None:
+        """Check the content, the ring and the MAC, and take over the number of the state.
+
+        The plain digest comes before the ring: a flipped byte in the ring's name is an altered
+        vault, not another ring.
+        """
+        seals = self.connection.execute("SELECT number, sha256, mac FROM seal").fetchall()
+        content = _digest(self.connection)
+        altered = IntegrityError(f"{self.path} was altered. {_RESTORE}.")
+        if len(seals) != 1 or seals[0][1] != content:
+            raise altered
+        number, _, mac = seals[0]
+        meta = dict(self.connection.execute("SELECT name, value FROM meta"))
+        if meta["ring_id"] != self.keyring.ring_id:
+            raise KeyringError(
+                f"The vault {self.path} belongs to the ring {meta['ring_id']}; the ring at hand is "
+                f"{self.keyring.ring_id}. Use the ring that the vault was made with."
+            )
+        if not hmac.compare_digest(self._mac(number, content), mac):
+            raise altered
+        self.number, self.seen_changes = int(number), self._changes()
+
+    def _seal(self, number: int) -> None:
+        content = _digest(self.connection)
+        self.connection.execute("DELETE FROM seal")
+        row = (number, content, self._mac(number, content))
+        self.connection.execute("INSERT INTO seal VALUES (?, ?, ?)", row)
+
+    def _mac(self, number: int, content: str) -> bytes:
+        sealed = canonical.dumps([self.path.name, number, content])
+        return self.keyring.lasting_mac(sealed, use="vault-seal")
 
 
 @contextmanager
@@ -66,39 +194,74 @@ def opened(path: Path, *, keyring: Keyring, tables: str) -> Iterator[VaultFile]:
     ------
     KeyringError
         If the file was made under another ring.
+    IntegrityError
+        If anything in it was altered, it is an older state, or it is gone.
     EnvironmentFault
-        If the place is full, busy or read-only.
+        If the place is full, busy, read-only or open to others.
     """
+    places.require_own_folder(path.parent)
+    claim = last_seen.at(path, keyring)
+    if claim is not None and not path.is_file():
+        raise _gone(path, claim)
     with places.file_faults(path), places.database_faults(path):
         connection = durable.open_database(path, pragmas=_PRAGMAS)
-    vault = VaultFile(path, connection)
-    with contextlib.closing(connection):
-        meta = _prepare(vault, keyring, tables)
-        if meta["ring_id"] != keyring.ring_id:
-            raise KeyringError(
-                f"The vault {path} belongs to the ring {meta['ring_id']}; the ring at hand is "
-                f"{keyring.ring_id}. Use the ring that the vault was made with."
-            )
-        vault.vault_id = meta["vault_id"]
+    vault = VaultFile(path=path, connection=connection, keyring=keyring)
+    with contextlib.closing(connection), places.database_faults(path):
+        if not vault.is_new():
+            vault.verify()
+        elif claim is None:
+            vault.make(tables)
+        else:
+            raise _gone(path, claim)
         yield vault
 
 
-def require(path: Path) -> None:
+def require(path: Path, keyring: Keyring) -> None:
     """Refuse to go on without the vault file `path`.
 
     Raises
     ------
     UsageError
-        If it is missing: a vault is made by protecting a table, never by asking it.
+        If it never was: a vault is made by protecting a table, never by asking it.
+    IntegrityError
+        If it was there and is gone.
     """
-    if not path.is_file():
-        raise UsageError(f"There is no vault at {path}. Run `python -m privacy protect` first.")
+    if path.is_file():
+        return
+    claim = last_seen.at(path, keyring)
+    if claim is not None:
+        raise _gone(path, claim)
+    raise UsageError(f"There is no vault at {path}. Run `python -m privacy protect` first.")
 
 
-def _prepare(vault: VaultFile, keyring: Keyring, tables: str) -> dict[str, str]:
-    with vault.transaction() as connection:
-        for statement in (_META, *tables.split(_STATEMENT_END)):
-            connection.execute(statement)
-        new = [("ring_id", keyring.ring_id), ("vault_id", secrets.token_hex(8))]
-        connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", new)
-        return dict(connection.execute("SELECT name, value FROM meta"))
+def _gone(path: Path, claim: LastSeen) -> IntegrityError:
+    return IntegrityError(
+        f"{path} is empty or gone; the ring has seen a vault there. {_RESTORE}. If it is lost for "
+        f"good, delete {last_seen.FOLDER}/{claim.name}.json in the keyring's folder: all customers "
+        "then become new ones."
+    )
+
+
+def _digest(connection: sqlite3.Connection) -> str:
+    """Return the SHA-256 of every row of every table but the seal's, in the order of their keys."""
+    query = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
+    schema = connection.execute(query).fetchall()
+    digest = hashlib.sha256(b"".join(map(_framed, schema)))
+    for name in (row[1] for row in schema if row[0] == "table" and row[1] != "seal"):
+        digest.update(_framed((name,)))
+        quoted = name.replace('"', '""')
+        # No input of anybody: the name is in the schema of a file that only its owner may write.
+        rows = connection.execute(f'SELECT * FROM "{quoted}" ORDER BY 1')  # noqa: S608
+        while some := rows.fetchmany(_ROWS_AT_ONCE):
+            digest.update(b"".join(map(_framed, some)))
+    return digest.hexdigest()
+
+
+def _framed(row: tuple[bytes | str | int | None, ...]) -> bytes:
+    """Return a row as bytes that no other row of its table has."""
+    return b"".join(
+        [
+            b"%d:%b" % (len(value), value) if isinstance(value, bytes) else b"%r," % (value,)
+            for value in row
+        ]
+    )

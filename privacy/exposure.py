@@ -1,0 +1,135 @@
+"""Exposure: how closely all answers that were ever given, taken together, point at one person.
+
+An answer is a count over a set of customers. Whoever has several can add and subtract them: two
+sets that differ by one person give that person away, and so do four sets that differ by nobody.
+What can be computed from the answers is the space that their sets span. The exposure of a person is
+his leverage in it, the diagonal of the projection onto that space: 1 if a combination of answers
+concerns him alone, 1/n if he was counted once, among n. No linear estimate of his group from the
+answers correlates with the truth by more than the square root of it, over arrangements of the
+groups that are equally likely.
+
+Whether an answer is given depends on who is counted and never on anybody's group, so a refusal
+says nothing either.
+
+References
+----------
+Dobkin, Jones and Lipton (1979), "Secure databases: protection against user influence"; Chin and
+Ozsoyoglu (1982), "Auditing and inference control in statistical databases"; Hoaglin and Welsch
+(1978), "The hat matrix in regression and ANOVA".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LIMIT = 0.10
+"""Nobody's exposure comes to this: as if he had been counted once, among ten."""
+
+FEWEST = 20
+"""A first answer may spend half of the limit, so it is about at least this many."""
+
+NOT_COUNTED = -1
+
+_NOTHING_NEW = 1e-6
+_PEOPLE_AT_ONCE = 16_384
+
+Labels = NDArray[np.int8]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A population in slices: who was counted together.
+
+    Parameters
+    ----------
+    people : ndarray of uint64, shape (n_people,)
+        Ascending keys of the persons, each once.
+    labels : ndarray of int8, shape (n_people,)
+        The slice of each person, or ``NOT_COUNTED``.
+    """
+
+    people: NDArray[np.uint64]
+    labels: Labels
+
+    def only(self, slices: Sequence[int]) -> Asked:
+        """Return the question with these slices alone."""
+        kept = np.isin(self.labels, slices)
+        return Asked(people=self.people, labels=np.where(kept, self.labels, NOT_COUNTED))
+
+
+def answerable(earlier: Sequence[Asked], asked: Asked) -> tuple[list[int], list[int]]:
+    """Return the slices that may be answered, and those of them that tell something new.
+
+    A slice that follows from earlier answers is answered. Any other must not use up more than half
+    of what is left of anybody's limit: a small difference is refused at once, and a large count
+    never dies of many small ones.
+
+    Parameters
+    ----------
+    earlier : sequence of Asked
+        What was answered before: of each question, the slices that told something new.
+    """
+    slices = [int(label) for label in np.unique(asked.labels) if label != NOT_COUNTED]
+    sizes = {label: int((asked.labels == label).sum()) for label in slices}
+    may, new = [], []
+    exposure, rest = _beyond(earlier, asked, slices)
+    for place in sorted(range(len(slices)), key=lambda place: -sizes[slices[place]]):
+        own = rest[place]
+        length = float(own @ own)
+        if length > _NOTHING_NEW:
+            spent = own * own / length
+            left = (LIMIT - exposure) / 2
+            if sizes[slices[place]] < FEWEST or np.any(spent > left):
+                continue
+            exposure += spent
+            rest -= np.outer(rest @ own / length, own)
+            new.append(slices[place])
+        may.append(slices[place])
+    return may, new
+
+
+def _beyond(earlier: Sequence[Asked], asked: Asked, slices: Sequence[int]) -> tuple[Floats, Floats]:
+    """Return everybody's exposure, and each slice less what earlier answers tell of it."""
+    people = np.unique(np.concatenate([asked.people, *(one.people for one in earlier)]))
+    wanted, known = _rows([asked], people), _rows(earlier, people)
+    size = int(known.max(initial=-1)) + 1
+    exposure, rest = np.zeros(len(people)), np.zeros((len(slices), len(people)))
+    gram, joint = np.zeros((size, size)), np.zeros((size, len(slices)))
+    spans = [slice(at, at + _PEOPLE_AT_ONCE) for at in range(0, len(people), _PEOPLE_AT_ONCE)]
+    for span in spans:
+        told, own = _one_hot(known[:, span], size), _one_hot(wanted[:, span], len(slices))
+        rest[:, span] = own
+        gram += told @ told.T
+        joint += told @ own.T
+    inverse = np.linalg.inv(np.linalg.cholesky(gram))
+    weights = joint.T @ inverse.T @ inverse
+    for span in spans:
+        told = _one_hot(known[:, span], size)
+        exposure[span] = ((inverse @ told) ** 2).sum(axis=0)
+        rest[:, span] -= weights @ told
+    return exposure, rest
+
+
+def _rows(questions: Sequence[Asked], people: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """Return, per question and person, which of all slices he is in, or ``NOT_COUNTED``."""
+    rows, first = np.full((len(questions), len(people)), NOT_COUNTED, dtype=np.int32), 0
+    for row, question in zip(rows, questions, strict=True):
+        is_in = question.labels != NOT_COUNTED
+        labels, places = np.unique(question.labels[is_in], return_inverse=True)
+        row[np.searchsorted(people, question.people[is_in])] = first + places
+        first += len(labels)
+    return rows
+
+
+def _one_hot(rows: NDArray[np.int32], size: int) -> Floats:
+    """Return a row of zeros and ones for each slice."""
+    told = np.zeros((size, rows.shape[1]))
+    for row in rows:
+        own = np.flatnonzero(row != NOT_COUNTED)
+        told[row[own], own] = 1.0
+    return told
