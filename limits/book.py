@@ -225,7 +225,9 @@ def identify(
 def open_table(settings: Settings, chosen: Path | str, *, keyring: Keyring) -> FeatureTable:
     """Open the feature table in a folder, or the newest decision table of a contract id."""
     if isinstance(chosen, str):
-        chosen = gate.latest(settings.features, contract_id=chosen, purpose=Purpose.DECISION)
+        chosen = gate.latest(
+            settings.features, contract_id=chosen, purpose=Purpose.DECISION, keyring=keyring
+        )
     return FeatureTable.open(chosen, keyring=keyring, part=Part.ALL)
 
 

@@ -165,7 +165,9 @@ def judge_alternatives(
     verified = load_verified(settings, question.version)
     family = load_alternatives(settings, verified.version)
     keyring = Keyring.open(settings.keyring)
-    path = gate.latest(settings.features, contract_id=question.contract, purpose=Purpose.TRAINING)
+    path = gate.latest(
+        settings.features, contract_id=question.contract, purpose=Purpose.TRAINING, keyring=keyring
+    )
     table = FeatureTable.open(path, keyring=keyring, part=Part.SEALED)
     asking = Asking(
         keyring=keyring, vault=settings.vault, purpose=table.purpose, mandate=question.mandate

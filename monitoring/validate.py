@@ -126,7 +126,9 @@ def validate(
         If the table has no label, or the model or its label rule needs a column that it lacks.
     """
     keyring = Keyring.open(settings.keyring)
-    path = gate.latest(settings.features, contract_id=contract, purpose=Purpose.TRAINING)
+    path = gate.latest(
+        settings.features, contract_id=contract, purpose=Purpose.TRAINING, keyring=keyring
+    )
     sealed = FeatureTable.open(path, keyring=keyring, part=Part.SEALED)
     opened = FeatureTable.open(path, keyring=keyring, part=Part.OPEN)
     subject = _read(load_verified(settings, version), opened, sealed, on)

@@ -94,7 +94,9 @@ class Sources:
             If the table holds several days of a customer: a decision would be joined to each.
         """
         keyring = Keyring.open(settings.keyring)
-        path = gate.latest(settings.features, contract_id=plan.contract, purpose=Purpose.DECISION)
+        path = gate.latest(
+            settings.features, contract_id=plan.contract, purpose=Purpose.DECISION, keyring=keyring
+        )
         table = FeatureTable.open(path, keyring=keyring, part=Part.ALL)
         if table.day is not None:
             raise ContractError(

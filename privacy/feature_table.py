@@ -103,8 +103,7 @@ class TableFacts:
 
     def folder_name(self, keyring: Keyring) -> str:
         """Return the name of the table's folder: contract, purpose, start of the digest."""
-        digest = canonical.digest(self.identity(keyring))
-        return f"{self.contract.id}-{self.purpose}-{digest[:12]}"
+        return _folder_name(self.identity(keyring))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +152,9 @@ class FeatureTable:
         KeyringError
             If the table belongs to another ring.
         IntegrityError
-            If any byte of the folder differs from what the gate wrote.
+            If any byte of the folder or its name differs from what the gate wrote.
+        EnvironmentFault
+            If others may write to the folder, or it is a symbolic link.
         """
         manifest = _read_manifest(path, keyring)
         identity = manifest["identity"]
@@ -243,13 +244,14 @@ class Writer:
             "mac": self._keyring.mac(text, use=_MAC_USE).hex(),
         }
         with places.file_faults(self._folder):
-            (self._folder / MANIFEST).write_bytes(canonical.dumps(sealed) + b"\n")
+            durable.write_bytes(self._folder / MANIFEST, canonical.dumps(sealed) + b"\n")
 
 
 @contextmanager
 def releasing(facts: TableFacts, *, keyring: Keyring, out: Path) -> Iterator[Writer]:
     """Yield a writer whose table appears below `out` when the block ends well, and not before."""
     durable.make_folder(out)
+    places.require_own_folder(out)
     with durable.replacing_folder(out / facts.folder_name(keyring)) as folder:
         yield Writer(folder, facts, keyring)
 
@@ -262,6 +264,7 @@ def _read_manifest(path: Path, keyring: Keyring) -> dict[str, Any]:
     """
     if not (path / MANIFEST).is_file():
         raise UsageError(f"There is no feature table at {path}. Run `python -m privacy protect`.")
+    places.require_own_folder(path)
     raw = (path / MANIFEST).read_bytes()
     try:
         sealed = json.loads(raw)
@@ -283,7 +286,17 @@ def _read_manifest(path: Path, keyring: Keyring) -> dict[str, Any]:
     expected = {MANIFEST, *(f"{part}.parquet" for part in Part.ALL.files)}
     if {item.name for item in path.iterdir()} != expected:
         raise IntegrityError(f"{path.name} holds other files than the gate wrote. {_RESTORE}.")
+    if path.resolve().name != _folder_name(body["identity"]):
+        raise IntegrityError(
+            f"The folder {path.name} holds another table, {_folder_name(body['identity'])}. "
+            f"{_RESTORE}."
+        )
     return body  # type: ignore[no-any-return]
+
+
+def _folder_name(identity: Mapping[str, Any]) -> str:
+    digest = canonical.digest(identity)
+    return f"{identity['contract_id']}-{identity['purpose']}-{digest[:12]}"
 
 
 def _seal(keyring: Keyring, identity: dict[str, Any], part: Part) -> Seal:

@@ -8,8 +8,10 @@ again succeeds: customers who were enrolled already keep their subject ids.
 
 from __future__ import annotations
 
+import hmac
 import json
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -19,11 +21,12 @@ import pyarrow as pa
 from governance import canonical, durable
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError, IntegrityError, UsageError
-from privacy import assignment, feature_table, raw_table
+from privacy import assignment, feature_table, last_seen, raw_table
 from privacy.audit_vault import AuditVault
 from privacy.feature_table import PSEUDONYM, FeatureTable, TableFacts
 from privacy.inspection import Inspected, Inspection
 from privacy.keyring import Keyring
+from privacy.last_seen import LastSeen
 from privacy.pseudonym import purpose_pseudonym
 from privacy.subject_vault import SubjectVault
 
@@ -95,7 +98,12 @@ def protect(
             vaults = _Vaults(subjects=subjects, audit=audit)
             _release(source, facts, vaults, inspected, out=out)
         table = FeatureTable.open(path, keyring=keyring)
-        publish(path, contract_id=contract.id, purpose=purpose)
+        if table.digest != canonical.digest(facts.identity(keyring)):
+            raise IntegrityError(
+                f"{path.name} is another table than the one of this input. Move it away, then "
+                "protect again."
+            )
+        publish(path, contract_id=contract.id, purpose=purpose, keyring=keyring)
     return table
 
 
@@ -148,15 +156,24 @@ def check_purpose(contract: ColumnContract, purpose: Purpose) -> None:
         )
 
 
-def publish(path: Path, *, contract_id: str, purpose: Purpose) -> None:
+def publish(path: Path, *, contract_id: str, purpose: Purpose, keyring: Keyring) -> None:
     """Make the finished table in the folder `path` the latest of its contract and purpose."""
     pointer = _pointer(path.parent, contract_id, purpose)
     for stray in path.parent.glob(f".{pointer.name}.*.tmp"):
         stray.unlink(missing_ok=True)
-    durable.write_bytes(pointer, canonical.dumps({"folder": path.name}) + b"\n")
+    seen = last_seen.at(pointer, keyring)
+    state = LastSeen(
+        name=seen.name if seen else secrets.token_hex(8),
+        place=last_seen.place_of(pointer, keyring),
+        number=seen.number + 1 if seen else 1,
+    )
+    told = {"folder": path.name, "name": state.name, "number": state.number}
+    document = {**told, "mac": _pointer_mac(told, keyring)}
+    durable.write_bytes(pointer, canonical.dumps(document) + b"\n")
+    state.note(keyring)
 
 
-def latest(features: Path, *, contract_id: str, purpose: Purpose) -> Path:
+def latest(features: Path, *, contract_id: str, purpose: Purpose, keyring: Keyring) -> Path:
     """Return the folder of the newest finished table of one contract and purpose.
 
     Raises
@@ -164,7 +181,7 @@ def latest(features: Path, *, contract_id: str, purpose: Purpose) -> Path:
     UsageError
         If there is none yet.
     IntegrityError
-        If the pointer names no folder beside it.
+        If the pointer was altered, is an older one, or names no table beside it.
     """
     pointer = _pointer(features, contract_id, purpose)
     if not pointer.is_file():
@@ -172,14 +189,25 @@ def latest(features: Path, *, contract_id: str, purpose: Purpose) -> Path:
             f"There is no feature table of {contract_id} for {purpose} below {features}. "
             "Run `python -m privacy protect` first."
         )
+    # Read before the pointer, which meanwhile can only become newer.
+    seen = last_seen.at(pointer, keyring)
     try:
-        name = str(json.loads(pointer.read_bytes())["folder"])
-    except (ValueError, KeyError, TypeError):
-        raise IntegrityError(f"The pointer {pointer} was altered. Protect again.") from None
-    is_beside = Path(name).name == name and name.startswith(f"{contract_id}-{purpose}-")
-    if not is_beside or not (features / name).is_dir():
+        told = json.loads(pointer.read_bytes())
+        mac, name = bytes.fromhex(told.pop("mac")), str(told["folder"])
+        is_genuine = hmac.compare_digest(bytes.fromhex(_pointer_mac(told, keyring)), mac)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        is_genuine = False
+    if not is_genuine:
+        raise IntegrityError(f"The pointer {pointer} was altered. Protect again.")
+    if seen is None or seen.name != told["name"] or told["number"] < seen.number:
+        raise IntegrityError(f"The pointer {pointer} is not the newest one. Protect again.")
+    if not name.startswith(f"{contract_id}-{purpose}-") or not (features / name).is_dir():
         raise IntegrityError(f"The pointer {pointer} names no table beside it. Protect again.")
     return features / name
+
+
+def _pointer_mac(told: Mapping[str, object], keyring: Keyring) -> str:
+    return keyring.lasting_mac(canonical.dumps(told), use="pointer").hex()
 
 
 def _told(inspected: Inspected) -> dict[str, str]:

@@ -23,6 +23,7 @@ from privacy.audit_vault import group_names
 from privacy.detectors import Kind
 from privacy.keyring import Keyring
 from privacy.pseudonym import as_words, pseudonymize
+from privacy.subject_id import canonical
 from privacy.subject_vault import blind_index
 
 LARGE_NUMBERS_FROM = 10**10
@@ -145,7 +146,7 @@ class Inspection:
 
     def _look_at_subjects(self, batch: pa.RecordBatch) -> None:
         name = self._contract.subject_column.name
-        values = batch[name]
+        values = canonical(batch[name], self._contract.subject_column)
         stray = pc.or_(pc.equal(values, ""), pc.not_equal(values, pc.utf8_trim_whitespace(values)))
         if pc.any(stray).as_py():
             raise ContractError(
@@ -182,9 +183,9 @@ class Inspection:
                 "customer may come once a day. Correct the export."
             )
         raise ContractError(
-            f"{repeated} rows repeat a {subject} that came before; every customer may come once. "
-            "Correct the export, or declare a row as one customer on one day: "
-            f'row = ["{subject}", "a column of days"].'
+            f"{repeated} rows repeat a {subject} that came before, maybe in another spelling; "
+            "every customer may come once. Correct the export, or declare a row as one customer "
+            f'on one day: row = ["{subject}", "a column of days"].'
         )
 
     def _refuse_personal_data(self, column: Column, *, at_the_end: bool) -> None:

@@ -46,7 +46,7 @@ def database_faults(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:
         raise
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         words = _OF_THE_PLACE.get(code & _PRIMARY)
         if words is None or code == sqlite3.SQLITE_IOERR_SHORT_READ:

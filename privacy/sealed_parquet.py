@@ -86,6 +86,8 @@ class Writer:
             encryption_algorithm=_ALGORITHM,
         )
         with places.file_faults(path):
+            # Parquet's writer would give the file the mode that the process leaves open.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600))
             self._file = pq.ParquetWriter(
                 path, schema, compression="zstd", encryption_properties=properties
             )

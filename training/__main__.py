@@ -202,8 +202,12 @@ def _now() -> datetime:
 
 def _latest(settings: Settings, contract: str) -> Path:
     from privacy import gate
+    from privacy.keyring import Keyring
 
-    return gate.latest(settings.features, contract_id=contract, purpose=Purpose.TRAINING)
+    ring = Keyring.open(settings.keyring)
+    return gate.latest(
+        settings.features, contract_id=contract, purpose=Purpose.TRAINING, keyring=ring
+    )
 
 
 if __name__ == "__main__":

@@ -78,5 +78,8 @@ def _table(home: Settings, features: Path | None, contract: str) -> FeatureTable
     from privacy.feature_table import FeatureTable
     from privacy.keyring import Keyring
 
-    place = features or gate.latest(home.features, contract_id=contract, purpose=Purpose.TRAINING)
-    return FeatureTable.open(place, keyring=Keyring.open(home.keyring))
+    ring = Keyring.open(home.keyring)
+    place = features or gate.latest(
+        home.features, contract_id=contract, purpose=Purpose.TRAINING, keyring=ring
+    )
+    return FeatureTable.open(place, keyring=ring)

@@ -178,7 +178,7 @@ def _table(home: Settings, out: Path, ring: Keyring) -> dict[str, object]:
         purpose=Purpose.TRAINING,
         vault=home.vault,
     )
-    shutil.copytree(made.path, out / "table")
+    shutil.copytree(made.path, out / "table" / made.path.name)
     whole = FeatureTable.open(made.path, keyring=ring, part=Part.ALL)
     return {"digest": whole.digest, "rows": whole.num_rows, "sums": sums(whole.read())}
 

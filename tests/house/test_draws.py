@@ -30,7 +30,12 @@ def test_the_small_world_is_the_same_whoever_asks_for_it_first(
             purpose=purpose,
             vault=tmp_path / "vault",
         )
-        path = gate.latest(world.settings.features, contract_id="uci-credit", purpose=purpose)
+        path = gate.latest(
+            world.settings.features,
+            contract_id="uci-credit",
+            purpose=purpose,
+            keyring=world.keyring,
+        )
         first = FeatureTable.open(path, keyring=world.keyring)
         assert again.read().column(PSEUDONYM) == first.read().column(PSEUDONYM)
         assert again.read().column("assignment") == first.read().column("assignment")

@@ -53,7 +53,9 @@ def test_no_pseudonym_is_anywhere_outside_the_sealed_tables(journey: Journey) ->
     ring = Keyring.open(journey.home / "keyring")
     wanted = []
     for purpose in (Purpose.TRAINING, Purpose.DECISION):
-        path = gate.latest(journey.home / "features", contract_id="uci-credit", purpose=purpose)
+        path = gate.latest(
+            journey.home / "features", contract_id="uci-credit", purpose=purpose, keyring=ring
+        )
         table = FeatureTable.open(path, keyring=ring, part=feature_table.Part.ALL)
         wanted += [value.hex() for value in table.read([PSEUDONYM])[PSEUDONYM].to_pylist()]
     for place in [*places(journey), journey.home.parent / "demo.log"]:

@@ -94,6 +94,7 @@ def test_the_impact_counts_what_a_decision_of_the_same_book_does(own_world: Worl
 
 
 def test_a_challenger_is_weighed_against_the_champions_policy(own_world: World) -> None:
+    from governance.contract import Purpose
     from privacy import gate
     from training import candidate, recipes
 
@@ -103,7 +104,10 @@ def test_a_challenger_is_weighed_against_the_champions_policy(own_world: World) 
         place = settings.mlflow_artifacts.as_uri()
         connection.execute("UPDATE experiments SET artifact_location = ?", (place,))
     connection.close()
-    table = gate.latest(settings.features, contract_id="uci-credit", purpose="training")  # type: ignore[arg-type]
+    table = gate.latest(
+        settings.features, contract_id="uci-credit", purpose=Purpose.TRAINING,
+        keyring=own_world.keyring,
+    )  # fmt: skip
     text = policy.packaged("uci_demo")
     for row in ("A = [1.10, 1.30, 1.30, 1.20]", "B = [1.05, 1.20, 1.20, 1.10]"):
         assert row in text

@@ -140,7 +140,10 @@ def test_without_a_champion_nothing_is_decided(own_world: World) -> None:
 
 def test_a_training_table_is_not_decided_on(own_world: World) -> None:
     path = gate.latest(
-        own_world.settings.features, contract_id="uci-credit", purpose=Purpose.TRAINING
+        own_world.settings.features,
+        contract_id="uci-credit",
+        purpose=Purpose.TRAINING,
+        keyring=own_world.keyring,
     )
     table = FeatureTable.open(path, keyring=own_world.keyring)
     with pytest.raises(ContractError, match="purpose training"):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from governance.appetite import RiskAppetite
 from governance.contract import Purpose
-from governance.errors import ContractError, IntegrityError, KeyringError, UsageError
+from governance.errors import ContractError, IntegrityError, KeyringError
 from governance.outcome import Outcome
 from governance.settings import HOME_VARIABLE, Settings
 from monitoring.__main__ import app
@@ -171,10 +171,13 @@ def test_the_command_signs_draws_and_shows_and_the_same_again_signs_nothing(
 
 def test_what_is_written_holds_no_customer(book: Book, tmp_path: Path) -> None:
     assert run(book, tmp_path, "--out", str(tmp_path / "out")).exit_code == 0
-    path = gate.latest(
-        book.settings.features, contract_id=family.CONTRACT_ID, purpose=Purpose.TRAINING
-    )
     ring = Keyring.open(book.settings.keyring)
+    path = gate.latest(
+        book.settings.features,
+        contract_id=family.CONTRACT_ID,
+        purpose=Purpose.TRAINING,
+        keyring=ring,
+    )
     table = FeatureTable.open(path, keyring=ring, part=Part.ALL).read([PSEUDONYM])
     canaries = [value.hex() for value in table[PSEUDONYM].to_pylist()]
     canaries += [f"CANARY{number:06d}" for number in range(8_000)]
@@ -247,8 +250,10 @@ def test_without_sealed_customers_nobody_is_left_to_judge_on(tmp_path: Path) -> 
     """The gate seals a fifth by key, so a lone customer is an open one before long."""
     for attempt in range(40):
         here = family.furnish(tmp_path / f"home {attempt}", 1)
-        path = gate.latest(here.features, contract_id=family.CONTRACT_ID, purpose=Purpose.TRAINING)
         ring = Keyring.open(here.keyring)
+        path = gate.latest(
+            here.features, contract_id=family.CONTRACT_ID, purpose=Purpose.TRAINING, keyring=ring
+        )
         if FeatureTable.open(path, keyring=ring, part=Part.SEALED).num_rows == 0:
             break
     lone = family.submit(here, tmp_path / "model")
@@ -266,7 +271,7 @@ def test_without_mandate_vault_or_line_nothing_is_asked(book: Book, tmp_path: Pa
     with pytest.raises(ContractError, match=r"no line for alternatives\.ratio_gain"):
         judge_alternatives(book.settings, bare)
     shutil.rmtree(book.settings.vault)
-    with pytest.raises(UsageError, match="no vault"):
+    with pytest.raises(IntegrityError, match="the ring has seen a vault there"):
         judge_alternatives(book.settings, question(book))
 
 

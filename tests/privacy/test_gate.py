@@ -369,7 +369,9 @@ def test_the_latest_table_is_the_one_protected_last(
     world: Any, raw: Callable[..., pa.Table]
 ) -> None:
     def latest() -> Path:
-        return gate.latest(world.features, contract_id="uci-credit", purpose=Purpose.TRAINING)
+        return gate.latest(
+            world.features, contract_id="uci-credit", purpose=Purpose.TRAINING, keyring=world.ring
+        )
 
     with pytest.raises(UsageError, match="no feature table of uci-credit for training"):
         latest()
@@ -397,13 +399,17 @@ def test_a_vault_of_another_ring_is_not_used(world: Any, raw: Callable[..., pa.T
         )  # fmt: skip
 
 
-def test_a_lost_vault_means_new_tables_not_orphaned_ones(
+def test_a_vault_lost_for_good_means_new_tables_not_orphaned_ones(
     world: Any, raw: Callable[..., pa.Table]
 ) -> None:
     source = world.write(raw(60))
     first = world.protect(source)
     for file in world.vault.glob("subjects.db*"):
         file.unlink()
+    with pytest.raises(IntegrityError, match="If it is lost for good, delete last-seen/") as told:
+        world.protect(source)
+    note = str(told.value).partition("delete ")[2].split()[0]
+    (world.home / "keyring" / note).unlink()
     second = world.protect(source)
     assert second.path != first.path
     with SubjectVault.opened(world.vault, keyring=world.ring) as vault:
@@ -434,3 +440,37 @@ def test_two_runs_at_once_do_not_mix(world: Any, raw: Callable[..., pa.Table]) -
 def test_a_missing_raw_table_is_said_to_be_missing(world: Any) -> None:
     with pytest.raises(UsageError, match="no raw table"):
         world.protect(world.home / "nothing.parquet")
+
+
+@pytest.mark.parametrize("rows", ["the same number", "more"])
+def test_a_raw_table_that_changes_between_the_two_passes_is_not_released(
+    world: Any, raw: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch, rows: str
+) -> None:
+    source = world.write(raw(60))
+    look = gate.inspect
+
+    def inspect_and_exchange(*asked: Any, **more: Any) -> Any:
+        found = look(*asked, **more)
+        world.write(raw(60 if rows == "the same number" else 61, seed=8))
+        return found
+
+    monkeypatch.setattr(gate, "inspect", inspect_and_exchange)
+    with pytest.raises(ContractError, match="changed while it was read"):
+        world.protect(source)
+    assert not [path for path in world.features.glob("*") if path.is_dir()]
+    with SubjectVault.opened(world.vault, keyring=world.ring) as vault:
+        assert vault.count() == 0
+
+
+def test_nothing_is_released_for_the_audit_vaults_own_purpose(
+    world: Any, raw: Callable[..., pa.Table]
+) -> None:
+    """A table under audit pseudonyms would join protected attributes, whoever declared it."""
+    kept = [
+        column.model_copy(update={"purposes": frozenset(Purpose)}) if column.purposes else column
+        for column in world.contract.columns
+    ]
+    contract = world.contract.model_copy(update={"columns": tuple(kept)})
+    with pytest.raises(ContractError, match="releases no column for the purpose audit"):
+        world.protect(raw(60), Purpose.AUDIT, contract)
+    assert not world.features.exists()

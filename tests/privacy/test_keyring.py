@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 import pickle
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from governance.errors import IntegrityError, KeyringError
 from privacy import keyring
 from privacy.keyring import KEK_FILE, RING_FILE, Keyring
+from privacy.narrow_ring import NotingRing
 
 
 @pytest.fixture
@@ -156,6 +158,14 @@ def test_a_keyring_neither_prints_nor_pickles_its_secrets(folder: Path) -> None:
     for act in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError, match="not pickled"):
             act(ring)
+    for act in (dataclasses.asdict, dataclasses.astuple):
+        with pytest.raises(TypeError, match="not copied or pickled"):
+            act(ring)
+    noting = NotingRing.over(ring)
+    key = noting.derive("one use")
+    for held in (ring._secrets, noting._secrets, noting._noted):
+        assert repr(held) == str(held) == f"KeyMap({len(held)} keys)"
+        assert key.hex() not in repr(held)
 
 
 def test_a_wrapped_key_opens_only_for_what_it_was_wrapped_for(folder: Path) -> None:

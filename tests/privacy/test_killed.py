@@ -98,7 +98,7 @@ def test_wherever_it_is_killed_the_next_run_succeeds(
     whole = protect(world.home, 0)
     assert whole.returncode == 0, whole.stderr
     for target in points(json.loads(whole.stdout.splitlines()[-1])):
-        for folder in (world.features, world.vault):
+        for folder in (world.features, world.vault, world.home / "keyring" / "last-seen"):
             shutil.rmtree(folder, ignore_errors=True)
         killed = protect(world.home, target)
         assert killed.returncode == -signal.SIGKILL, (target, killed.stderr)

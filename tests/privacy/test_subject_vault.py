@@ -67,8 +67,8 @@ def test_records_cannot_be_exchanged(world: Any, table: pa.Table) -> None:
         put = "UPDATE subject SET record = ? WHERE blind_index = ?"
         connection.execute(put, (theirs[0], blind[0]))
     with (
-        SubjectVault.opened(world.vault, keyring=world.ring) as vault,
         pytest.raises(IntegrityError, match="altered"),
+        SubjectVault.opened(world.vault, keyring=world.ring) as vault,
     ):
         vault.record(first, world.contract)
 
@@ -82,7 +82,15 @@ def test_a_damaged_vault_is_an_integrity_error(
 
 
 def test_a_vault_in_use_by_another_program_is_an_environment_fault(world: Any) -> None:
-    with pytest.raises(EnvironmentFault, match="locked"), places.database_faults(world.vault):
-        raise sqlite3.OperationalError("database is locked")
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE"), places.database_faults(world.vault):
-        raise sqlite3.IntegrityError("UNIQUE constraint failed")
+    world.vault.mkdir()
+    path = world.vault / FILE
+    with (
+        closing(sqlite3.connect(path)) as first,
+        closing(sqlite3.connect(path, timeout=0)) as next_,
+    ):
+        first.execute("BEGIN EXCLUSIVE")
+        with (
+            pytest.raises(EnvironmentFault, match="locked by another program"),
+            places.database_faults(path),
+        ):
+            next_.execute("BEGIN EXCLUSIVE")

@@ -111,7 +111,12 @@ def test_times_are_shown_and_are_no_part_of_the_candidate(
 def test_the_same_job_is_submitted_once_and_another_seed_anew(
     world_home: Settings, trained: Candidate, job: Jobs
 ) -> None:
-    table = gate.latest(world_home.features, contract_id="corner-shops", purpose=Purpose.TRAINING)
+    table = gate.latest(
+        world_home.features,
+        contract_id="corner-shops",
+        purpose=Purpose.TRAINING,
+        keyring=Keyring.open(world_home.keyring),
+    )
     steps: list[str] = []
     again = candidate.train(job(table), settings=world_home, clock=noon, done=steps.append)
     other = candidate.train(job(table, seed=1), settings=world_home, clock=noon)
@@ -233,8 +238,11 @@ def test_no_row_is_written_outside_the_feature_table(
     world_home: Settings, trained: Candidate
 ) -> None:
     """A model's thresholds may be single values of a column; nothing says whose they are."""
-    path = gate.latest(world_home.features, contract_id="corner-shops", purpose=Purpose.TRAINING)
-    traces = traces_of(FeatureTable.open(path, keyring=Keyring.open(world_home.keyring)).read())
+    ring = Keyring.open(world_home.keyring)
+    path = gate.latest(
+        world_home.features, contract_id="corner-shops", purpose=Purpose.TRAINING, keyring=ring
+    )
+    traces = traces_of(FeatureTable.open(path, keyring=ring).read())
     written = [
         world_home.mlflow_database,
         *world_home.mlflow_artifacts.rglob("*"),
