@@ -17,7 +17,7 @@ from governance.declaration import Declaration
 
 
 class Purpose(StrEnum):
-    """What a pseudonym may be used for; tables of different purposes do not join."""
+    """What a pseudonym may be used for; tables of different purposes do not join by it."""
 
     TRAINING = "training"
     DECISION = "decision"

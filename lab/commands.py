@@ -343,5 +343,7 @@ def reject_inference(
 def _newest(home: Settings, contract: str) -> Path:
     from governance.contract import Purpose
     from privacy import gate
+    from privacy.keyring import Keyring
 
-    return gate.latest(home.features, contract_id=contract, purpose=Purpose.TRAINING)
+    ring = Keyring.open(home.keyring)
+    return gate.latest(home.features, contract_id=contract, purpose=Purpose.TRAINING, keyring=ring)

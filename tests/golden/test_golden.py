@@ -164,8 +164,16 @@ def test_a_pack_with_one_byte_flipped_is_refused(golden: Path, file: str, proble
     ("file", "error", "problem"),
     [
         ("table/*/manifest.json", IntegrityError, "manifest of uci-credit-training-.* was altered"),
-        ("table/*/open.parquet", IntegrityError, r"open\.parquet in uci-credit-training-.* was altered"),
-        ("table/*/sealed.parquet", IntegrityError, r"sealed\.parquet in uci-credit-training-.* was altered"),
+        (
+            "table/*/open.parquet",
+            IntegrityError,
+            r"open\.parquet in uci-credit-training-.* was altered",
+        ),
+        (
+            "table/*/sealed.parquet",
+            IntegrityError,
+            r"sealed\.parquet in uci-credit-training-.* was altered",
+        ),
         ("decisions/manifest.json", IntegrityError, "manifest of the decisions .* was altered"),
         ("decisions/decisions.parquet", IntegrityError, r"decisions\.parquet .* was altered"),
         ("ring/ring.json", KeyringError, r"ring\.json"),

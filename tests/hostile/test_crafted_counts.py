@@ -275,6 +275,24 @@ def test_the_same_question_is_free_for_ever(attacker: Attacker) -> None:
     assert len(set(attacker.told)) == 1
 
 
+def test_who_spends_everything_guesses_hardly_better_than_by_the_commoner_group() -> None:
+    """Random slices until nothing more is answered; then the best linear guess of everybody."""
+    rng, people = np.random.default_rng(8), np.arange(1_000, dtype=np.uint64)
+    truth, earlier, sets, told = rng.random(len(people)) < 0.6, list[exposure.Asked](), [], []
+    for _ in range(40):
+        asked = exposure.Asked(people=people, labels=rng.integers(0, 6, 1_000).astype(np.int8))
+        may, new = exposure.answerable(earlier, asked)
+        earlier += [asked.only(new)] if new else []
+        sets += [np.asarray(asked.labels == label, dtype=np.float64) for label in may]
+        told += [float(truth[asked.labels == label].sum()) for label in may]
+    matrix, share = np.array(sets), float(truth.mean())
+    inverse = np.linalg.pinv(matrix)
+    assert np.einsum("ij,ji->i", inverse, matrix).max() < exposure.LIMIT
+    estimate = share + inverse @ (np.array(told) - matrix.sum(axis=1) * share)
+    assert float(np.corrcoef(estimate, truth)[0, 1]) < np.sqrt(exposure.LIMIT) + 0.06
+    assert float(((estimate > 0.5) == truth).mean()) < share + 0.08
+
+
 def test_two_years_of_monthly_counts_of_a_book_are_answered() -> None:
     """In a book of 6,000 whose actions change for a tenth each month, nothing is withheld."""
     rng, people = np.random.default_rng(5), np.arange(6_000, dtype=np.uint64)
