@@ -124,7 +124,7 @@ def test_files_cannot_take_each_others_place(
     ):
         good = mine.read_bytes()
         shutil.copy(theirs, mine)
-        with pytest.raises(IntegrityError, match="altered|holds another table"):
+        with pytest.raises(IntegrityError, match=r"altered|holds another table"):
             FeatureTable.open(table.path, keyring=world.ring)
         mine.write_bytes(good)
 
