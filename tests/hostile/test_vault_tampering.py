@@ -245,7 +245,10 @@ def test_a_record_is_handed_out_to_its_own_customer_only(world: World) -> None:
 
 def test_what_sqlite_says_about_a_cell_is_not_repeated(world: World) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
-        with pytest.raises(IntegrityError) as told, places.database_faults(Path("a.db")):
+        with (
+            pytest.raises(IntegrityError, match="is damaged") as told,
+            places.database_faults(Path("a.db")),
+        ):
             connection.execute("SELECT CAST(x'5365637265747AFF' AS TEXT)").fetchall()
         assert "Secret" not in str(told.value)
         with pytest.raises(IntegrityError, match="damaged"), places.database_faults(Path("a.db")):
