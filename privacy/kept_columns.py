@@ -187,6 +187,7 @@ def _compact(values: pa.Array) -> list[str | None]:
 def _equal_numbers(values: pa.Array, customers: pa.Array) -> int:
     """Count the rows whose number is the number of their customer."""
     digits = pc.replace_substring_regex(customers.cast(pa.string()), r"\D+", "")
+    digits = pc.utf8_ltrim(digits, characters="0")
     length = pc.utf8_length(digits)
     is_number = pc.and_(pc.greater_equal(length, _SHORTEST_ID), pc.less_equal(length, 15))
     numbers = pc.if_else(is_number, digits, None).cast(pa.float64())
