@@ -1230,6 +1230,8 @@ def verify_pack(
         )
     with reading("ledger.jsonl"):
         history = verify_ledger(bodies, checkpoint, people)
+    if read_json(files[LIST], LIST)["keyid"] not in history.roll.active:
+        raise VerificationError(f"{LIST} is signed by a key of the ledger that was revoked.")
     _verify_receipts(files, bodies)
     kept = witnessed(witness_file, bodies)
     with reading("ledger.jsonl"):

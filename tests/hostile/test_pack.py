@@ -28,6 +28,7 @@ from governance.errors import IntegrityError
 from governance.evidence import Finding, Severity
 from governance.settings import Settings
 from registry import evidence, freeze, lifecycle, offline, signing
+from registry import people as roll
 from registry.__main__ import app
 from registry.ledger import Ledger
 from registry.record import Record, append_event
@@ -424,6 +425,21 @@ def test_receipts_are_all_there_and_no_others(
     assert name in said_of(place(relisted(without, keyed)))
     copied = {**files, "statements/00006-approval-2.json": files[name]}
     assert "approval-2.json" in said_of(place(relisted(copied, keyed)))
+
+
+def test_a_list_by_the_ledgers_revoked_key_is_refused(
+    champion: Settings, place: Callable[..., Path], tmp_path: Path
+) -> None:
+    old = Signer.open(champion.keyring, "ledger")
+    roll.rotate(champion, "ledger", name="New Keeper", reason="The old keeper left the firm")
+    evidence.write_pack(champion, tmp_path / "pack.zip", on=DAY)
+    found = offline.read_zip((tmp_path / "pack.zip").read_bytes(), "pack.zip")
+    others = {name: found[name] for name in found if name != offline.LIST}
+    listed = evidence.signed_list(others, DAY, old)
+
+    assert "a key of the ledger that was revoked" in said_of(
+        place({**others, offline.LIST: listed})
+    )
 
 
 def test_a_genuine_entry_beyond_the_packs_head_is_refused(
