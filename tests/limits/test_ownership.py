@@ -23,7 +23,7 @@ from limits.__main__ import app
 from limits.engine import Freeze
 from limits.tolerance import Tolerance
 from privacy.feature_table import PSEUDONYM
-from registry import record
+from registry import offline, record
 from registry.judgement import read_appetite
 from registry.record import Record
 from registry.signing import Role, Signer
@@ -293,18 +293,20 @@ def test_a_model_that_was_signed_and_never_promoted_gives_no_provenance(own_worl
     """A developer's signature alone is no leave to decide by it."""
     settings = own_world.settings
     first = Record.load(settings).manifest(own_world.champion).statement
+    files = first.predicate["files"][1:]
+    other = offline.manifest_digest(files)
     record.append(
         settings,
         Kind.MANIFEST,
-        subject=(record.subject_of(own_world.champion + 1), "ab" * 32),
-        predicate=first.predicate,
+        subject=(record.subject_of(own_world.champion + 1), other),
+        predicate={**first.predicate, "files": files},
         signer=Signer.open(settings.keyring, Role.DEVELOPER),
     )
     known = ownership.in_ledger(Record.load(settings))
     assert {stamp for stamp, _ in known} == {f"{first.subject_name}#{first.sha256[:16]}"}
     log = decided(own_world)
     stamps = log.read(["model_stamp"])["model_stamp"].to_pylist()
-    signed = f"{record.subject_of(own_world.champion + 1)}#{'ab' * 8}"
+    signed = f"{record.subject_of(own_world.champion + 1)}#{other[:16]}"
     forge(own_world, log, "model_stamp", [signed, *stamps[1:]])
     found = named(of_vintage(own_world, "2005-12", None), "without_provenance")
     assert (found.value, found.outcome) == (1, Outcome.BREACH)

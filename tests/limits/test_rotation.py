@@ -32,7 +32,7 @@ SAID = notification.Announcement(
 def rotated(ring: Keyring) -> Keyring:
     """Return the ring with one key version more, which new things are sealed under."""
     secrets = {**ring._secrets, "2": bytes(range(32))}
-    return Keyring(ring_id=ring.ring_id, key_version=2, _secrets=secrets)
+    return Keyring(ring_id=ring.ring_id, key_version=2, _secrets=secrets, folder=ring.folder)
 
 
 @pytest.fixture

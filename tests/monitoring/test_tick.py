@@ -82,7 +82,12 @@ def _assert_judged_on_the_sealed(world: World, found: dict[str, dict[str, object
     """Count anew, row by row, what the record says about the sealed customers and their money."""
     log = DecisionLog.open(world.settings.decisions / "2005-10", keyring=world.keyring)
     decided = log.read().to_pylist()
-    path = gate.latest(world.settings.features, contract_id="uci-credit", purpose=Purpose.DECISION)
+    path = gate.latest(
+        world.settings.features,
+        contract_id="uci-credit",
+        purpose=Purpose.DECISION,
+        keyring=world.keyring,
+    )
     table = FeatureTable.open(path, keyring=world.keyring, part=Part.ALL)
     label = dict(
         zip(*table.read([PSEUDONYM, "default_next_month"]).to_pydict().values(), strict=True)

@@ -87,7 +87,12 @@ def test_a_validation_by_too_few_outcomes_tells_no_figure(
     world: World, share: float, *, is_told: bool
 ) -> None:
     keyring = world.keyring
-    path = gate.latest(world.settings.features, contract_id="uci-credit", purpose=Purpose.TRAINING)
+    path = gate.latest(
+        world.settings.features,
+        contract_id="uci-credit",
+        purpose=Purpose.TRAINING,
+        keyring=keyring,
+    )
     sealed = FeatureTable.open(path, keyring=keyring, part=Part.SEALED)
     opened = FeatureTable.open(path, keyring=keyring, part=Part.OPEN)
     verified = load_verified(world.settings, "champion")

@@ -256,7 +256,7 @@ CSV_HARMS: dict[str, tuple[Callable[[str], str], str]] = {
     "missing column": (lambda s: s.replace('"age",', "", 1), "age are missing"),
     "renamed column": (lambda s: s.replace('"age"', '"alter"', 1), "age are missing"),
     "extra column": (lambda s: s.replace('"age"', '"age","more"', 1), "position 11"),
-    "no header": (lambda s: s.split("\n", 1)[1], "has no header"),
+    "no header": (lambda s: s.split("\n", 1)[1], "the columns at position 1, 2, 3"),
     "text for number": (lambda s: s.replace("1664089", "13812345678x", 1), "is not int64"),
     "decimal for integer": (lambda s: s.replace("1664089", "13812345678.5", 1), "is not int64"),
     "ragged line": (

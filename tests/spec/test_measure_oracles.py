@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from governance.measurement import Measurement
 from governance.measures import calibration, discrimination
-from governance.measures.intervals import benjamini_hochberg, clopper_pearson
+from governance.measures.intervals import clopper_pearson
 from governance.outcome import Outcome
 from governance.proportion import newcombe, wilson
 from monitoring.paired_accuracy import measure_accuracy
@@ -99,13 +99,6 @@ def test_the_interval_of_a_difference_equals_that_of_statsmodels(
     theirs = confint_proportions_2indep(*one, *other, compare="diff", method="newcomb")
     found = newcombe(*one, other_events=other[0], other_n=other[1])
     assert found == pytest.approx(theirs, abs=1e-9)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
-def test_adjusted_p_values_equal_those_of_scipy(values: list[float]) -> None:
-    assert benjamini_hochberg(values) == pytest.approx(
-        stats.false_discovery_control(values), abs=1e-12
-    )
 
 
 @pytest.mark.parametrize("decimals", [9, 2, 1])

@@ -74,6 +74,8 @@ def test_without_a_protected_table_the_way_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(HOME, str(tmp_path))
+    assert train().exit_code == 11
+    assert CliRunner().invoke(privacy, ["init"]).exit_code == 0
     ran = train()
     assert ran.exit_code == 2
     assert "privacy protect" in " ".join(ran.stderr.split())

@@ -118,10 +118,6 @@ def test_no_recipe_reweights_classes_or_stops_early() -> None:
             assert recipe.parameters["early_stopping"] is False
 
 
-def test_only_the_challenger_is_a_sum_of_steps() -> None:
-    assert [recipe.name for recipe in RECIPES.values() if recipe.is_additive] == ["challenger"]
-
-
 def test_a_recipe_is_chosen_by_name_and_the_challenger_by_its_shorthand() -> None:
     assert recipes.choose(None, is_challenger=False) is CHAMPION
     assert recipes.choose(None, is_challenger=True) is CHALLENGER
