@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from scipy import optimize
 
 from governance.counts import Counts
+from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.measures.intervals import Interval
 from governance.outcome import Outcome
@@ -35,7 +36,7 @@ NOT_LOOKED_AT = "Not looked at"
 
 # A pass claims that a shift which examiners call moderate would have been seen.
 _MODERATE, _POWER = 0.1, 0.8
-_MOST_OTHER = 0.5
+_MOST_OTHER, _MOST_TOLERANCE = 0.5, 10.0
 _RARE, _NEIGHBORS, _NEIGHBORS_SHARE = 10.0, 25.0, 0.04
 _BINS = "all its bins"
 
@@ -134,6 +135,11 @@ def measure_drift(
         shown. ``PASS``: it is not, and a PSI of 0.1, or of twice the tolerance if that is more,
         would have been found with a probability of at least 80 %.
 
+    Raises
+    ------
+    ContractError
+        If the tolerance is no PSI.
+
     Notes
     -----
     When it says nothing: a column that is missing or withheld on one side, one whose rows all lie
@@ -157,6 +163,8 @@ def measure_drift(
     >>> still.outcome.value, moved.outcome.value, round(moved.value, 4)
     ('PASS', 'BREACH', 0.0405)
     """
+    if not 0 <= tolerance <= _MOST_TOLERANCE:
+        raise ContractError(f"The tolerance is a PSI from 0 to {_MOST_TOLERANCE:g}.")
     names = sorted({str(name) for side in (reference, current) for name in side.values("feature")})
     pairs = {name: _pair(reference, current, name) for name in names}
     found = {

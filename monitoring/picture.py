@@ -36,7 +36,8 @@ def interval(measurement: Measurement) -> str:
         middle = ""
     color = _COLORS[measurement.outcome]
     return (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" role="img" aria-label="interval">'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" role="img" '
+        f'aria-label="interval">'
         f'<line x1="{_x(0)}" x2="{_x(1)}" y1="11" y2="11" stroke="#e3e7ec"/>{middle}'
         f'<line x1="{_x(low)}" x2="{_x(high)}" y1="11" y2="11" stroke="{color}" stroke-width="4" '
         f'stroke-linecap="round" opacity=".45"/><circle cx="{_x(value)}" cy="11" r="4.5" '

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from monitoring import page, terminal
+from monitoring import page, picture, terminal
 from monitoring.bins import fit_bins
 from monitoring.counts import reduce
 from monitoring.coverage import Coverage
@@ -95,6 +95,11 @@ def test_evidently_shows_every_column_and_says_it(tmp_path: Path) -> None:
     assert "3 columns: 2 judged, 0 cannot tell, 1 not looked at (list)" in text
     for name in ("age", "pay", "list"):
         assert f"Stability index: {name}" in text
+
+
+def test_the_picture_of_an_interval_is_scaled_and_never_cropped() -> None:
+    found = Measurement(measure=MEASURE, value=0.2, low=0.1, high=0.3, n=9, unit="psi")
+    assert '<svg viewBox="0 0 150 22"' in picture.interval(found)
 
 
 def test_vanished_and_new_codes_are_bars_of_their_own_and_not_pooled() -> None:

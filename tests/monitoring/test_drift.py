@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from governance.counts import Counts
+from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from monitoring.bins import Bins, fit_bins
@@ -233,6 +234,12 @@ def test_twenty_thousand_rows_that_did_not_move_pass_at_every_tolerance(
     bins = fit_bins(before, current=now)
     found = measure_drift(reduce(before, bins), reduce(now, bins), tolerance=tolerance)
     assert {m.outcome for m in found} == {Outcome.PASS}
+
+
+@pytest.mark.parametrize("tolerance", [-0.01, 10.1, float("nan"), float("inf")])
+def test_a_tolerance_that_is_no_index_is_refused(tolerance: float) -> None:
+    with pytest.raises(ContractError, match="from 0 to 10"):
+        _one(_window(a=50, b=50), _window(a=50, b=50), tolerance)
 
 
 def test_a_pass_claims_a_shift_of_a_tenth_or_of_twice_the_tolerance() -> None:
