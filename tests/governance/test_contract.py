@@ -175,3 +175,16 @@ def test_a_contract_of_no_row_at_all_is_refused() -> None:
     with pytest.raises(ContractError, match="minimum_rows"):
         contract(WHO, AMOUNT, row="minimum_rows = 0\n")
     assert contract(WHO, AMOUNT, row="minimum_rows = 1\n").minimum_rows == 1
+
+
+def test_nothing_that_was_read_is_changed_afterwards() -> None:
+    """A digest speaks for the file that was read; what could be set would no longer be it."""
+    found = contract(WHO, AMOUNT)
+    with pytest.raises(ValidationError, match="frozen"):
+        found.version = "2"  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        found.columns[1].action = Action.DROP  # type: ignore[misc]
+    with pytest.raises(ContractError, match="unknown key columnz"):
+        contract(WHO, AMOUNT, row='columnz = "x"\n')
+    assert found.digest == contract("# the same\n", WHO, AMOUNT).digest
+    assert found.digest != contract(WHO, AMOUNT.replace('"C1"', '"C2"')).digest

@@ -103,3 +103,8 @@ def test_sums_that_leave_64_bits_are_refused_and_the_last_that_fits_is_right() -
         Counts(pa.table(rows), ("n", "amount"))
     with pytest.raises(ContractError, match="column amount do not fit 64 bits"):
         fits + fits
+
+
+def test_the_values_of_a_key_are_sorted_and_nulls_come_last() -> None:
+    counts = Counts.from_rows([{"g": name, "n": 1} for name in ("b", None, "a")])
+    assert counts.values("g") == ["a", "b", None]
