@@ -256,7 +256,7 @@ CSV_HARMS: dict[str, tuple[Callable[[str], str], str]] = {
     "missing column": (lambda s: s.replace('"age",', "", 1), "age are missing"),
     "renamed column": (lambda s: s.replace('"age"', '"alter"', 1), "age are missing"),
     "extra column": (lambda s: s.replace('"age"', '"age","more"', 1), "position 11"),
-    "no header": (lambda s: s.split("\n", 1)[1], "has no header"),
+    "no header": (lambda s: s.split("\n", 1)[1], "are missing"),
     "text for number": (lambda s: s.replace("1664089", "13812345678x", 1), "is not int64"),
     "decimal for integer": (lambda s: s.replace("1664089", "13812345678.5", 1), "is not int64"),
     "ragged line": (
@@ -298,6 +298,18 @@ def test_a_csv_says_the_same_in_every_encoding_that_can_be_told(
     again = world.all(world.protect(path)).drop_columns(["assignment"])
     by_customer = [("customer_pseudonym", "ascending")]
     assert again.sort_by(by_customer).equals(plain.sort_by(by_customer))
+
+
+def test_a_declared_encoding_makes_another_table_of_the_same_bytes(
+    world: Any, raw: Callable[..., pa.Table]
+) -> None:
+    path = world.home / "raw.csv"
+    pa_csv.write_csv(raw(60), path)
+    told = world.protect(path)
+    assert world.protect(path).path == told.path
+    assert gate.RawTable(path, "utf-8").digest() != gate.RawTable(path).digest()
+    with pytest.raises(ContractError, match="not text throughout"):
+        world.protect(path, encoding="ascii")
 
 
 def test_text_may_come_as_large_strings_or_as_a_dictionary(
