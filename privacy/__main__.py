@@ -57,6 +57,7 @@ def protect(
     acquired_on: Annotated[
         str, typer.Option(metavar="YYYY-MM-DD", help="When you got the data; default: file time.")
     ] = "",
+    encoding: command.Encoding = "",
     as_json: command.AsJson = False,
 ) -> None:
     """Release a raw table as an encrypted feature table; refuse it if anything is wrong."""
@@ -75,6 +76,7 @@ def protect(
         purpose=purpose,
         vault=home.vault,
         acquired_on=command.parse_day(acquired_on) if acquired_on else None,
+        encoding=encoding,
     )
     whole = FeatureTable.open(released.path, keyring=keyring, part=Part.ALL)
     document = _describe(whole) | {

@@ -21,13 +21,14 @@ import pyarrow as pa
 from governance import canonical, durable
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError, IntegrityError, UsageError
-from privacy import assignment, feature_table, last_seen, raw_table
+from privacy import assignment, feature_table, last_seen
 from privacy.audit_vault import AuditVault
 from privacy.feature_table import PSEUDONYM, FeatureTable, TableFacts
 from privacy.inspection import Inspected, Inspection
 from privacy.keyring import Keyring
 from privacy.last_seen import LastSeen
 from privacy.pseudonym import purpose_pseudonym
+from privacy.raw_table import RawTable
 from privacy.subject_vault import SubjectVault
 
 DECLARED = "declared when the data were protected"
@@ -47,6 +48,7 @@ def protect(
     purpose: Purpose,
     vault: Path,
     acquired_on: date | None = None,
+    encoding: str = "",
     clock: Callable[[], datetime] = _utc_now,
 ) -> FeatureTable:
     """Release the raw table `source` as an encrypted feature table of one purpose.
@@ -60,6 +62,8 @@ def protect(
         The folder of the subject vault and the audit vault.
     acquired_on : datetime.date or None
         When the lender got the data. None records the time of the raw file, and that it is that.
+    encoding : str
+        Of a CSV; empty means that it is told from the file.
     clock : callable
         Says when the table was released. Neither day is part of what the table is.
 
@@ -76,8 +80,9 @@ def protect(
         If the place is full or another run is protecting.
     """
     check_purpose(contract, purpose)
-    before = raw_table.digest(source)
-    inspected = inspect(source, contract, keyring=keyring)
+    raw = RawTable(source, encoding)
+    before = raw.digest()
+    inspected = inspect(raw, contract, keyring=keyring)
     with (
         durable.locked(vault / ".lock", what="The vault"),
         SubjectVault.opened(vault, keyring=keyring) as subjects,
@@ -96,7 +101,7 @@ def protect(
         path = out / facts.folder_name(keyring)
         if not path.exists():
             vaults = _Vaults(subjects=subjects, audit=audit)
-            _release(source, facts, vaults, inspected, out=out)
+            _release(raw, facts, vaults, inspected, out=out)
         table = FeatureTable.open(path, keyring=keyring)
         if table.digest != canonical.digest(facts.identity(keyring)):
             raise IntegrityError(
@@ -127,7 +132,7 @@ def provenance(
     }
 
 
-def inspect(source: Path, contract: ColumnContract, *, keyring: Keyring) -> Inspected:
+def inspect(source: RawTable, contract: ColumnContract, *, keyring: Keyring) -> Inspected:
     """Check the whole raw table against the contract and return what was found.
 
     Raises
@@ -136,7 +141,7 @@ def inspect(source: Path, contract: ColumnContract, *, keyring: Keyring) -> Insp
         At the first thing that the contract does not allow.
     """
     inspection = Inspection(contract, keyring)
-    for batch in raw_table.batches(source, contract):
+    for batch in source.batches(contract):
         inspection.look_at(batch)
     return inspection.close()
 
@@ -228,7 +233,7 @@ class _Vaults:
 
 
 def _release(
-    source: Path, facts: TableFacts, vaults: _Vaults, inspected: Inspected, *, out: Path
+    source: RawTable, facts: TableFacts, vaults: _Vaults, inspected: Inspected, *, out: Path
 ) -> None:
     """Enrol and write every row.
 
@@ -242,7 +247,7 @@ def _release(
         audit.file.transaction(),
         subjects.file.transaction(),
     ):
-        for batch in raw_table.batches(source, facts.contract):
+        for batch in source.batches(facts.contract):
             newest = inspected.is_newest
             if newest is None:
                 ids = subjects.enrol(batch, facts.contract)
@@ -250,15 +255,15 @@ def _release(
             else:
                 own = newest[start : start + batch.num_rows]
                 if len(own) < batch.num_rows:
-                    raise _changed(source)
+                    raise _changed(source.path)
                 ids = subjects.enrol(batch, facts.contract, is_newest=own)
                 kept = pa.array(own)
                 audit.enrol(batch.filter(kept), facts.contract, subject_ids=ids.filter(kept))
             start += batch.num_rows
             writer.write(_released(batch, ids, facts=facts, keyring=subjects.keyring))
-        now = subjects.keyring.mac(raw_table.digest(source), use="source-digest").hex()
+        now = subjects.keyring.mac(source.digest(), use="source-digest").hex()
         if now != facts.source:
-            raise _changed(source)
+            raise _changed(source.path)
         writer.finish()
 
 

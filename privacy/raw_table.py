@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,45 +18,62 @@ from governance.errors import ContractError, EnvironmentFault, UsageError
 from governance.table import PlainFile
 
 
-def digest(source: Path) -> bytes:
-    """Return the SHA-256 of the file's bytes.
+@dataclass(frozen=True, slots=True)
+class RawTable:
+    """A file with the rows of a contract.
 
-    Raises
-    ------
-    UsageError
-        If there is no such file.
-    EnvironmentFault
-        If the place does not let it be read.
+    Parameters
+    ----------
+    encoding : str
+        Of a CSV; empty means that it is told from the file.
     """
-    if not source.is_file():
-        raise UsageError(f"There is no raw table at {source}.")
-    try:
-        with source.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise EnvironmentFault(
-            f"The raw table {source.name} cannot be read here: {error.strerror}."
-        ) from None
 
+    path: Path
+    encoding: str = ""
 
-def batches(source: Path, contract: ColumnContract) -> Iterator[pa.RecordBatch]:
-    """Stream the raw table in contract order and with the contract's types.
+    def digest(self) -> bytes:
+        """Return the SHA-256 of the file's bytes and of the encoding, if one was declared.
 
-    Raises
-    ------
-    UsageError
-        If there is no such file.
-    ContractError
-        If the file is empty, truncated, not a table, or its columns differ from the contract.
-    """
-    if not source.is_file():
-        raise UsageError(f"There is no raw table at {source}.")
-    file = PlainFile(path=source, what="raw table")
-    _check_names(file.names, contract, source)
-    declared = {column.name: pa.type_for_alias(column.type) for column in contract.columns}
-    for batch in file.batches(list(declared), types=declared):
-        _check_types(batch.schema, contract)
-        yield batch
+        Raises
+        ------
+        UsageError
+            If there is no such file.
+        EnvironmentFault
+            If the place does not let it be read.
+        """
+        self._require_file()
+        try:
+            with self.path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256")
+        except OSError as error:
+            raise EnvironmentFault(
+                f"The raw table {self.path.name} cannot be read here: {error.strerror}."
+            ) from None
+        # The same bytes are other text in another encoding.
+        found.update(self.encoding.encode())
+        return found.digest()
+
+    def batches(self, contract: ColumnContract) -> Iterator[pa.RecordBatch]:
+        """Stream the raw table in contract order and with the contract's types.
+
+        Raises
+        ------
+        UsageError
+            If there is no such file.
+        ContractError
+            If the file is empty, truncated, not a table, or its columns differ from the contract.
+        """
+        self._require_file()
+        file = PlainFile(path=self.path, what="raw table", encoding=self.encoding)
+        _check_names(file.names, contract, self.path)
+        declared = {column.name: pa.type_for_alias(column.type) for column in contract.columns}
+        for batch in file.batches(list(declared), types=declared):
+            _check_types(batch.schema, contract)
+            yield batch
+
+    def _require_file(self) -> None:
+        if not self.path.is_file():
+            raise UsageError(f"There is no raw table at {self.path}.")
 
 
 def _check_names(found: Sequence[str], contract: ColumnContract, source: Path) -> None:

@@ -215,6 +215,23 @@ def _written(folder: Path, text: str) -> Path:
     return path
 
 
+def test_a_value_that_has_not_its_type_is_found_by_row_behind_any_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "BLOCK_CHARACTERS", 64)
+    rows = [f"{row},x\n" for row in range(90)]
+    path = _written(tmp_path, "n,t\n" + "".join(rows) + "SECRET,x\n" + "".join(rows))
+    types = {"n": pa.int64()}
+    with pytest.raises(
+        ContractError, match=r"column n of w\.csv \(row 91\) .* not int64"
+    ) as refused:
+        list(PlainFile(path=path).batches(types=types))
+    assert "SECRET" not in str(refused.value)
+    path.write_text("n,t\n" + "".join(rows) + ",x\n", encoding="utf-8")
+    found = pa.Table.from_batches(PlainFile(path=path).batches(["n"], types=types))
+    assert found["n"].to_pylist() == [*range(90), None]
+
+
 def test_a_place_that_cannot_be_read_is_no_fault_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentFault, match="File name too long"):
         PlainFile(path=tmp_path / ("x" * 300 + ".csv")).read()

@@ -96,6 +96,7 @@ class World:
         source: Path | pa.Table,
         purpose: Purpose = Purpose.TRAINING,
         contract: ColumnContract | None = None,
+        encoding: str = "",
     ) -> FeatureTable:
         return gate.protect(
             source if isinstance(source, Path) else self.write(source),
@@ -104,6 +105,7 @@ class World:
             out=self.features,
             purpose=purpose,
             vault=self.vault,
+            encoding=encoding,
         )
 
     def all(self, table: FeatureTable) -> pa.Table:

@@ -300,6 +300,18 @@ def test_a_csv_says_the_same_in_every_encoding_that_can_be_told(
     assert again.sort_by(by_customer).equals(plain.sort_by(by_customer))
 
 
+def test_a_declared_encoding_makes_another_table_of_the_same_bytes(
+    world: Any, raw: Callable[..., pa.Table]
+) -> None:
+    path = world.home / "raw.csv"
+    pa_csv.write_csv(raw(60), path)
+    told = world.protect(path)
+    assert world.protect(path).path == told.path
+    assert gate.RawTable(path, "utf-8").digest() != gate.RawTable(path).digest()
+    with pytest.raises(ContractError, match="not text throughout"):
+        world.protect(path, encoding="ascii")
+
+
 def test_text_may_come_as_large_strings_or_as_a_dictionary(
     world: Any, raw: Callable[..., pa.Table]
 ) -> None:
