@@ -28,10 +28,13 @@ class Counts:
         column means that disclosure control withheld the cell: every sum over it is unknown too.
     additive : tuple of str
         Names of the additive columns; the first is ``n``, the number of rows.
+    told : str
+        What whoever counted did to the groups, in a sentence; no part of the counts.
     """
 
     table: pa.Table
     additive: tuple[str, ...] = ("n",)
+    told: str = ""
     keys: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:

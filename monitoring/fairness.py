@@ -143,6 +143,7 @@ def _coverage(counts: Counts, attribute: str, groups: Sequence[str]) -> Measurem
     if total and None not in sizes.values():
         share = 1 - (sizes.get(UNKNOWN) or 0) / total
     reason = f"known groups: {', '.join(known) or 'none'}"
+    reason += f"; {counts.told}" if counts.told else ""
     found = Measurement(
         measure="fairness.coverage", scope=scope, value=share, n=total, reason=reason
     )

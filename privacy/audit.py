@@ -8,6 +8,7 @@ Sums are not told: a caller who may weigh persons can weigh each with a power of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,8 @@ def count(
     -------
     dict of str to Counts
         Keys ``group`` and `by`, additive ``n``. A customer without a known attribute is in the
-        group ``unknown``. An absent cell holds nobody. All cells of a slice are withheld if the
+        group ``unknown``; a few of them are counted with the largest group, which ``told`` says.
+        An absent cell holds nobody. All cells of a slice are withheld if the
         slice holds fewer than 20 customers, or if with all earlier answers of this vault, under
         whatever mandate, it would point too closely at somebody (`privacy.exposure`). The same
         question is answered again.
@@ -103,11 +105,12 @@ def count(
     ones = pa.array(np.ones(table.num_rows, dtype=np.int64))
     kept = pa.table([*table.select(list(by)), ones], names=[*by, "n"])
     result = {}
-    for name, group in found.groups.items():
+    for name, known in found.groups.items():
+        group, told = disclosure.with_few_unknown(known, UNKNOWN)
         seen = [UNKNOWN] if UNKNOWN in group.unique().to_pylist() else []
         groups_shown = list(dict.fromkeys([*infos[name].groups, *seen]))
         cells = _cells(kept.append_column(GROUP, group), by=by, groups_shown=groups_shown)
-        result[name] = _published(cells, minimum_cell, answered)
+        result[name] = replace(_published(cells, minimum_cell, answered), told=told)
     return result
 
 

@@ -16,7 +16,8 @@ import pytest
 from governance.contract import Purpose
 from governance.counts import Counts
 from governance.errors import ContractError, IntegrityError, UsageError
-from privacy import audit, audit_vault
+from monitoring import fairness
+from privacy import audit, audit_vault, disclosure
 
 BANDS = ((25, "<=25"), (35, "26-35"), (45, "36-45"), (55, "46-55"), (200, "56+"))
 BOOKS: dict[str, dict[int, str]] = {
@@ -68,7 +69,12 @@ def test_counts_are_those_of_the_raw_rows(world: Any, source: pa.Table, decided:
     result = count(world, decided)
     rows = source.to_pylist()
     for attribute, counts in result.items():
-        expected = Counter((group_of(row, attribute), row["default_next_month"]) for row in rows)
+        groups = [group_of(row, attribute) for row in rows]
+        if counts.told:
+            largest = Counter(groups).most_common(1)[0][0]
+            groups = [largest if group == "unknown" else group for group in groups]
+        outcomes = [row["default_next_month"] for row in rows]
+        expected = Counter(zip(groups, outcomes, strict=True))
         shown = {cell: n for cell, n in cells(counts).items() if n is not None}
         assert all(expected[cell] == n for cell, n in shown.items())
         assert all(n is not None for cell, n in cells(counts).items()) or attribute != "sex"
@@ -130,6 +136,45 @@ def test_customers_that_the_vault_does_not_know_are_unknown(world: Any, decided:
     )
     result = count(world, strangers, attributes=["sex"], by=[])["sex"]
     assert cells(result) == {("male",): 0, ("female",): 0, ("unknown",): 30}
+
+
+def test_a_few_strangers_silence_nobody_and_are_said_to_be_counted(
+    world: Any, decided: pa.Table
+) -> None:
+    """Four of 304 would take a cell of either sex with theirs."""
+    known = decided.select(["customer_pseudonym"]).slice(0, 300)
+    others = pa.array([bytes([n] * 16) for n in range(4)], pa.binary(16))
+    table = pa.concat_tables([known, pa.table({"customer_pseudonym": others})])
+    actions = ["raise" if n % 2 else "hold" for n in range(304)]
+    table = table.append_column("action", pa.array(actions))
+    counts = count(world, table, attributes=["sex"], by=["action"])["sex"]
+    assert None not in cells(counts).values()
+    sizes = {str(group): counts.where(group=group).total() or 0 for group in ("male", "female")}
+    assert counts.total() == sum(sizes.values()) == 304
+    largest = max(sizes, key=lambda group: sizes[group])
+    assert counts.told == (
+        f"the few customers of no known group are counted with {largest}, the largest"
+    )
+    told = fairness.audit(counts, attribute="sex", reference_group="female", columns=("raise",))
+    assert counts.told in told[0].reason
+    assert [m.measure for m in told if m.value is None] == []
+
+
+@pytest.mark.parametrize(
+    ("few", "known", "is_joined"),
+    [(5, 95, True), (6, 94, False), (99, 1_881, True), (100, 5_000, False), (0, 100, False)],
+)
+def test_as_many_as_can_be_judged_stay_a_group_of_their_own(
+    few: int, known: int, *, is_joined: bool
+) -> None:
+    groups = pa.chunked_array([["a"] * (known // 3) + ["b"] * (known - known // 3)])
+    groups = pa.chunked_array([*groups.chunks, pa.array(["unknown"] * few, pa.string())])
+    joined, told = disclosure.with_few_unknown(groups, "unknown")
+    right = [("b" if is_joined and one == "unknown" else one) for one in groups.to_pylist()]
+    assert joined.to_pylist() == right
+    assert bool(told) is is_joined
+    nobody = pa.chunked_array([["unknown"] * 50])
+    assert disclosure.with_few_unknown(nobody, "unknown")[1] == ""
 
 
 def test_pseudonyms_of_another_purpose_find_nobody(world: Any, decided: pa.Table) -> None:
