@@ -37,7 +37,7 @@ KINDS: Mapping[str, Measured] = {
     "policy-impact": Measured(("policy.impact.",), "python -m limits policy impact --version {}"),
     "policy-backtest": Measured(("backtest.",), "python -m lab backtest --version {}"),
 }
-"""Every kind of policy evidence. `registry.offline.POLICY_EVIDENCE` lists the same names."""
+"""Every kind of policy evidence. `registry.rules.POLICY_EVIDENCE` lists the same names."""
 
 
 def attach(settings: Settings, version: int, evidence: Evidence, *, role: Role) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from governance import durable
 from governance.settings import Settings
-from registry import card, offline, traceability
+from registry import card, offline, rules, traceability
 from registry.ledger import Ledger
 from registry.record import Record
 from registry.signing import FOLDER, NOTICE, PEOPLE_FILE, People, Role, Signer, checked
@@ -39,7 +39,8 @@ Check it with Python 3.11 or newer and the `cryptography` package, nothing else:
 
     python verify.py .
 
-`verify.py` imports nothing of the product; read it first, or use a copy of your own. Any byte, file
+`verify.py` (is the pack whole and signed?) and `rules.py` (may its entries say that?) import
+nothing of the product; read them first, or use copies of your own, side by side. Any byte, file
 or name that differs from the signed list is named. Then compare the printed key ids with those that
 you were given another way (`--people FILE` uses your own copy), and the head with one that you kept
 (`--checkpoint FILE`): without it, a ledger that was rewritten as a whole with its own key, or set
@@ -52,6 +53,7 @@ would count as added. `--model FOLDER --version N` holds a model folder against 
 | `checkpoint.txt` | the signed head of that tree (C2SP signed note) |
 | `files.json` | path, SHA-256 and size of every other file, signed by the ledger's key |
 | `people.json` | the public keys, with role and name |
+| `verify.py`, `rules.py` | the verifier |
 | `statements/` | each entry alone, decoded, with its inclusion proof |
 | `traceability/` | the list of JR/T 0221-2021, item by item: where each answer stands |
 | `cards/`, `status.json` | for reading: derived from the ledger on {on} |
@@ -106,7 +108,9 @@ def verify(
         On the first thing that does not fit.
     """
     with checked():
-        found = offline.verify_pack(path, people_file=people_file, witness_file=witness_file)
+        found = offline.verify_pack(
+            path, people_file=people_file, witness_file=witness_file, judge=rules.judge
+        )
     return {name: found[name] for name in found if name != "manifests"}
 
 
@@ -119,6 +123,7 @@ def _files(settings: Settings, ledger: Ledger, on: date) -> dict[str, bytes]:
         "README.md": README.format(**known).encode(),
         "NOT-MACHINE-CHECKABLE.md": NOT_MACHINE_CHECKABLE.encode(),
         "verify.py": resources.files("registry").joinpath("offline.py").read_bytes(),
+        "rules.py": resources.files("registry").joinpath("rules.py").read_bytes(),
         "ledger.jsonl": b"".join(body + b"\n" for body in bodies),
         "checkpoint.txt": ledger.checkpoint().encode(),
         "people.json": (settings.keyring / FOLDER / PEOPLE_FILE).read_bytes(),

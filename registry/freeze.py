@@ -16,7 +16,7 @@ from typing import Any
 from governance import canonical
 from governance.errors import GateClosed, UsageError
 from governance.settings import Settings
-from registry import offline
+from registry import offline, rules
 from registry.ledger import Entry
 from registry.offline import Person
 from registry.record import Record, append
@@ -59,7 +59,7 @@ class Freeze:
             max(day, other_day)
             for person, day in self.releases
             for other, other_day in self.releases
-            if offline.are_two(person, other)
+            if rules.are_two(person, other)
         ]
         return min(days, default=None)
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from governance import durable
 from governance.errors import EnvironmentFault, IntegrityError
-from registry import offline
+from registry import offline, rules
 from registry.offline import Checkpoint
 from registry.signing import Envelope, People, Signer, checked
 from registry.statement import Statement
@@ -50,7 +50,7 @@ class Entry:
 
     @classmethod
     def of(cls, verified: Mapping[str, Any]) -> Entry:
-        """Wrap one entry of a `registry.offline.History`."""
+        """Wrap one entry of a `registry.rules.History`."""
         said = Statement.of(verified["statement"], verified["person"])
         return cls(seq=verified["seq"], recorded_at=verified["recorded_at"], statement=said)
 
@@ -149,7 +149,7 @@ class Ledger:
             if kind in (None, entry["kind"]) and subject in (None, entry["subject"])
         )
 
-    def history(self) -> offline.History:
+    def history(self) -> rules.History:
         """Return what the ledger says, verified entry by entry.
 
         Raises
@@ -161,7 +161,7 @@ class Ledger:
         bodies = self.bodies()
         self._head_of(bodies)
         with checked():
-            return offline.verify_ledger(bodies, self.checkpoint(), self._people.by_key)
+            return rules.verify_ledger(bodies, self.checkpoint(), self._people.by_key)
 
     def verify(self, witnessed: Path | None = None) -> Checkpoint:
         """Verify every entry, the signed head and the witnessed heads; return the present head.
@@ -233,7 +233,7 @@ class Ledger:
         entry = {"seq": seq, "kind": kind, "subject": subject, "recorded_at": at}
         body = offline.canonical({**entry, "envelope": envelope})
         with checked():
-            offline.read_history([*before, body])
+            rules.read_history([*before, body])
         connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", (seq, kind, subject, body))
 
     def _publish(self, *, is_first: bool = False) -> None:
@@ -267,7 +267,7 @@ class Ledger:
 
     def _read(self, path: Path, bodies: Sequence[bytes]) -> Checkpoint:
         with checked():
-            return offline.read_checkpoint(path.read_text(encoding="utf-8"), bodies)
+            return rules.read_checkpoint(path.read_text(encoding="utf-8"), bodies)
 
     @contextmanager
     def _transaction(self, mode: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:

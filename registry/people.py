@@ -12,10 +12,11 @@ from pathlib import Path
 
 from governance.errors import UsageError
 from governance.settings import Settings
-from registry import offline
+from registry import offline, rules
 from registry.ledger import Ledger
-from registry.offline import Person, Roll
+from registry.offline import Person
 from registry.record import append
+from registry.rules import Roll
 from registry.signing import (
     FOLDER,
     People,
@@ -116,9 +117,9 @@ def _copy(settings: Settings) -> Roll:
     people = People.load(settings.keyring)
     bodies = Ledger.open(settings.ledger, people=people).bodies()
     with checked():
-        roll = offline.roll_of(bodies)
+        roll = rules.roll_of(bodies)
         if any(roll.known.get(key) != person for key, person in people.by_key.items()):
-            offline.compare_people(people.by_key, roll)
+            rules.compare_people(people.by_key, roll)
     if people.by_key.keys() != roll.known.keys():
         everybody = [listed(person) for person in roll.known.values()]
         write_people(settings.keyring / FOLDER, everybody)

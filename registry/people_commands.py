@@ -28,10 +28,10 @@ def people(as_json: AsJson = False) -> None:
 @command.guarded
 def list_(as_json: AsJson = False) -> None:
     """List every key that was ever listed: whose it is, how much it signed, whether it counts."""
-    from registry import offline
+    from registry import offline, rules
     from registry.record import Record
 
-    keys = offline.signers(Record.load(command.load_home()).history)
+    keys = rules.signers(Record.load(command.load_home()).history)
     command.emit(
         {"schema": "registry-people/1", "keys": keys},
         as_json=as_json,

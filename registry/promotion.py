@@ -21,8 +21,9 @@ from registry.catalogue import CHALLENGER, CHAMPION, Catalogue
 from registry.judgement import evidence_of
 from registry.ledger import Entry
 from registry.load import verify_version
-from registry.offline import APPROVERS, people_problem
+from registry.offline import APPROVERS
 from registry.record import ABANDONED, APPLIED, INTENT, Record, append_event, bindings, in_force
+from registry.rules import people_problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from typing import Any
 from governance import canonical
 from governance.errors import IntegrityError
 from governance.settings import Settings
-from registry import card, offline
+from registry import card, offline, rules
 from registry.catalogue import (
     CHALLENGER,
     CHAMPION,
@@ -306,7 +306,7 @@ def _foreign(version: int, shown: ShownVersion, catalogue: Catalogue) -> Iterato
 def _was_shown(settings: Settings, version: int, description: str, tags: Mapping[str, str]) -> bool:
     """Tell whether this was the card of a version at some earlier moment of the ledger."""
     ledger = Ledger.open(settings.ledger, people=People.load(settings.keyring))
-    history = offline.History()
+    history = rules.History()
     for body in ledger.bodies():
         history.take(body)
         then = Record(history)

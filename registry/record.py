@@ -16,10 +16,11 @@ from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, UsageError
 from governance.evidence import Decision, Evidence, Finding, Waiver
 from governance.settings import Settings
-from registry import offline
+from registry import offline, rules
 from registry.catalogue import MODEL_NAME
 from registry.ledger import Entry, Ledger
-from registry.offline import Adoption, History, Person
+from registry.offline import Person
+from registry.rules import Adoption, History
 from registry.signing import People, Role, Signer
 from registry.statement import Kind, make
 
@@ -44,7 +45,7 @@ class Record:
 
     Parameters
     ----------
-    history : registry.offline.History
+    history : registry.rules.History
         What the ledger says, verified entry by entry.
     on : date, optional
         Only what holds by this day is told: evidence measured, decisions made, approvals and
@@ -127,7 +128,7 @@ class Record:
         for entry in self.of(Kind.WAIVER, version):
             waiver = Waiver.model_validate(entry.statement.predicate["waiver"])
             by = entry.statement.person
-            if all(waiver != other or offline.are_two(by, person) for other, person in signed):
+            if all(waiver != other or rules.are_two(by, person) for other, person in signed):
                 signed.append((waiver, by))
         return tuple(waiver for waiver, _ in signed)
 
@@ -153,7 +154,7 @@ class Record:
 
     def promotion(self) -> Entry | None:
         """Return the promotion by which the champion of the day is champion."""
-        found = offline.champion(self.history, self.on.isoformat() if self.on else None)
+        found = rules.champion(self.history, self.on.isoformat() if self.on else None)
         return None if found is None else Entry.of(found)
 
     def champion(self) -> int | None:
@@ -297,7 +298,7 @@ def _agreed_on(closings: Sequence[Entry]) -> date | None:
     days = [
         max(date.fromisoformat(said.statement.predicate["finding"]["closed_on"]) for said in pair)
         for pair in combinations(closings, 2)
-        if offline.are_two(pair[0].statement.person, pair[1].statement.person)
+        if rules.are_two(pair[0].statement.person, pair[1].statement.person)
     ]
     return min(days, default=None)
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from governance.evidence import Waiver
 from governance.measurement import describe_scope
 from governance.settings import Settings
-from registry import freeze, offline
+from registry import freeze, rules
 from registry.attempts import NOT_WAIVABLE, appetites, attempts, earlier_closed, judged_by
 from registry.card import state
 from registry.catalogue import MODEL_NAME
@@ -54,7 +54,7 @@ def status(settings: Settings, on: date, *, port: int = PORT) -> dict[str, Any]:
         "last_heartbeat": max(beats, default=None),
         "ledger": {"entries": head.size, "root": head.root.hex()},
         "keys": NOTICE,
-        "signers": offline.signers(record.history),
+        "signers": rules.signers(record.history),
         "where": where(settings, record.versions(), port=port),
     }
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from governance.errors import IntegrityError
 from governance.settings import Settings
-from registry import offline, traceability
+from registry import offline, rules, traceability
 from registry.ledger import Ledger
 from registry.load import verify_version
 from registry.record import Record
@@ -30,8 +30,8 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
     ledger = Ledger.open(settings.ledger, people=people)
     head, history = ledger.verify(), ledger.history()
     with checked():
-        waivers = offline.waivers_used(history)
-        kept = offline.witnessed(witness_file, ledger.bodies())
+        waivers = rules.waivers_used(history)
+        kept = offline.witnessed(witness_file, ledger.bodies(), people.by_key)
     record, problems, versions = Record.load(settings), [], {}
     for version in record.versions():
         try:
@@ -46,7 +46,7 @@ def verify_home(settings: Settings, *, witness_file: Path | None = None) -> dict
         "waivers": waivers,
         "root": head.root.hex(),
         "witnessed": kept,
-        "keys": offline.signers(history),
+        "keys": rules.signers(history),
         "versions": versions,
         "traceability": {
             str(version): [answer.as_document() for answer in traceability.of(record, version)]

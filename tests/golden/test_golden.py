@@ -25,7 +25,7 @@ from limits.decision_log import DecisionLog
 from limits.explaining.method import Method
 from privacy.feature_table import FeatureTable, Part
 from privacy.keyring import Keyring
-from registry import evidence, offline
+from registry import evidence, rules
 from registry.record import Record, read_decision, read_evidence
 from tests.golden.write import DECLARED, GOLDEN, TEST_KEY, sums
 
@@ -66,7 +66,7 @@ def unpacked(golden: Path) -> Path:
 def record(golden: Path) -> Record:
     """Return the statements of the pack as the registry reads those of its own ledger."""
     bodies = (unpacked(golden) / "ledger.jsonl").read_bytes().splitlines()
-    return Record(offline.read_history(bodies))
+    return Record(rules.read_history(bodies))
 
 
 def test_the_pack_verifies(golden: Path) -> None:

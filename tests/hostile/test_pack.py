@@ -351,6 +351,12 @@ def test_another_order_and_packing_anew_are_refused(
     files: Files, place: Callable[..., Path]
 ) -> None:
     assert "header of" in said_of(place(_zip(_sound(files)[::-1])))
+    entries = _sound(files)
+    entries[0] = (entries[0][0].filename, entries[0][1])
+    one = io.BytesIO(_zip(entries[1:]))
+    with zipfile.ZipFile(one, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(entries[0][0], entries[0][1])
+    assert f"{entries[0][0]} is not stored as a pack stores it" in said_of(place(one.getvalue()))
     anew = _zip([(name, data) for name, data in files.items()], zipfile.ZIP_DEFLATED)
     assert "unpack it and verify the folder" in said_of(place(anew))
 
@@ -369,7 +375,7 @@ def test_a_zip_that_would_blow_up_is_refused_unread(
 def test_the_verifier_that_the_pack_brings_and_the_product_agree(
     files: Files, place: Callable[..., Path]
 ) -> None:
-    own = place({"verify.py": files["verify.py"]}) / "verify.py"
+    own = place({name: files[name] for name in ("verify.py", "rules.py")}) / "verify.py"
     for changed, code in (
         (files, 0),
         ({**files, "status.json": b"{}"}, 15),
@@ -383,6 +389,32 @@ def test_the_verifier_that_the_pack_brings_and_the_product_agree(
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
         assert CliRunner().invoke(app, ["verify", str(pack)]).exit_code == code
+
+
+def test_without_the_rules_a_sound_pack_is_whole_and_signed_and_not_verified(
+    files: Files, place: Callable[..., Path]
+) -> None:
+    own = place({"verify.py": files["verify.py"]}) / "verify.py"
+    for changed, code, said in (
+        (files, 14, "The rules (four eyes, appetite, waivers"),
+        ({**files, "status.json": b"{}"}, 15, "status.json was changed"),
+        ({name: files[name] for name in files if name != "rules.py"}, 15, "rules.py is missing"),
+    ):
+        command = [sys.executable, "-I", str(own), str(place(changed))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert said in done.stdout + done.stderr
+        assert "VERIFIED:" not in done.stdout
+
+
+def test_verifying_an_unpacked_pack_by_its_own_verifier_leaves_nothing_in_it(
+    files: Files, place: Callable[..., Path]
+) -> None:
+    folder = place(files)
+    for _ in range(2):
+        command = [sys.executable, str(folder / "verify.py"), str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("option", ["--people", "--checkpoint"])

@@ -20,7 +20,7 @@ from governance.gate import judge
 from governance.measurement import Measurement
 from governance.settings import Settings
 from limits.standing import expired
-from registry import lifecycle, offline
+from registry import lifecycle, rules
 from registry.__main__ import app
 from registry.attestation import document
 from registry.evidence import write_pack
@@ -377,7 +377,7 @@ def test_a_decision_rests_on_waivers_on_their_first_and_last_day_and_of_the_long
     forged(waived, granted=(longest,), waived=[longest])
     forged(waived, decided_on=SIXTY)
 
-    assert offline.waivers_used(Record.load(waived).history) == 3
+    assert rules.waivers_used(Record.load(waived).history) == 3
 
 
 @pytest.mark.parametrize(

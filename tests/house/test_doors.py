@@ -121,6 +121,7 @@ def test_modules_stay_readable(room: str) -> None:
         path.name: lines
         for path in (ROOT / room).rglob("*.py")
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
-        and path.name != "offline.py"  # One file on purpose: an auditor copies it.
+        # Two files on purpose: an auditor copies them.
+        and path.name not in {"offline.py", "rules.py"}
     }
     assert long == {}

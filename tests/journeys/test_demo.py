@@ -83,13 +83,14 @@ def test_every_ledger_line_and_every_model_still_verifies(journey: Journey) -> N
     assert journey.verb("registry", "reconcile").returncode == 0
 
 
-def test_an_outsider_verifies_the_evidence_with_one_copied_file(
+def test_an_outsider_verifies_the_evidence_with_two_copied_files(
     journey: Journey, tmp_path: Path
 ) -> None:
     written = document(journey, "registry", "evidence")
     pack = Path(str(written["path"]))
     alone = tmp_path / "verify.py"
     shutil.copyfile(ROOT / "registry" / "offline.py", alone)
+    shutil.copyfile(ROOT / "registry" / "rules.py", tmp_path / "rules.py")
     isolated = [sys.executable, "-P", "-I", str(alone), str(pack)]
     assert run(isolated, tmp_path / "nowhere").returncode == 0
     edited = tmp_path / pack.name

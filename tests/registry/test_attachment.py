@@ -22,7 +22,7 @@ from governance.errors import (
 )
 from governance.evidence import Evidence
 from governance.settings import Settings
-from registry import card, judgement, offline
+from registry import card, judgement, offline, rules
 from registry.approval import approve
 from registry.attachment import KINDS, attach, how_to_measure
 from registry.attestation import attest
@@ -215,7 +215,7 @@ def test_the_pure_gate_refuses_two_attachments_of_one_kind(validated: Settings) 
 
 
 def test_the_offline_verifier_knows_the_same_kinds() -> None:
-    assert sorted(offline.POLICY_EVIDENCE) == sorted(KINDS)
+    assert sorted(rules.POLICY_EVIDENCE) == sorted(KINDS)
     assert json.dumps(sorted(offline.SIGNERS["policy-evidence/v1"])) == '["developer", "validator"]'
 
 

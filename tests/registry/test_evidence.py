@@ -15,7 +15,7 @@ import pytest
 from governance.errors import IntegrityError
 from governance.settings import Settings
 from registry import evidence as pack
-from registry import offline
+from registry import offline, rules
 from registry.signing import Signer
 from registry.submission import ModelVersion
 from tests.registry.forging import forge_event
@@ -63,6 +63,7 @@ def test_a_pack_says_what_no_machine_checked(unpacked: Path) -> None:
     assert "read what was signed" in (unpacked / "NOT-MACHINE-CHECKABLE.md").read_text()
     assert "one machine" in (unpacked / "README.md").read_text()
     assert (unpacked / "verify.py").read_bytes() == Path(offline.__file__).read_bytes()
+    assert (unpacked / "rules.py").read_bytes() == Path(rules.__file__).read_bytes()
 
 
 def test_a_model_folder_is_held_against_its_manifest(

@@ -9,7 +9,7 @@ import pytest
 from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, UsageError
 from governance.settings import Settings
-from registry import offline
+from registry import rules
 from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
 from registry.record import Record
@@ -152,4 +152,4 @@ def test_the_ledger_counts_the_waivers_that_its_decisions_used(
     waive(home, 1, _request())
     gate(home, 1, on=DAY)
 
-    assert offline.waivers_used(Record.load(home).history) == 2
+    assert rules.waivers_used(Record.load(home).history) == 2

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from governance.errors import EnvironmentFault, IntegrityError
-from registry import offline, signing
+from registry import rules, signing
 from registry.ledger import Ledger
 from registry.signing import People, Signer
 from registry.statement import Kind, make
@@ -78,7 +78,7 @@ def test_entries_come_back_in_order_and_verified(ledger: Ledger) -> None:
 def test_the_signed_head_covers_every_append(ledger: Ledger) -> None:
     for size in range(2, 5):
         _append(ledger, 1)
-        head = offline.read_checkpoint(ledger.checkpoint(), ledger.bodies())
+        head = rules.read_checkpoint(ledger.checkpoint(), ledger.bodies())
         assert head.size == size
 
 
