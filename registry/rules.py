@@ -164,6 +164,10 @@ def read_checkpoint(text: str, bodies: Sequence[bytes]) -> Checkpoint:
         If the text is damaged or not signed by a key that held the role ``ledger`` at its entry.
     """
     size = read_note(text).head.size
+    if size and not bodies:
+        raise VerificationError(
+            f"The ledger differs from its signed head of {size} entries: all of them are gone."
+        )
     # The entry that hands the ledger's key over may be signed for by the old key or the new one.
     at_hand_over = (roll_of(bodies[: max(1, size - less)]) for less in (0, 1))
     return verify_checkpoint(text, {k: v for roll in at_hand_over for k, v in roll.active.items()})
