@@ -69,10 +69,10 @@ def count(
     dict of str to Counts
         Keys ``group`` and `by`, additive ``n``. A customer without a known attribute is in the
         group ``unknown``; a few of them are counted with the largest group, which ``told`` says.
-        An absent cell holds nobody. All cells of a slice are withheld if the
-        slice holds fewer than 20 customers, or if with all earlier answers of this vault, under
-        whatever mandate, it would point too closely at somebody (`privacy.exposure`). The same
-        question is answered again.
+        An absent cell holds nobody. All cells of a slice are withheld if with all earlier answers
+        of this vault, under whatever mandate, it would point too closely at somebody
+        (`privacy.exposure`): at first, a slice of fewer than 20. The same question is answered
+        again.
 
     Raises
     ------
@@ -102,11 +102,12 @@ def count(
         shown |= set(labels.tolist()) - set(labels[found.is_known].tolist())
         opened.log(mandate, {**request, "slices": len(keys), "withheld": len(keys) - len(shown)})
     answered = {keys[label] for label in shown}
+    is_answered = pa.array(np.isin(labels, list(shown)))
     ones = pa.array(np.ones(table.num_rows, dtype=np.int64))
     kept = pa.table([*table.select(list(by)), ones], names=[*by, "n"])
     result = {}
     for name, known in found.groups.items():
-        group, told = disclosure.with_few_unknown(known, UNKNOWN)
+        group, told = disclosure.with_few_unknown(known, UNKNOWN, answered=is_answered)
         seen = [UNKNOWN] if UNKNOWN in group.unique().to_pylist() else []
         groups_shown = list(dict.fromkeys([*infos[name].groups, *seen]))
         cells = _cells(kept.append_column(GROUP, group), by=by, groups_shown=groups_shown)

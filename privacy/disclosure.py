@@ -13,21 +13,30 @@ Cell = tuple[object, ...]
 FEW, FEW_SHARE = 100, 0.05
 
 
-def with_few_unknown(group: pa.ChunkedArray, unknown: str) -> tuple[pa.ChunkedArray, str]:
+def with_few_unknown(
+    group: pa.ChunkedArray, unknown: str, *, answered: pa.Array
+) -> tuple[pa.ChunkedArray, str]:
     """Count a few customers of no known group with the largest known one, and say so.
 
     Beside a handful of them every cell of theirs is withheld, and with it a cell of a group that
     somebody asked about. Fewer than 100, and at most 5 % of the customers, join the largest group,
     which they move least. As many as that can be judged, or are too many to be passed over.
 
+    Parameters
+    ----------
+    answered : pyarrow.Array
+        Whose counts are told. Which group is the largest is asked of them alone: of others it
+        would be an answer that nobody gave.
+
     Returns
     -------
     tuple of pyarrow.ChunkedArray and str
         The groups, ``(n_rows,)``, and a sentence, empty if nothing was done.
     """
-    sizes = {item["values"]: item["counts"] for item in group.value_counts().to_pylist()}
+    told = group.filter(answered)
+    sizes = {item["values"]: item["counts"] for item in told.value_counts().to_pylist()}
     few = sizes.pop(unknown, 0)
-    if not (0 < few < FEW and few <= FEW_SHARE * len(group) and sizes):
+    if not (0 < few < FEW and few <= FEW_SHARE * len(told) and sizes):
         return group, ""
     largest = max(sorted(sizes), key=lambda name: sizes[name])
     joined = pc.if_else(pc.equal(group, unknown), largest, group)

@@ -29,9 +29,6 @@ from numpy.typing import NDArray
 LIMIT = 0.10
 """Nobody's exposure comes to this: as if he had been counted once, among ten."""
 
-FEWEST = 20
-"""A first answer may spend half of the limit, so it is about at least this many."""
-
 NOT_COUNTED = -1
 
 _NOTHING_NEW = 1e-6
@@ -66,8 +63,8 @@ def answerable(earlier: Sequence[Asked], asked: Asked) -> tuple[list[int], list[
     """Return the slices that may be answered, and those of them that tell something new.
 
     A slice that follows from earlier answers is answered. Any other must not use up more than half
-    of what is left of anybody's limit: a small difference is refused at once, and a large count
-    never dies of many small ones.
+    of what is left of anybody's limit: a first count is of 20 customers or more, a small difference
+    is refused at once, and a large count never dies of many small ones.
 
     Parameters
     ----------
@@ -83,8 +80,7 @@ def answerable(earlier: Sequence[Asked], asked: Asked) -> tuple[list[int], list[
         length = float(own @ own)
         if length > _NOTHING_NEW:
             spent = own * own / length
-            left = (LIMIT - exposure) / 2
-            if sizes[slices[place]] < FEWEST or np.any(spent > left):
+            if np.any(spent > (LIMIT - exposure) / 2):
                 continue
             exposure += spent
             rest -= np.outer(rest @ own / length, own)

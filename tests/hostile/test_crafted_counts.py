@@ -256,6 +256,20 @@ def test_a_column_that_tells_persons_apart_is_refused_or_withheld(attacker: Atta
     assert counts.table["n"].to_pylist() == [None] * 4
 
 
+def test_which_group_is_the_largest_is_not_told_of_those_who_are_not_counted(
+    attacker: Attacker,
+) -> None:
+    """One stranger beside 19 customers was counted with the commoner sex, which was then said."""
+    some = [*attacker.pseudonyms[:19], b"a stranger to us"]
+    alone = attacker.count(pa.table({PSEUDONYM: pa.array(some, PSEUDONYM_TYPE)}), by=[])["sex"]
+    assert (alone.told, alone.where(group=WOMEN).total()) == ("", None)
+    own = [*attacker.pseudonyms[100:140], *some]
+    beside = pa.table({PSEUDONYM: pa.array(own, PSEUDONYM_TYPE), "slice": [0] * 40 + [1] * 20})
+    counts = attacker.count(beside, by=["slice"])["sex"]
+    assert counts.told == ""
+    assert counts.where(slice=1, group=WOMEN).total() is None
+
+
 def test_other_purposes_and_other_mandates_are_no_second_purse(attacker: Attacker) -> None:
     everybody = np.arange(CUSTOMERS)
     attacker.ask(everybody)

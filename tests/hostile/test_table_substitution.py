@@ -122,6 +122,23 @@ def test_an_edited_pointer_is_found(world: World) -> None:
         )
 
 
+def test_the_pointer_of_another_place_is_found(world: World) -> None:
+    """It is ours, its number is larger, and the table that it names lies here as well."""
+    source = world.write(FEW, "few.parquet")
+    first = world.protect(source)
+    world.protect(world.write(MANY, "many.parquet"))
+    for _ in range(5):
+        gate.protect(
+            source, world.contract, keyring=world.ring, out=world.home / "there",
+            purpose=Purpose.TRAINING, vault=world.vault,
+        )  # fmt: skip
+    there = world.home / "there" / "uci-credit-training.latest.json"
+    assert json.loads(there.read_bytes())["folder"] == first.path.name
+    shutil.copyfile(there, world.features / there.name)
+    with pytest.raises(IntegrityError, match="not the newest one"):
+        latest(world)
+
+
 def test_files_are_their_owners_alone_whatever_the_process_leaves_open(world: World) -> None:
     before = os.umask(0)
     try:
