@@ -169,12 +169,14 @@ def test_as_many_as_can_be_judged_stay_a_group_of_their_own(
 ) -> None:
     groups = pa.chunked_array([["a"] * (known // 3) + ["b"] * (known - known // 3)])
     groups = pa.chunked_array([*groups.chunks, pa.array(["unknown"] * few, pa.string())])
-    joined, told = disclosure.with_few_unknown(groups, "unknown")
+    everybody = pa.array([True] * len(groups))
+    joined, told = disclosure.with_few_unknown(groups, "unknown", answered=everybody)
     right = [("b" if is_joined and one == "unknown" else one) for one in groups.to_pylist()]
     assert joined.to_pylist() == right
     assert bool(told) is is_joined
     nobody = pa.chunked_array([["unknown"] * 50])
-    assert disclosure.with_few_unknown(nobody, "unknown")[1] == ""
+    told = disclosure.with_few_unknown(nobody, "unknown", answered=pa.array([True] * 50))[1]
+    assert told == ""
 
 
 def test_pseudonyms_of_another_purpose_find_nobody(world: Any, decided: pa.Table) -> None:
