@@ -114,6 +114,7 @@ proof: $(READY) ## Print the slow figures that docs/proofs.md keeps (minutes)
 	@$(VENV)/bin/python benchmarks/limits_optimizer.py speed replay
 	@$(VENV)/bin/python -m benchmarks.fairness
 	@$(VENV)/bin/python -m benchmarks.drift
+	@$(VENV)/bin/python -m benchmarks.detectors
 	@$(VENV)/bin/python -m lab backtest --accounts 30000 --seeds 101,102,103 --strategies static,blanket,rule,optimized,free
 	@$(VENV)/bin/python -m benchmarks.training --more
 

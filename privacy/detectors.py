@@ -89,9 +89,10 @@ def in_column(text: str) -> Iterator[Finding]:
 
 
 def _find_in_text(values: pa.Array) -> Counter[Kind]:
-    suspects = pc.value_counts(values.filter(is_suspect(values)))
+    # A feature of text has few different values; each is looked at once.
+    counted = pc.value_counts(values.drop_null())
     found: Counter[Kind] = Counter()
-    for suspect in suspects.to_pylist():
+    for suspect in counted.filter(is_suspect(counted.field("values"))).to_pylist():
         for kind in {kind for kind, _ in in_column(suspect["values"])}:
             found[kind] += suspect["counts"]
     return found
@@ -100,9 +101,7 @@ def _find_in_text(values: pa.Array) -> Counter[Kind]:
 def _numbers_in(text: str) -> Iterator[Finding]:
     """Yield the numbers that some neighboring groups of digits make together."""
     for run in _RUN.finditer(_RANDOM.sub(" ", text)):
-        found = list(_kinds_in_run(_GROUP.findall(run[0])))
-        strong = [finding for finding in found if finding[0].is_strong]
-        yield from strong or found
+        yield from _kinds_in_run(_GROUP.findall(run[0]))
 
 
 def _kinds_in_run(groups: Sequence[tuple[str, str]]) -> Iterator[Finding]:

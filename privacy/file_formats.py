@@ -55,8 +55,7 @@ def as_text(data: bytes) -> str | None:
     if text is not None and _is_clean(text):
         return text
     if b"\0" in data:
-        wide = (_decoded(data, codec) for codec in _WIDE)
-        return next((text for text in wide if text and _is_clean(text) and _is_usual(text)), None)
+        return _wide(data)
     mended = data.decode("utf-8", "replace")
     is_mended = mended.count("\ufffd") <= _MOST_DAMAGED * sum(1 for c in mended if c > "\x7f")
     if is_mended:
@@ -98,8 +97,11 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
-_MOST_DAMAGED, _MOST_CONTROLS, _MOST_ZEROS = 0.1, 0.01, 0.05
-_FEWEST_USUAL, _FEWEST_ASCII = 0.7, 0.7
+_MOST_DAMAGED, _MOST_CONTROLS, _MOST_ZEROS = 0.1, 0.01, 0.01
+_FEWEST_USUAL, _FEWEST_ASCII, _FEWEST_ZEROS_IN_TEXT = 0.5, 0.7, 0.5
+_WITH_A_ZERO = "\u3000\u4e00"
+"""The frequent Chinese characters of which one of two bytes is zero."""
+
 _CONTROL = re.compile("[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 _USUAL = re.compile(
     r"[\d\t-\r -~\u00a0-\u024f\u2010-\u205e\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]+"
@@ -115,6 +117,22 @@ _URL_ALPHABET = str.maketrans("-_", "+/")
 _PLOTTED = re.compile(
     r'"dtype":\s?"([iu]8|f8)",\s?"bdata":\s?"([^"]+)"|"bdata":\s?"([^"]+)",\s?"dtype":\s?"([iu]8|f8)"'
 )
+
+
+def _wide(data: bytes) -> str | None:
+    """Decode UTF-16 or UTF-32 without a mark; binary data with words in them are neither.
+
+    Read from the wrong end, Latin text becomes Chinese. In truly wide text most zeros stand in
+    characters that have one; what reads as UTF-32 at all is nothing else.
+    """
+    zeros, likely = data.count(0), []
+    for codec in _WIDE:
+        text = _decoded(data, codec)
+        if text and _is_clean(text) and _is_usual(text):
+            narrow = sum(c < "\u0100" or c in _WITH_A_ZERO for c in text)
+            if "32" in codec or narrow >= _FEWEST_ZEROS_IN_TEXT * zeros:
+                likely.append((narrow, text))
+    return max(likely, default=(0, None))[1]
 
 
 def _may_speak(data: bytes) -> bool:

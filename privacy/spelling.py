@@ -75,7 +75,7 @@ _INLINE = re.compile(
 _SCIENTIFIC = re.compile(
     r"(?<![0-9.])([0-9]{1,9})\.([0-9]{2,18}) ?(?:[eE]|[xX*] ?10 ?\^?) ?\+?([0-9]{1,2})(?![0-9])"
 )
-_FEWEST_SCIENTIFIC_DIGITS = 6
+_FEWEST_SCIENTIFIC_DIGITS = 8
 _MOST_DIGITS = 20
 _IS_MAIL = re.compile("quoted-printable", re.IGNORECASE)
 _A_MARK = re.compile(f"[{_MARKS}]")
@@ -187,8 +187,8 @@ def written_out(text: str) -> str:
 
     Examples
     --------
-    >>> written_out("1.3812345678E+10, 1.38E10, 1.5e3")
-    '13812345678, 1.38E10, 1.5e3'
+    >>> written_out("1.3812345678E+10, 1.38123E10, 1.5e3")
+    '13812345678, 1.38123E10, 1.5e3'
     """
     return _SCIENTIFIC.sub(_whole, text)
 

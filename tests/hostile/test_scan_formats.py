@@ -82,6 +82,18 @@ def test_text_is_read_in_every_encoding(tmp_path: Path, name: str) -> None:
     assert report.unread == ()
 
 
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    "words", ["thequickbrownfox", "客户电话为本人所有", "thequick客户", "一一　一"]
+)
+def test_wide_text_without_a_mark_is_read_from_the_right_end(
+    tmp_path: Path, codec: str, words: str
+) -> None:
+    report = scanned(tmp_path, f"{words * 60} {MOBILE}, {ADDRESS}, {words * 60}".encode(codec))
+    assert kinds(report) == BOTH
+    assert report.unread == ()
+
+
 @pytest.mark.parametrize("first", range(0x4E00, 0x9FA6, 0x100))
 def test_no_chinese_character_hides_the_number_behind_it(tmp_path: Path, first: int) -> None:
     for codec in ("utf-8", "gb18030"):
@@ -227,6 +239,14 @@ def pdf(text: bytes) -> bytes:
     return b"%PDF-1.7\n1 0 obj <</Filter /FlateDecode>>\nstream\n" + packed + b"\nendstream\n%%EOF"
 
 
+def arrow_stream() -> bytes:
+    table = pa.table({"m": ["".join(chr(97 + n % 26) for n in range(k)) for k in range(50)]})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
 def encrypted_zip() -> bytes:
     data = bytearray(zipped(PLAIN * 20))
     data[6] |= 1
@@ -244,6 +264,11 @@ UNREADABLE = {
     "pickled array": pickle.dumps(np.array([NUMBER]), protocol=2),
     "array of objects": b"",
     "unknown": NOISE,
+    "words in binary data": b"RIFF\x24\x08\x00\x00WAVEfmt some words of a header " * 3
+    + b"call 1381",
+    "a stream of Arrow": arrow_stream(),
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(8) + b"TREE some words" * 40 + NOISE,
+    "brotli": arrow_packed("brotli", PLAIN * 9),
     "half a gzip": gzip.compress(NOISE)[:2_000],
     "half a zip": zipped(NOISE)[:2_000],
     "half a PNG": b"\x89PNG\r\n\x1a\n" + NOISE,

@@ -47,6 +47,7 @@ ENCODINGS = {
     "UTF-8": str.encode,
     "GB 18030": lambda text: text.encode("gb18030"),
     "UTF-16": lambda text: text.encode("utf-16"),
+    "UTF-16-BE": lambda text: text.encode("utf-16-be"),
     "JSON": lambda text: json.dumps({"a": text}).encode(),
     "base64": lambda text: base64.b64encode(text.encode()),
 }
@@ -95,8 +96,8 @@ def test_what_names_nobody_stays_silent(tmp_path: Path, name: str) -> None:
         ("13812345678.50", None),
         ("13812345678.00", Kind.MOBILE),
         ("138.12345678", None),
-        ("1.38E10", None),
-        ("1.38123E10", Kind.MOBILE),
+        ("1.381234E10", None),
+        ("1.3812345E10", Kind.MOBILE),
         ("13.812345678e9", Kind.MOBILE),
         ("14500000-14999999", None),
         ("3005000-3009999", None),

@@ -47,6 +47,7 @@ def test_no_identity_is_anywhere_outside_the_raw_folder(journey: Journey) -> Non
     for place in [*places(journey), journey.home.parent / "demo.log"]:
         report = leak_scan.scan(place, canaries=wanted)
         assert report.hits == (), place.name
+        assert (report.unread, report.links) == ((), ()), place.name
 
 
 def test_no_pseudonym_is_anywhere_outside_the_sealed_tables(journey: Journey) -> None:
