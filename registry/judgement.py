@@ -69,7 +69,8 @@ def signed_appetite(record: Record, version: int, on: date) -> RiskAppetite:
     Raises
     ------
     GateClosed
-        If nothing was signed, or only after evidence on the version was recorded.
+        If nothing was signed, or only after evidence on the version was recorded, or the evidence
+        was measured after the day.
     """
     held = record.appetite(on)
     if held is None:
@@ -78,6 +79,9 @@ def signed_appetite(record: Record, version: int, on: date) -> RiskAppetite:
             "`python -m registry appetite` with --as risk_approver and --as business_approver."
         )
     measured = [evidence_of(record, version), *record.attached(version).values()]
+    newest = max(entry.statement.effective_on for entry in measured)
+    if newest > on.isoformat():
+        raise GateClosed(f"Version {version} was measured on {newest}; {on} is before that day.")
     older = [entry.statement.kind.value for entry in measured if entry.seq < held.seq]
     if older:
         raise GateClosed(

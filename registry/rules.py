@@ -117,8 +117,10 @@ class Roll:
     def _problem(self, person: Person) -> str:
         if person.role not in ROLES:
             return f"which is no role; known: {', '.join(sorted(ROLES))}"
-        if not holder(person.name) or len(_scripts(person.name)) > 1:
-            return "a name without letters or in letters of two alphabets"
+        if not holder(person.name) or not person.name.isprintable():
+            return "a name without letters or with signs that do not print"
+        if len(_scripts(person.name)) > 1:
+            return "a name in letters of two alphabets"
         if person.key_id in self.known:
             return "with a key that was listed before"
         if any(
@@ -361,6 +363,9 @@ class History:
         if not digest(said["appetite"]) == decision["appetite"] == (appetite or [""] * 3)[2]:
             return "was not judged by the risk appetite that both approvers signed"
         judged = [measured[-1], *attached.values()]
+        days = [item["statement"]["predicate"]["evidence"]["measured_on"] for item in judged]
+        if not _is_day(decision["decided_on"]) or max(days) > decision["decided_on"]:
+            return "was decided before its evidence was measured"
         if appetite and min(item["seq"] for item in judged) < appetite.seq:
             return "was judged on evidence that is older than the signing of its risk appetite"
         found = {
@@ -386,8 +391,9 @@ class History:
             return "approves behind a closed gate"
         if said["closed_before"] != self.closed(name):
             return "does not name every closed decision that came before"
-        if not said["approved_on"] <= said["expires_on"]:
-            return "ends before it begins"
+        judged = self.said("gate-decision", name)[-1]["statement"]["predicate"]["decision"]
+        if not judged["decided_on"] <= said["approved_on"] <= said["expires_on"]:
+            return "ends before it begins, or begins before the gate decided"
         return ""
 
     def _event_problem(self, entry: dict[str, Any]) -> str:

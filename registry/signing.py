@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from governance import durable
-from governance.errors import IntegrityError, KeyringError
+from governance.errors import IntegrityError, KeyringError, UsageError
 from registry import offline
 from registry.offline import Person
 
@@ -173,12 +173,22 @@ def create_people(folder: Path, names: Mapping[str, str] | None = None) -> Peopl
     ----------
     names : mapping of str to str, optional
         Who holds the key of a role; a role that is left out gets a simulated holder.
+
+    Raises
+    ------
+    UsageError
+        If names are given for an unknown role, or for keys that exist.
     """
+    given = names or {}
+    if given.keys() - set(Role) or (given and (folder / FOLDER).exists()):
+        raise UsageError(
+            f"Names are given once, when keys are made, for the roles {', '.join(Role)}. Later, "
+            "`python -m registry people rotate` gives a role's key to somebody else."
+        )
     durable.make_folder(folder)
     with durable.locked(folder / f".{FOLDER}.lock", what="The signing keyring"):
         if not (folder / FOLDER).exists():
             with durable.replacing_folder(folder / FOLDER) as fresh:
-                given = names or {}
                 made = [
                     create_key(fresh / f"{role.value}.pem", role, given.get(role.value, ""))
                     for role in Role

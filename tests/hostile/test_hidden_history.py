@@ -276,6 +276,14 @@ def test_a_decision_by_an_appetite_that_no_longer_holds_promotes_nothing(
 # Days.
 
 
+def test_the_gate_does_not_decide_for_a_day_before_the_figures(home: Settings) -> None:
+    appetites.sign(home, RiskAppetite.parse(APPETITE), DAY)
+    measure(home, on=LATER)
+    with pytest.raises(GateClosed, match=f"was measured on {LATER}; {DAY} is before that day"):
+        lifecycle.gate(home, 1, on=DAY)
+    assert lifecycle.gate(home, 1, on=LATER).is_open
+
+
 @pytest.fixture(scope="module")
 def _two(_migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Version 1 is champion from the first day, version 2 from a later one."""

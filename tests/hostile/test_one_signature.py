@@ -30,7 +30,7 @@ from registry.ledger import Ledger
 from registry.record import Record, append
 from registry.signing import FOLDER, PEOPLE_FILE, People, Role, Signer
 from registry.statement import Kind
-from tests.conftest import ON, World
+from tests.conftest import APPETITE, ON, World
 from tests.registry.conftest import DAY, policy_evidence
 from tests.registry.forging import forge
 
@@ -269,6 +269,30 @@ def approved_backwards(home: Settings) -> Forgery:
     return Forgery(Kind.APPROVAL, said, "risk_approver")
 
 
+def approved_before_the_decision(home: Settings) -> Forgery:
+    early = (ON - timedelta(days=1)).isoformat()
+    said = {**_said(home, Kind.APPROVAL), "role": "risk_approver", "approved_on": early}
+    return Forgery(Kind.APPROVAL, said, "risk_approver")
+
+
+def judged_before_it_was_measured(home: Settings) -> Forgery:
+    """An appetite of an earlier day, and a decision that is dated before its own figures."""
+    adopted = [
+        Forgery(
+            Kind.APPETITE,
+            {**_said(home, Kind.APPETITE), "role": role, "on": "2005-01-01"},
+            role,
+            subject=(f"appetite:{APPETITE.id}", APPETITE.digest),
+        )
+        for role in ("risk_approver", "business_approver")
+    ]
+    measured = Forgery(Kind.EVIDENCE, _said(home, Kind.EVIDENCE), "validator")
+    said = _said(home, Kind.DECISION)
+    said["decision"]["decided_on"] = (ON - timedelta(days=1)).isoformat()
+    said["digest"] = canonical.digest(said["decision"])
+    return Forgery(Kind.DECISION, said, "ledger", after=[*adopted, measured])
+
+
 def approved_on_no_day(home: Settings) -> Forgery:
     said = {**_said(home, Kind.APPROVAL), "role": "risk_approver", "expires_on": "9"}
     return Forgery(Kind.APPROVAL, said, "risk_approver")
@@ -329,6 +353,8 @@ ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     approved_for_the_other_role: "says that the business_approver signed; it was the risk_approver",
     approved_for_other_digests: "approves other digests than the present ones",
     approved_backwards: "ends before it begins",
+    approved_before_the_decision: "begins before the gate decided",
+    judged_before_it_was_measured: "was decided before its evidence was measured",
     approved_on_no_day: "does not say what a statement of its kind must say",
     approved_without_the_history: "does not name every closed decision that came before",
     measured_about_another_model: "is evidence about another model than its subject",
@@ -521,9 +547,11 @@ def test_names_of_one_alphabet_and_east_asian_ones_are_listed(
     assert Record.load(empty_home).history.roll.active[made.key_id].name == name
 
 
-@pytest.mark.parametrize("name", ["  ", "...", "\u3164", "\u200b"])
+@pytest.mark.parametrize(
+    "name", ["  ", "...", "Li\nWei", "Li\u202eWei", "Li \x1b[1mWei", "\u3164", "\u200b"]
+)
 def test_a_key_that_nobody_holds_is_not_listed(empty_home: Settings, name: str) -> None:
-    with pytest.raises(IntegrityError, match="without letters"):
+    with pytest.raises(IntegrityError, match="without letters or with signs that do not print"):
         people.rotate(empty_home, "risk_approver", name=name, reason="A test of names")
 
 

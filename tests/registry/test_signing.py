@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from governance.errors import KeyringError
+from governance.errors import KeyringError, UsageError
 from registry import offline, signing
 from registry.signing import People, Role, Signer
 
@@ -21,6 +21,16 @@ def test_every_role_gets_a_key_that_only_its_owner_can_read(tmp_path: Path) -> N
 
 def test_making_people_again_keeps_their_keys(tmp_path: Path) -> None:
     assert signing.create_people(tmp_path).by_key == signing.create_people(tmp_path).by_key
+
+
+def test_names_are_given_when_the_keys_are_made_and_for_roles_that_exist(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="for the roles root, developer"):
+        signing.create_people(tmp_path, {"risk approver": "Li Wei"})
+    people = signing.create_people(tmp_path, {"risk_approver": "Li Wei"})
+    names = {person.role: person.name for person in people.by_key.values()}
+    assert (names["risk_approver"], names["developer"]) == ("Li Wei", "Developer (simulated)")
+    with pytest.raises(UsageError, match="people rotate"):
+        signing.create_people(tmp_path, {"risk_approver": "Wang Fang"})
 
 
 def test_the_people_file_says_that_the_roles_are_simulated(tmp_path: Path) -> None:
