@@ -22,7 +22,7 @@ from privacy import number_detectors, personal_data, spelling
 from privacy.personal_data import Finding, Kind
 
 _GAP = r"[^0-9A-Za-z\u0080-\U0010ffff@#$%^&=<>?!;]"
-_RUN = re.compile(rf"[0-9](?:{_GAP}{{0,4}}[0-9])*(?:{_GAP}{{0,4}}[Xx](?![0-9A-Za-z]))?")
+_RUN = re.compile(rf"[0-9](?:{_GAP}{{0,4}}[0-9])*(?:{_GAP}{{0,4}}[Xx](?![0-9]))?")
 _RANDOM = re.compile(
     r"(?<![0-9A-Za-z])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|(?=[0-9]*[a-f])[0-9a-f]{24,})(?![0-9A-Za-z])",
@@ -34,25 +34,41 @@ _GROUP = re.compile(r"([0-9]+[Xx]?|[Xx])([^0-9Xx]*)")
 _AMBIGUOUS = frozenset(".,:")
 """Between two groups alone these make a decimal, a list or a time; repeated alike they separate."""
 
+_ALIKE = re.compile(
+    r"(?<![0-9])[0-9]{1,13}(?:([^0-9]{1,12})[0-9]{1,13})(?:\1[0-9]{1,13})+(?:\1?[Xx])?"
+)
+"""Groups with one and the same separator between them, whatever it is."""
+
+_SHAPES = frozenset(
+    {(3, 4, 4), (3, 3, 5), (4, 3, 4), (4, 4, 3), (5, 3, 3), (6, 8, 4), (6, 4, 4, 4),
+     (6, 4, 2, 2, 4), (6, 6, 3), (4, 6, 4), (4, 6, 5),
+     *((4, 4, 4, 4, *rest) for rest in ((), (1,), (2,), (3,))),
+     *((1,) * count for count in range(11, personal_data.LONGEST + 1))}
+)  # fmt: skip
+"""Groups in which people write a number whose separator says nothing."""
+
 _AREA = re.compile(r"(?:0|(?:00)?86)(?:10|2[0-9]|[3-9][0-9]{2})")
 _LOCAL_SHAPES = ((7,), (8,), (3, 4), (4, 4))
 _LIST_MARK = re.compile("[1-9][0-9]?")
-_LOCAL = re.compile(r"(?:\"[^\"\r\n]{1,64}\"|[^\s@<>()\[\]:;,\"\\]{1,64})\s{0,2}\Z")
-_LABEL, _DOT = r"[\w\-]{1,63}", r"\s?\.\s?"
+_LOCAL = re.compile(
+    r"(?:\"[^\"\r\n]{1,64}\"|[^\s@<>()\[\]:;,\"\\]{1,64})(?:\([^()@]{0,40}\))?\s{0,2}\Z"
+)
+_LABEL, _DOT = r"[\w\-\u2600-\u27bf\U0001f000-\U0001faff]{1,63}", r"\s?\.\s?"
 _DOMAIN = re.compile(
     rf"\s{{0,2}}(?:{_LABEL}(?:{_DOT}{_LABEL}){{0,6}}?{_DOT}(?:xn--[\w\-]{{2,59}}|[^\W\d_]{{2,24}})"
     r"(?![\w\-])|[(\[](?:IPv6:)?[0-9A-Fa-f:.]{3,45}[)\]]|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9]))"
 )
 _LOCAL_REACH, _DOMAIN_REACH = 70, 260
 _SAID = r"\s?[(\[{{<]\s?{0}\s?[)\]}}>]\s?|\s{0}\s"
-_SAID_AT = re.compile(_SAID.format("at"), re.IGNORECASE)
+_SAID_AT = re.compile(_SAID.format("at") + r"|\s?[(\[{<]a[)\]}>]\s?|\s?艾特\s?", re.IGNORECASE)
 _SAID_DOT = re.compile(_SAID.format("dot"), re.IGNORECASE)
 
 _DIGIT = rf"[\p{{N}}{spelling.DIGITS.removeprefix(chr(92) + 'd')}]"
 _PREFILTER = (
-    rf"(?is)(?:{_DIGIT}[^{spelling.DIGITS.removeprefix(chr(92) + 'd')}\p{{N}}\p{{L}}]{{0,8}}){{10}}"
-    rf"|[0-9]\.[0-9]{{2,18}} ?(?:e|[x*\x{{D7}}] ?10)"
-    rf"|[@\x{{FF20}}\x{{FE6B}}]|\\u|&#?[a-z0-9]+;|%40|[(\[{{<] ?at ?[)\]}}>]|\bat\b.*\bdot\b"
+    rf"(?is)(?:{_DIGIT}[^{spelling.DIGITS.removeprefix(chr(92) + 'd')}\p{{N}}]{{0,12}}){{10}}"
+    rf"|[0-9][.,][0-9]{{1,18}} ?(?:[ed]|[x*\x{{D7}}] ?10)"
+    rf"|[@\x{{FF20}}\x{{FE6B}}]|\\[ux01]|&#?[a-z0-9]+;|%(?:25)*40|[(\[{{<] ?at? ?[)\]}}>]|艾特"
+    rf"|\bat\b.*\bdot\b"
 )
 
 
@@ -100,8 +116,26 @@ def _find_in_text(values: pa.Array) -> Counter[Kind]:
 
 def _numbers_in(text: str) -> Iterator[Finding]:
     """Yield the numbers that some neighboring groups of digits make together."""
-    for run in _RUN.finditer(_RANDOM.sub(" ", text)):
+    text = _RANDOM.sub(" ", text)
+    for run in _RUN.finditer(text):
         yield from _kinds_in_run(_GROUP.findall(run[0]))
+    for run in _ALIKE.finditer(text):
+        if run[1] not in ("x", "X"):  # These stand between lengths.
+            yield from _of_a_shape(run[0].split(run[1]))
+
+
+def _of_a_shape(groups: Sequence[str]) -> Iterator[Finding]:
+    """Yield what groups are between which stands one and the same, whatever it is."""
+    digits = "".join(groups)
+    mobile = personal_data.MOBILE.fullmatch(digits)
+    if tuple(map(len, groups)) not in _SHAPES:
+        return
+    if personal_data.is_resident_id(digits) or personal_data.is_old_resident_id(digits):
+        yield Kind.RESIDENT_ID, digits
+    elif personal_data.CARD.fullmatch(digits) and personal_data.is_luhn(digits):
+        yield Kind.BANK_CARD, digits
+    elif mobile:
+        yield Kind.MOBILE, mobile[1]
 
 
 def _kinds_in_run(groups: Sequence[tuple[str, str]]) -> Iterator[Finding]:
@@ -128,7 +162,8 @@ def _kinds_of(
     if personal_data.is_resident_id(digits):
         yield Kind.RESIDENT_ID, digits
         return
-    if digits[-1] in "Xx" or not _is_spelled(own, left, right):
+    digits = digits.rstrip("Xx")
+    if not digits.isdigit() or not _is_spelled(own, left, right):
         return
     is_amount = right == "." and after.strip("0") != ""
     if is_listed:
@@ -176,9 +211,19 @@ def _is_spelled(own: Sequence[tuple[str, str]], left: str, right: str) -> bool:
     marks = {gap for gap in gaps if not _AMBIGUOUS.isdisjoint(gap)}
     if not marks:
         return True
-    is_host = marks <= {".", ":"} and max(sizes) < 4
     is_alike = len(gaps) > 1 and {*gaps} == marks and len(marks) == 1
-    return is_alike and not is_host and marks.isdisjoint((left, right))
+    if not is_alike or not marks.isdisjoint((left, right)):
+        return False
+    # Groups between dots or colons are a host, a version or a time, unless people group so.
+    return marks.isdisjoint(".:") or _is_grouped([group for group, _ in own])
+
+
+def _is_grouped(groups: Sequence[str]) -> bool:
+    """Tell whether groups have a shape of a number of people, or are thousands of no host."""
+    own = groups[1:] if groups[0] in personal_data.COUNTRY_CODES else groups
+    is_thousands = len(own[0]) < 4 and all(len(group) == 3 for group in own[1:])
+    is_host = all(int(group) < 256 for group in own)
+    return tuple(map(len, own)) in _SHAPES or (is_thousands and not is_host)
 
 
 def _addresses_in(text: str) -> Iterator[Finding]:

@@ -29,9 +29,10 @@ _MARKS = "".join(
 _NUMERALS = {
     **dict(zip("〇一二三四五六七八九", "0123456789", strict=True)),
     **dict(zip("零壹贰叁肆伍陆柒捌玖", "0123456789", strict=True)),
-    **dict(zip("○幺貳參陸〡〢〣〤〥〦〧〨〩", "01236123456789", strict=True)),
+    **dict(zip("○幺两兩貳參陸〡〢〣〤〥〦〧〨〩", "0122236123456789", strict=True)),
+    **dict(zip("㊀㊁㊂㊃㊄㊅㊆㊇㊈㈠㈡㈢㈣㈤㈥㈦㈧㈨", "123456789" * 2, strict=True)),
 }
-"""Chinese numerals that are read digit by digit, everyday, financial and of traders."""
+"""Chinese numerals that are read digit by digit: everyday, financial, of traders, in rings."""
 
 DIGITS = rf"\d{_MARKS}{''.join(_NUMERALS)}"
 """Everything that is read as one digit, as the inside of a character class."""
@@ -55,25 +56,32 @@ _ALIKE = {
     for alike in characters
 }
 _UNSEEN = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-_UNSEEN_KINDS = frozenset({"Cf", "Mn", "Me"})
+_UNSEEN_KINDS = frozenset({"Cf", "Mn", "Me", "Mc"})
 
 _SUSPECT = re.compile(
     rf"[@\uff20\ufe6b]|(?:[{DIGITS}][\W_]{{0,4}}){{10,}}[{DIGITS}XxХхＸｘ]"
-    r"|[0-9]\.[0-9]{2,18} ?[eExX*×]"
+    r"|[0-9][.,][0-9]{2,18} ?[eEdDxX*×]"
 )
-_PLAIN_SUSPECT = re.compile(r"@|(?:[0-9][^0-9A-Za-z]{0,4}){10,}[0-9Xx]|[0-9]\.[0-9]{2,18} ?[eExX*]")
+_PLAIN_SUSPECT = re.compile(
+    r"@|(?:[0-9][^0-9A-Za-z]{0,4}){10,}[0-9Xx]|[0-9][.,][0-9]{2,18} ?[eEdDxX*]"
+)
 _LEFT_REACH, _WORD_REACH, _RIGHT_REACH = 90, 24, 270
 _ALPHANUMERIC = "." + string.digits + string.ascii_letters
 _CUT = re.compile(r"[0-9A-Za-z.]*")
 
-_ESCAPED_CHARACTER = re.compile(r"\\+(?:[uU]([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
+_ESCAPED_CHARACTER = re.compile(
+    r"\\+(?:U000([01][0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,5})\}|[uU]([0-9A-Fa-f]{4})"
+    r"|x([0-9A-Fa-f]{2})|([01][0-7]{2}))"
+)
+_MOST_ROUNDS = 4
 _ESCAPED_BYTE = re.compile(r"%[0-9A-Fa-f]{2}")
 _INLINE_NAME = "b|i|u|s|em|strong|span|font|mark|wbr|small|sup|sub|a|r|t|w:r|w:t|a:r|a:t"
 _INLINE = re.compile(
     rf"<((?:w:|a:)?rPr)>.{{0,400}}?</\1>|</?(?:{_INLINE_NAME})(?:\s[^<>]{{0,400}})?/?>"
 )
 _SCIENTIFIC = re.compile(
-    r"(?<![0-9.])([0-9]{1,9})\.([0-9]{2,18}) ?(?:[eE]|[xX*] ?10 ?\^?) ?\+?([0-9]{1,2})(?![0-9])"
+    r"(?<![0-9.])([0-9]{1,19})[.,]([0-9]{1,18}) ?"
+    r"(?:[eEdD]|[xX*] ?10 ?(?:\^|\*\*)?) ?([+\-]?[0-9]{1,2})(?![0-9])"
 )
 _FEWEST_SCIENTIFIC_DIGITS = 8
 _MOST_DIGITS = 20
@@ -101,7 +109,7 @@ def _plain(character: str) -> str:
     category = unicodedata.category(character)
     if category in _UNSEEN_KINDS or character in _UNSEEN:
         return ""
-    if category == "Zs":
+    if category[0] == "Z" or "\x7f" <= character <= "\x9f":
         return " "
     if category == "Pd":
         return "-"
@@ -169,10 +177,18 @@ def unescaped(text: str) -> str:
     >>> unescaped(r"li\\u0040example.com &#43;86 <b>138</b>12345678 %E6%9D%8E")
     'li@example.com +86 13812345678 李'
     """
+    for _ in range(_MOST_ROUNDS):
+        text, before = _unescaped_once(text), text
+        if text == before:
+            break
+    return text
+
+
+def _unescaped_once(text: str) -> str:
     if "=" in text and _IS_MAIL.search(text):
         text = quopri.decodestring(text.encode()).decode("utf-8", "replace")
     if "\\" in text:
-        text = _ESCAPED_CHARACTER.sub(lambda found: chr(int(found[1] or found[2], 16)), text)
+        text = _ESCAPED_CHARACTER.sub(_character, text)
         # JSON writes what lies beyond the first plane as two halves.
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if "<" in text:
@@ -180,6 +196,11 @@ def unescaped(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     return urllib.parse.unquote(text) if _ESCAPED_BYTE.search(text) else text
+
+
+def _character(found: re.Match[str]) -> str:
+    hexadecimal = found[1] or found[2] or found[3] or found[4]
+    return chr(int(hexadecimal, 16) if hexadecimal else int(found[5], 8))
 
 
 def written_out(text: str) -> str:
@@ -195,8 +216,10 @@ def written_out(text: str) -> str:
 
 def _whole(found: re.Match[str]) -> str:
     """Return the whole number that a number with a power of ten is, if it is one."""
-    whole, decimals, shift = found[1], found[2], int(found[3]) - len(found[2])
-    digits = (whole + decimals).lstrip("0")
+    shift = int(found[3]) - len(found[2])
+    digits = (found[1] + found[2]).lstrip("0")
+    if shift < 0 and not digits[shift:].strip("0"):
+        digits, shift = digits[:shift], 0
     if shift < 0 or len(digits.rstrip("0")) < _FEWEST_SCIENTIFIC_DIGITS:
         return found[0]
     return (digits + "0" * shift)[:_MOST_DIGITS]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,10 @@ USUAL_GAPS = (
 )
 UNSEEN = "\u200b\u200c\u200d\u2060\ufeff\u00ad\ufe0f\u200e\u202c"
 ODD_GAPS = ("\t", "  ", "\n", "\\", "'", "\u2019", "|", "~", "*", "\u3000\u3000", " \u2014 ", "__")
+ANY_GAPS = (
+    *"=#;>&^!?$%@<:+", "\u2028", "\x85", "\u3164", "→", "📞", "转", "><", "] [", " " * 9,
+    " / ", "\r\n",
+)  # fmt: skip
 SCRIPTS = {
     "full width": 0xFF10, "Arabic": 0x660, "Persian": 0x6F0, "Devanagari": 0x966, "Bengali": 0x9E6,
     "Thai": 0xE50, "Tibetan": 0xF20, "Khmer": 0x17E0, "bold": 0x1D7CE, "monospace": 0x1D7F6,
@@ -29,6 +33,8 @@ DRAWN = {
     "circled": "⓪①②③④⑤⑥⑦⑧⑨", "black circles": "⓿❶❷❸❹❺❻❼❽❾", "raised": "⁰¹²³⁴⁵⁶⁷⁸⁹",
     "lowered": "₀₁₂₃₄₅₆₇₈₉", "everyday": "〇一二三四五六七八九",
     "financial": "零壹贰叁肆伍陆柒捌玖",
+    "in rings": "〇㊀㊁㊂㊃㊄㊅㊆㊇㊈", "in brackets": "〇㈠㈡㈢㈣㈤㈥㈦㈧㈨",
+    "spoken": "零幺两三四五六七八九",
     "keycaps": [f"{digit}\ufe0f\u20e3" for digit in range(10)],
 }  # fmt: skip
 BEFORE = (
@@ -52,6 +58,14 @@ AFTER = (
     " 2024",
     "、",
 )
+
+
+ESCAPES: tuple[Callable[[str], str], ...] = (
+    lambda c: f"&#{ord(c)};", lambda c: f"&#x{ord(c):x};", lambda c: f"&amp;#{ord(c)};",
+    lambda c: f"%{ord(c):02x}", lambda c: f"%25{ord(c):02X}", lambda c: f"\\u{ord(c):04x}",
+    lambda c: f"\\U{ord(c):08x}", lambda c: f"\\u{{{ord(c):x}}}", lambda c: f"\\x{ord(c):02x}",
+    lambda c: f"\\{ord(c):03o}",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -122,6 +136,8 @@ def numbers(kind: Kind) -> Iterator[Spelling]:
         yield Spelling(kind, grouped(make(next(draws)), shape, gap))
     for shape, gap in itertools.product(SHAPES[kind][1:], ODD_GAPS):
         yield Spelling(kind, grouped(make(next(draws)), shape, gap), usual=False)
+    for gap in ANY_GAPS:
+        yield Spelling(kind, grouped(make(next(draws)), usual, gap), usual=False)
     for shape, gap in itertools.product(ODD_SHAPES[kind], (" ", "-", "\u00a0", "\uff0d", "_")):
         yield Spelling(kind, grouped(make(next(draws)), shape, gap), usual=False)
     scripts = [[chr(zero + digit) for digit in range(10)] for zero in SCRIPTS.values()]
@@ -136,9 +152,17 @@ def numbers(kind: Kind) -> Iterator[Spelling]:
         )
 
 
+def escaped(kind: Kind) -> Iterator[Spelling]:
+    """Yield a number of one kind in the escapes of page, address and program."""
+    make = {Kind.MOBILE: mobile, Kind.RESIDENT_ID: resident_id, Kind.BANK_CARD: card}[kind]
+    for number, escape in enumerate(ESCAPES, 2_001):
+        yield Spelling(kind, "".join(map(escape, make(number))), usual=False)
+
+
 def mobiles() -> Iterator[Spelling]:
     """Yield what only mobile numbers are written like."""
     yield from numbers(Kind.MOBILE)
+    yield from escaped(Kind.MOBILE)
     for number, code in enumerate(("+86", "+86 ", "+86-", "0086", "0086 ", "86", "(86)", "(+86) ",
                                    "+86(0)", "＋86", "+ 86 ", "00 86 ", "0", "86-")):  # fmt: skip
         for text in (mobile(number), grouped(mobile(number), (3, 4, 4), " "),
@@ -155,11 +179,18 @@ def mobiles() -> Iterator[Spelling]:
         yield Spelling(Kind.MOBILE, f"{int(own):,}", usual=False)
         yield Spelling(Kind.MOBILE, f"{own[:3]},{own[3:7]},{own[7:]}", usual=False)
         yield Spelling(Kind.MOBILE, f"1.{own}", usual=False)
+        yield Spelling(Kind.MOBILE, f"ID{own}X", usual=False)
+        yield Spelling(
+            Kind.MOBILE, f"{int(own):,}".replace(",", ".") if own[2:5] > "255" else own, usual=False
+        )
+        yield Spelling(Kind.MOBILE, f"{own[0]},{own[1:]}E+10")
+        yield Spelling(Kind.MOBILE, f"{own[0]}.{own[1:]}*10**10")
 
 
 def resident_ids() -> Iterator[Spelling]:
     """Yield what only resident ids are written like."""
     yield from numbers(Kind.RESIDENT_ID)
+    yield from escaped(Kind.RESIDENT_ID)
     ending = [own for own in map(resident_id, range(1, 900)) if own.endswith("X")]
     for own, letter in zip(ending, itertools.cycle("xＸｘХх×Ⅹ"), strict=False):
         yield Spelling(Kind.RESIDENT_ID, own[:-1] + letter)
@@ -175,6 +206,7 @@ def resident_ids() -> Iterator[Spelling]:
 def cards() -> Iterator[Spelling]:
     """Yield what only cards are written like."""
     yield from numbers(Kind.BANK_CARD)
+    yield from escaped(Kind.BANK_CARD)
     for length, number in itertools.product((13, 14, 15, 16, 17, 18, 19), range(5)):
         kind = Kind.SHORT_CARD if length < 15 else Kind.BANK_CARD
         usual = length in (15, 16, 19)
@@ -202,7 +234,8 @@ def addresses() -> Iterator[Spelling]:
     )
     domains = ("example.com", "mail.example.com.cn", "例子.中国", "xn--fsqu00a.xn--fiqs8s",
                "EXAMPLE.ORG",
-               "exa-mple.co", "münchen.example", "[10.0.0.1]", "163.com", "пример.рф")  # fmt: skip
+               "exa-mple.co", "münchen.example", "[10.0.0.1]", "163.com", "пример.рф",
+               "उदाहरण.कॉम", "ตัวอย่าง.ไทย", "例子.公司")  # fmt: skip
     for local, domain in itertools.product(locals_, domains):
         for at in ("@", "＠", "﹫"):
             yield Spelling(Kind.EMAIL, f"{local}{at}{domain}")
@@ -217,7 +250,9 @@ def addresses() -> Iterator[Spelling]:
             yield Spelling(Kind.EMAIL, text)
         for text in (f"{local} [at] example [dot] com", f"{local}(at)example.com",
                      f"{local} at example dot com", f"{local}@10.0.0.1",
-                     f"{local}@example . com"):  # fmt: skip
+                     f"{local}@example . com", f"{local}(a)example.com", f"{local}艾特example.com",
+                     f"{local}%2540example.com", f"{local}\\x40example.com", f"{local}@😀.com",
+                     f"{local}(home)@example.com"):  # fmt: skip
             yield Spelling(Kind.EMAIL, text, usual=False)
 
 
@@ -257,6 +292,8 @@ def clean() -> dict[str, list[str]]:
         + [str(uuid.UUID(int=draws.getrandbits(128))) for _ in range(n)],
         "versions and hosts": [
             ".".join(str(draws.randrange(255)) for _ in range(4)) for _ in range(n)]
+        + [f"Chrome/{draws.randrange(60, 199)}.0.{draws.randrange(10**4)}.{draws.randrange(999)}"
+           for _ in range(n)]
         + [f"pkg@{draws.randrange(9)}.{draws.randrange(20)}.1" for _ in range(n)],
         "bands": [f"{a}-{a + 4999}" for a in range(0, 9_000_000, 5_000)],
         "coordinates": [f"{draws.uniform(18, 53):.4f} {draws.uniform(73, 135):.4f}"
