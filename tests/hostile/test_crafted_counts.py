@@ -353,3 +353,14 @@ def test_the_edges_of_the_guard_are_where_they_are_said_to_be() -> None:
         assert exposure.answerable([asked(40)], other) == ([], [])
     for other in (asked(60), asked(24), asked(20, start=40)):
         assert exposure.answerable([asked(40)], other) == ([0], [0])
+
+
+def test_what_the_slices_of_one_question_tell_of_a_person_is_added_up() -> None:
+    """Everybody was counted before; then in three slices, of which the two small ones say much."""
+    people = np.arange(99, dtype=np.uint64)
+    whole = exposure.Asked(people=people, labels=np.zeros(99, dtype=np.int8))
+    labels = np.repeat(np.arange(3), (73, 13, 13)).astype(np.int8)
+    parts = exposure.Asked(people=people, labels=labels)
+    assert exposure.answerable([whole], parts) == ([0], [0])
+    sets = np.array([np.ones(99), *(labels == label for label in range(3))], dtype=np.float64)
+    assert np.einsum("ij,ji->i", np.linalg.pinv(sets), sets).max() > 0.7 * exposure.LIMIT

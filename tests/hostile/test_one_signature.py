@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from governance import canonical
-from governance.errors import GateClosed, IntegrityError
+from governance.errors import GateClosed, IntegrityError, UsageError
 from governance.settings import Settings
 from limits import book
 from registry import approval, offline, people, promotion, rules, signing, verification
@@ -331,6 +331,89 @@ def a_second_risk_approver(home: Settings) -> Forgery:
     return Forgery(Kind.PEOPLE, said, "ledger", subject=("people", canonical.digest(said)))
 
 
+def _closed_decision(home: Settings) -> Forgery:
+    """The ledger's key records that the gate was closed after all."""
+    said = _said(home, Kind.DECISION)
+    said["decision"]["outcome"] = "BREACH"
+    said["digest"] = canonical.digest(said["decision"])
+    return Forgery(Kind.DECISION, said, "ledger")
+
+
+def approved_behind_a_closed_gate(home: Settings) -> Forgery:
+    closed = _closed_decision(home)
+    said = {**_said(home, Kind.APPROVAL), "role": "risk_approver"}
+    said["binds"]["decision"] = closed.said["digest"]
+    said["closed_before"] = [closed.said["digest"]]
+    return Forgery(Kind.APPROVAL, said, "risk_approver", after=[closed])
+
+
+def behind_a_closed_gate(home: Settings) -> Forgery:
+    closed, said = _closed_decision(home), _event(home)
+    said["binds"]["decision"] = closed.said["digest"]
+    return Forgery(Kind.LIFECYCLE, said, "ledger", after=[closed])
+
+
+def before_the_gate_decided(home: Settings) -> Forgery:
+    """A promotion for today by a decision of tomorrow."""
+    made, said = _said(home, Kind.DECISION), _event(home)
+    made["decision"]["decided_on"] = (ON + timedelta(days=1)).isoformat()
+    made["digest"] = said["binds"]["decision"] = canonical.digest(made["decision"])
+    return Forgery(Kind.LIFECYCLE, said, "ledger", after=[Forgery(Kind.DECISION, made, "ledger")])
+
+
+def _other_appetite(home: Settings) -> list[Forgery]:
+    """Both approvers sign other thresholds, as they may."""
+    said = _said(home, Kind.APPETITE)
+    said["appetite"]["version"] = "other"
+    said["digest"] = canonical.digest(said["appetite"])
+    subject = (f"appetite:{said['appetite']['id']}", said["digest"])
+    return [
+        Forgery(Kind.APPETITE, {**said, "role": role}, role, subject=subject)
+        for role in ("risk_approver", "business_approver")
+    ]
+
+
+def by_an_appetite_that_no_longer_held(home: Settings) -> Forgery:
+    return Forgery(Kind.LIFECYCLE, _event(home), "ledger", after=_other_appetite(home))
+
+
+def judged_by_thresholds_after_figures(home: Settings) -> Forgery:
+    """The evidence was there when the thresholds that judge it were signed."""
+    other, said = _other_appetite(home), _said(home, Kind.DECISION)
+    said["appetite"] = other[0].said["appetite"]
+    said["decision"]["appetite"] = other[0].said["digest"]
+    said["digest"] = canonical.digest(said["decision"])
+    return Forgery(Kind.DECISION, said, "ledger", after=other)
+
+
+def on_other_evidence_than_it_says(home: Settings) -> Forgery:
+    return Forgery(Kind.LIFECYCLE, _event(home, evidence=0), "ledger")
+
+
+def with_an_approval_that_is_none(home: Settings) -> Forgery:
+    """Two approvals that count, and a third entry that is none."""
+    given = [*_event(home)["approvals"], 0]
+    return Forgery(Kind.LIFECYCLE, _event(home, approvals=given), "ledger")
+
+
+def measured_about_another_policy(home: Settings) -> Forgery:
+    said = _said(home, Kind.EVIDENCE)
+    said["evidence"]["subject"]["policy"] = "0" * 64
+    said["digest"] = canonical.digest(said["evidence"])
+    return Forgery(Kind.EVIDENCE, said, "validator")
+
+
+def an_appetite_about_other_bytes(home: Settings) -> Forgery:
+    said = {**_said(home, Kind.APPETITE), "role": "risk_approver"}
+    subject = (f"appetite:{said['appetite']['id']}", "0" * 64)
+    return Forgery(Kind.APPETITE, said, "risk_approver", subject=subject)
+
+
+def revoked_unknown(home: Settings) -> Forgery:
+    said = {"add": [], "revoke": ["0" * 64], "reason": "a key that nobody holds"}
+    return Forgery(Kind.PEOPLE, said, "root", subject=("people", canonical.digest(said)))
+
+
 ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     other_bytes: "is a second manifest of credit-limit@1",
     same_bytes_again: "is a second manifest of credit-limit@1",
@@ -361,6 +444,16 @@ ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     other_figures_under_their_digest: "is evidence that is not what its digest says",
     measured_about_other_bytes: "is about other bytes than the manifest of credit-limit@1",
     a_second_risk_approver: "The role ledger may not sign people",
+    approved_behind_a_closed_gate: "approves behind a closed gate",
+    behind_a_closed_gate: "is a promotion that had no open gate",
+    before_the_gate_decided: "is a promotion that had no open gate",
+    by_an_appetite_that_no_longer_held: "by another risk appetite than the one that held",
+    judged_by_thresholds_after_figures: "older than the signing of its risk appetite",
+    on_other_evidence_than_it_says: "rests on another manifest or other evidence",
+    with_an_approval_that_is_none: "rests on an approval that was not in force",
+    measured_about_another_policy: "is evidence about another policy than its subject",
+    an_appetite_about_other_bytes: "holds another risk appetite than its digest says",
+    revoked_unknown: "revokes a key that is not in force",
 }
 
 each_attack = pytest.mark.parametrize(
@@ -699,3 +792,31 @@ def test_a_ledger_that_does_not_begin_with_the_root_is_no_ledger(
 ) -> None:
     with pytest.raises(offline.VerificationError, match="Ledger entry 0 is not the root's list"):
         rules.read_history([offline.canonical({**json.loads(bodies(mine.settings)[1]), "seq": 0})])
+
+
+def test_a_key_that_was_revoked_is_never_listed_again(empty_home: Settings) -> None:
+    old = Signer.open(empty_home.keyring, "reviewer")
+    people.rotate(empty_home, "reviewer", name="Wang Fang", reason="The key was on a lost laptop")
+    said = signing.listed(offline.Person("Li Wei", "reviewer", "", old.public_key))["public_key"]
+    with pytest.raises(IntegrityError, match="with a key that was listed before"):
+        people.add(empty_home, "reviewer", name="Li Wei", public_key=said, reason="It was found")
+
+
+def test_two_signatures_are_of_two_roles_two_people_and_two_keys() -> None:
+    def one(name: str, role: str, key: str) -> offline.Person:
+        return offline.Person(name, role, key, b"")
+
+    first = one("Li Wei", "risk_approver", "k1")
+    assert rules.are_two(first, one("Wang Fang", "business_approver", "k2"))
+    for other in (
+        one("Wang Fang", "risk_approver", "k2"),
+        one("Wang Fang", "business_approver", "k1"),
+        one("LI WEI", "business_approver", "k2"),
+    ):
+        assert not rules.are_two(first, other)
+
+
+def test_a_revocation_names_its_key_by_something(empty_home: Settings) -> None:
+    """The beginning of every key is nothing at all; with one key in force it would be that one."""
+    with pytest.raises(UsageError, match="keys in force begin with ''"):
+        people.revoke(empty_home, "", reason="A test of no name")

@@ -18,7 +18,13 @@ import pytest
 from governance.contract import Column, ColumnContract
 from governance.errors import ContractError
 from privacy import detectors, number_detectors
-from privacy.kept_columns import FEWEST_TEXTS, MOST_TEXTS, WEAK_SHARE, KeptColumn
+from privacy.kept_columns import (
+    FEWEST_TEXTS,
+    LARGE_NUMBERS_FROM,
+    MOST_TEXTS,
+    WEAK_SHARE,
+    KeptColumn,
+)
 from privacy.leak_scan import scan
 from privacy.personal_data import Kind
 from tests.hostile import spellings
@@ -214,6 +220,12 @@ def test_numbers_too_long_for_a_float_are_refused_from_exactly_a_fifth_of_the_va
     assert 200 / len(values) == WEAK_SHARE
     with pytest.raises(ContractError, match="as long as a card or an id in at least 200"):
         look_at(values, declared)
+
+
+def test_a_column_holds_large_numbers_by_declaration_from_exactly_ten_thousand_million() -> None:
+    look_at([5, LARGE_NUMBERS_FROM], column("int64", maximum=LARGE_NUMBERS_FROM))
+    with pytest.raises(ContractError, match="mobile number"):
+        look_at([5, LARGE_NUMBERS_FROM], column("int64", maximum=LARGE_NUMBERS_FROM - 1))
 
 
 def test_short_cards_among_large_amounts_are_refused_by_their_number() -> None:

@@ -166,3 +166,17 @@ def test_a_table_in_a_folder_open_to_others_or_behind_a_link_is_refused(world: W
     world.features.chmod(0o777)
     with pytest.raises(EnvironmentFault, match="others could exchange"):
         world.protect(world.write(MANY, "many.parquet"))
+
+
+def test_an_older_note_under_another_name_does_not_let_an_older_pointer_pass(
+    world: World,
+) -> None:
+    """The note is ours and about this pointer; only its name on the disk is not its own."""
+    pointer = world.features / "uci-credit-training.latest.json"
+    world.protect(world.write(FEW, "few.parquet"))
+    older = pointer.read_bytes()
+    notes = world.home / "keyring" / "last-seen"
+    note = notes / f"{json.loads(older)['name']}.json"
+    (notes / "0.json").write_bytes(note.read_bytes())
+    with pytest.raises(IntegrityError, match=r"0\.json was altered"):
+        latest(world)

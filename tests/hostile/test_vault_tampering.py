@@ -276,3 +276,16 @@ def test_a_folder_behind_a_link_is_refused(world: World, tmp_path: Path) -> None
         Keyring.open(world.home / "keyring")
     with pytest.raises(EnvironmentFault, match="symbolic link"):
         said(world)
+
+
+@pytest.mark.parametrize("file", [SUBJECTS, AUDIT])
+def test_what_is_altered_while_the_vault_is_open_is_never_sealed(world: World, file: str) -> None:
+    """The next write would otherwise put our own seal on it."""
+    opened = SubjectVault if file == SUBJECTS else AuditVault
+    table = "subject" if file == SUBJECTS else "member"
+    with opened.opened(world.vault, keyring=world.ring) as vault:
+        edit(world, file, f"UPDATE {table} SET key_version = 2")
+        with pytest.raises(IntegrityError, match="was altered"), vault.file.transaction():
+            pass
+    with pytest.raises(IntegrityError, match="was altered"):
+        said(world)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from typer.testing import CliRunner
 
 from governance.contract import ColumnContract, Purpose
+from governance.errors import ContractError
+from limits import activation
 from limits.__main__ import app
 from privacy import contract_files, gate
 from privacy.keyring import Keyring
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import World
 
 
-def test_decide_refuses_a_table_of_several_days_of_a_customer(own_world: World) -> None:
+def test_neither_a_run_nor_an_impact_reads_several_days_of_a_customer(own_world: World) -> None:
     here = own_world.settings
     rows = pq.read_table(here.raw / "uci_credit.parquet")
     days = [pa.array([date(2005, month, 1)] * rows.num_rows, pa.date32()) for month in (8, 9)]
@@ -46,3 +49,6 @@ def test_decide_refuses_a_table_of_several_days_of_a_customer(own_world: World) 
     assert ran.exit_code == 10, ran.output
     assert "appear more than once" in " ".join(ran.stderr.split())
     assert sorted(here.decisions.rglob("*.parquet")) == logs
+    question = activation.Question(as_of=date(2005, 10, 1))
+    with pytest.raises(ContractError, match="appear more than once"):
+        activation.weigh(here, "champion", table="uci-days", question=question)

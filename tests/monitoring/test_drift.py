@@ -259,6 +259,18 @@ def test_a_pass_needs_a_power_of_four_fifths(n: int, outcome: Outcome) -> None:
     assert _one(half, half, 0.0).outcome is outcome
 
 
+@pytest.mark.parametrize(("n", "outcome"), [(165, Outcome.INCONCLUSIVE), (166, Outcome.PASS)])
+def test_a_pass_beside_thirty_nine_columns_needs_its_power_at_their_shared_error(
+    n: int, outcome: Outcome
+) -> None:
+    power = stats.ncx2.sf(stats.chi2.ppf(1 - 0.05 / 40, 1), 1, 0.1 * n)
+    assert (power >= 0.8) == (outcome is Outcome.PASS)
+    half = Counts.from_rows(
+        {"feature": f"x{k}", "bin": b, "n": n} for k in range(40) for b in ("a", "b")
+    )
+    assert {found.outcome for found in measure_drift(half, half, tolerance=0.0)} == {outcome}
+
+
 def test_what_one_column_is_allowed_is_shared_by_its_tests_and_by_all_columns() -> None:
     def book(columns: int) -> tuple[Counts, Counts]:
         sides = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sqlite3
 from collections import Counter
@@ -18,6 +19,7 @@ from governance.counts import Counts
 from governance.errors import ContractError, IntegrityError, UsageError
 from monitoring import fairness
 from privacy import audit, audit_vault, disclosure
+from privacy.keyring import KeyMap
 
 BANDS = ((25, "<=25"), (35, "26-35"), (45, "36-45"), (55, "46-55"), (200, "56+"))
 BOOKS: dict[str, dict[int, str]] = {
@@ -282,3 +284,29 @@ def test_groups_that_a_later_contract_adds_do_not_change_what_is_stored(
     after = cells(count(world, decided, attributes=["sex"], by=[])["sex"])
     assert after == {**before, ("other",): 0}
     assert audit.groups(world.vault, world.ring)["sex"].groups == ("male", "female", "other")
+
+
+@pytest.mark.parametrize(("slices", "is_told"), [(64, True), (65, False)])
+def test_sixty_four_slices_are_counted_and_one_more_is_not(
+    world: Any, decided: pa.Table, slices: int, is_told: bool
+) -> None:
+    numbers = pa.array([row % slices for row in range(decided.num_rows)])
+    table = decided.append_column("slice", numbers)
+    if is_told:
+        counts = count(world, table, attributes=["sex"], by=["slice"])["sex"]
+        assert len(counts.values("slice")) == slices
+    else:
+        with pytest.raises(ContractError, match="tell 65 slices apart; at most 64"):
+            count(world, table, attributes=["sex"], by=["slice"])
+
+
+def test_records_of_an_older_key_version_are_counted_beside_those_of_the_newest(
+    world: Any, decided: pa.Table, raw: Callable[..., pa.Table]
+) -> None:
+    before = cells(count(world, decided, attributes=["sex"], by=[])["sex"])
+    secrets = {**world.ring._secrets, "2": bytes(range(32))}
+    newer = dataclasses.replace(world.ring, key_version=2, _secrets=KeyMap(secrets))
+    with audit_vault.AuditVault.opened(world.vault, keyring=newer) as vault:
+        members, codes = vault._unsealed(4)
+    assert len(members) == len(codes) == 2_000
+    assert sum(n or 0 for n in before.values()) == 2_000

@@ -144,3 +144,17 @@ def test_documents_are_read_more_strictly_than_columns() -> None:
     assert list(document_detectors.in_document("user_13812345678")) == [
         (Kind.MOBILE, "13812345678")
     ]
+
+
+def test_a_text_that_comes_again_is_counted_each_time() -> None:
+    assert find(pa.array(["13812345678", "x", "13812345678", "13912345678"])) == {Kind.MOBILE: 3}
+
+
+@pytest.mark.parametrize("length", [13, 14, 15, 16, 19])
+def test_a_card_of_each_length_is_found_in_text_and_in_whole_numbers(length: int) -> None:
+    body = {13: "400000000000", 14: "3000000000000", 15: "37000000000000"}.get(
+        length, "622202" + "0" * (length - 7)
+    )
+    card = next(body + digit for digit in "0123456789" if is_luhn(body + digit))
+    expected = {Kind.SHORT_CARD if length < 15 else Kind.BANK_CARD}
+    assert kinds([card], pa.string()) == kinds([int(card)], pa.int64()) == expected

@@ -272,3 +272,19 @@ def test_a_table_from_before_this_was_told_still_opens(table: FeatureTable, worl
     path.write_bytes(canonical.dumps(sealed) + b"\n")
     opened = FeatureTable.open(table.path, keyring=world.ring)
     assert (opened.digest, opened.about) == (table.digest, {})
+
+
+def test_every_part_table_and_purpose_has_a_key_and_a_binding_of_its_own(
+    world: Any, table: FeatureTable
+) -> None:
+    """Each of the two alone keeps a file from taking another's place, should a digest be forged."""
+    body = json.loads((table.path / feature_table.MANIFEST).read_bytes())["body"]["identity"]
+    seals = [
+        feature_table._seal(world.ring, {**body, **changed}, part)
+        for part in (Part.OPEN, Part.SEALED)
+        for changed in ({}, {"purpose": "decision"})
+    ]
+    assert len({seal.use for seal in seals}) == len(seals)
+    assert len({seal.associated_data for seal in seals}) == len(seals)
+    other = feature_table._seal(world.ring, {**body, "source": "another"}, Part.OPEN)
+    assert other.associated_data != seals[0].associated_data

@@ -191,3 +191,11 @@ def test_an_unknown_key_version_is_an_error_and_no_other_is_tried(folder: Path) 
     later = ring.wrap(b"k" * 32, b"", use="dek")
     with pytest.raises(KeyringError, match="no key version 9"):
         ring.unwrap(later[:4] + (9).to_bytes(4, "big") + later[8:], b"", use="dek")
+
+
+def test_a_ring_behind_a_link_that_leads_nowhere_is_not_overwritten_either(folder: Path) -> None:
+    (folder / RING_FILE).unlink()
+    (folder / RING_FILE).symlink_to(folder / "nowhere")
+    with pytest.raises(KeyringError, match="never overwritten"):
+        keyring.create(folder)
+    assert (folder / RING_FILE).is_symlink()

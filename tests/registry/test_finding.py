@@ -10,6 +10,7 @@ from governance.errors import GateClosed, KeyringError, UsageError
 from governance.evidence import Finding, Severity
 from governance.settings import HOME_VARIABLE, Settings
 from registry import finding as findings
+from registry import rules
 from registry.__main__ import app
 from registry.record import Record, append, subject_of
 from registry.signing import Signer
@@ -53,6 +54,21 @@ def test_one_role_that_signs_twice_closes_nothing_and_is_recorded_once(home: Set
         assert close(home, "validator").closed_on is None
     assert len(Record.load(home).entries) == size + 1
     assert close(home, "business_approver").closed_on == LATER
+
+
+def test_a_third_role_that_agrees_later_moves_no_day(home: Settings) -> None:
+    findings.open_finding(home, FOUND, version=1)
+    close(home, "validator")
+    assert close(home, "risk_approver").closed_on == LATER
+    assert close(home, "business_approver", on=LATER + DAY_LONG).closed_on == LATER
+    assert findings.open_findings(home, LATER) == ()
+
+
+def test_a_finding_may_be_closed_on_the_day_it_was_opened(home: Settings) -> None:
+    findings.open_finding(home, FOUND, version=1)
+    close(home, "validator", on=DAY)
+    assert close(home, "risk_approver", on=DAY).closed_on == DAY
+    assert findings.open_findings(home, DAY) == ()
 
 
 def test_no_statement_can_say_for_itself_that_it_is_closed_or_milder(home: Settings) -> None:
@@ -140,3 +156,16 @@ def test_the_last_heartbeat_is_the_latest_day_of_that_monitor(home: Settings) ->
     assert findings.last_heartbeat(home) == LATER
     assert findings.last_heartbeat(home, "fairness") == DAY
     assert findings.last_heartbeat(home, "estimate") is None
+
+
+def test_what_outsiders_read_of_a_finding_is_what_the_product_reads_on_every_day(
+    home: Settings,
+) -> None:
+    findings.open_finding(home, FOUND, version=1)
+    close(home, "validator", on=LATER - DAY_LONG)
+    close(home, "risk_approver")
+    history = Record.load(home).history
+    for day in (DAY - DAY_LONG, DAY, LATER - DAY_LONG, LATER, LATER + DAY_LONG):
+        expected = [FOUND.id] if DAY <= day < LATER else []
+        assert [found.id for found in findings.open_findings(home, day)] == expected
+        assert rules.open_findings(history, day.isoformat()) == expected

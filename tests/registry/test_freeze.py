@@ -14,7 +14,7 @@ from governance import canonical
 from governance.errors import GateClosed, IntegrityError, KeyringError, UsageError
 from governance.settings import Settings
 from registry import evidence as pack
-from registry import freeze, people, statement, status
+from registry import freeze, people, rules, statement, status
 from registry.__main__ import app
 from registry.freeze import in_force
 from registry.ledger import Ledger
@@ -194,3 +194,20 @@ def test_an_outsider_verifies_a_pack_that_holds_a_freeze(home: Settings, tmp_pat
     freeze.freeze(home, role=RISK, reason=WHY, on=DAY)
     found = pack.write_pack(home, tmp_path / "evidence.zip", on=DAY)
     assert found["entries"] == 5
+
+
+def test_what_outsiders_read_of_a_freeze_is_what_the_product_reads_on_every_day(
+    empty_home: Settings,
+) -> None:
+    made = freeze.freeze(empty_home, role=RISK, reason=WHY, on=NEXT)
+    early = {"event": "released", "freeze": made.digest, "on": str(DAY), "reason": WELL}
+    keys = Signer.open(empty_home.keyring, BUSINESS)
+    subject = ("raises", canonical.digest(early))
+    append(empty_home, Kind.FREEZE, subject=subject, predicate=early, signer=keys)
+    for role, on in ((RISK, NEXT), (BUSINESS, LATER)):
+        release(empty_home, role, on)
+    history = Record.load(empty_home).history
+    days = [date(2026, 1, day) for day in range(4, 12)]
+    held = [day for day in days if frozen(empty_home, day)]
+    assert held == [day for day in days if NEXT <= day < LATER]
+    assert held == [day for day in days if rules.freezes(history, day.isoformat()) == [made.id]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry import offline
+from registry import offline, signing
 from registry.offline import Checkpoint, VerificationError
+from registry.signing import Signer
+from registry.statement import Kind, make
 
 # The reference vectors of Certificate Transparency for RFC 6962.
 LEAVES = [
@@ -166,3 +169,67 @@ print(*sorted(sys.modules))
     assert "registry" not in done.stdout.split()
     assert not imported & {"governance", "pydantic", "pyarrow", "mlflow", "typer"}
     assert "cryptography" in imported
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a":NaN}', b'{"a":Infinity}', b'{"a":-Infinity}', b'{"a":0.5}', b'{"a":1,"a":1}']
+)
+def test_json_without_one_canonical_form_is_refused_by_the_name_of_its_file(data: bytes) -> None:
+    assert offline.read_json(b'{"a":1}', "x.json") == {"a": 1}
+    with pytest.raises(VerificationError, match=r"x\.json is damaged"):
+        offline.read_json(data, "x.json")
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> offline.People:
+    return signing.create_people(tmp_path).by_key
+
+
+def statement(place: Path) -> dict[str, object]:
+    signer = Signer.open(place, "validator")
+    made = make("monitor:a", "a" * 64, kind=Kind.HEARTBEAT, predicate={"n": 1}, signer=signer)
+    return dict(json.loads(made.payload))
+
+
+def test_an_entry_is_read_at_its_place_and_in_its_own_bytes_only(
+    tmp_path: Path, people: offline.People
+) -> None:
+    signed = Signer.open(tmp_path, "validator").sign(offline.canonical(statement(tmp_path)))
+    entry = {"seq": 3, "kind": "heartbeat", "subject": "monitor:a", "envelope": signed.as_json()}
+    body = offline.canonical(entry)
+    assert offline.verify_entry(body, 3, people)["person"].role == "validator"
+    for other, seq in ((body, 2), (body, 4), (json.dumps(entry).encode(), 3)):
+        with pytest.raises(VerificationError, match="is not at its place or not canonical"):
+            offline.verify_entry(other, seq, people)
+
+
+def test_a_signed_payload_that_two_readers_could_read_twice_is_refused(
+    tmp_path: Path, people: offline.People
+) -> None:
+    signer, said = Signer.open(tmp_path, "validator"), statement(tmp_path)
+    good = offline.canonical(said)
+    assert offline.verify_statement(signer.sign(good).as_json(), people)[0] == said
+    twice = good.replace(b'"predicate":{', b'"predicate":{"n":2},"predicate":{', 1)
+    for payload in (json.dumps(said).encode(), twice, offline.canonical({**said, "_type": "x"})):
+        with pytest.raises(VerificationError, match="is not a canonical in-toto statement"):
+            offline.verify_statement(signer.sign(payload).as_json(), people)
+
+
+def test_a_checkpoint_is_one_of_this_ledger_and_signed_by_its_key(
+    tmp_path: Path, people: offline.People
+) -> None:
+    text = Signer.open(tmp_path, "ledger").sign_checkpoint(1, b"r" * 32)
+    assert offline.verify_checkpoint(text, people) == Checkpoint(1, b"r" * 32)
+    foreign = Signer.open(tmp_path, "validator").sign_checkpoint(1, b"r" * 32)
+    with pytest.raises(VerificationError, match="not signed by the ledger's key"):
+        offline.verify_checkpoint(foreign, people)
+    with pytest.raises(VerificationError, match="not one of this ledger"):
+        offline.read_note(text.replace(offline.LEDGER_ORIGIN, "another", 1))
+
+
+def test_a_key_that_is_listed_twice_is_refused(tmp_path: Path, people: offline.People) -> None:
+    told = json.loads((tmp_path / signing.FOLDER / signing.PEOPLE_FILE).read_bytes())
+    assert offline.read_people(json.dumps(told).encode()) == people
+    told["people"].append({**told["people"][0], "name": "Somebody Else"})
+    with pytest.raises(VerificationError, match="lists one key twice"):
+        offline.read_people(json.dumps(told).encode())
