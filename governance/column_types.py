@@ -21,7 +21,9 @@ ABSENT = pa.array(
     ["", "NA", "N/A", "n/a", "#N/A", "#NA", "NaN", "nan", "-nan", "NULL", "null", "None", "<NA>"]
 )
 _WHOLE_FRACTION = r"^([+-]?\d+)\.0*$"
-_HAS_ZONE = r"(Z|[+-]\d\d:?\d\d)$"
+# Arrow would read 0x10 as sixteen.
+_HEXADECIMAL = r"^[+-]?0[xX]"
+_TIME_OF_DAY = r"[ T]\d\d:\d\d(:\d\d(\.\d+)?)?\s?(Z|[+-]\d\d:?\d\d)?$"
 
 
 def read_as(column: Column, kind: pa.DataType, *, name: str) -> Column:
@@ -72,6 +74,8 @@ def texts(column: Column, *, name: str) -> Column:
 def ids(column: Column, *, name: str) -> Column:
     """Return a column of ids as text; a fraction, a flag or a day names nobody.
 
+    Full-width, composed and invisible characters make no other customer: what looks the same is.
+
     Raises
     ------
     ContractError
@@ -83,7 +87,8 @@ def ids(column: Column, *, name: str) -> Column:
         raise _refusal(name, "ids, as text or whole numbers", kind)
     if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return column
-    return texts(column, name=name)
+    seen = pc.utf8_normalize(_cast(column, pa.string(), name), form="NFKC")
+    return texts(pc.replace_substring_regex(seen, r"[\p{Cf}\p{Cc}]", ""), name=name)
 
 
 def words(column: Column, meanings: Mapping[str, str], *, name: str) -> Column:
@@ -109,7 +114,10 @@ def words(column: Column, meanings: Mapping[str, str], *, name: str) -> Column:
     if pa.types.is_boolean(kind):
         text = _cast(_cast(column, pa.int8(), name), pa.string(), name)
     elif _is_number(kind):
-        text = _cast(_numbers(column, pa.int64(), name), pa.string(), name)
+        try:
+            text = _cast(_numbers(column, pa.int64(), name), pa.string(), name)
+        except ContractError:
+            raise _refusal(name, f"{', '.join(meanings)} and nothing else", kind) from None
     elif _is_text(kind) or pa.types.is_null(kind):
         text = texts(column, name=name)
         text = pc.utf8_lower(_without(text, pc.is_in(text, value_set=ABSENT)))
@@ -134,6 +142,8 @@ def _numbers(column: Column, wanted: pa.DataType, name: str) -> Column:
     if _is_text(kind):
         column = pc.utf8_trim_whitespace(column)
         column = _without(column, pc.is_in(column, value_set=ABSENT))
+        if pc.any(pc.match_substring_regex(column, _HEXADECIMAL)).as_py():
+            raise _refusal(name, _IN_WORDS.get(wanted, "numbers"), kind)
         if pa.types.is_integer(wanted):
             column = pc.replace_substring_regex(column, _WHOLE_FRACTION, r"\1")
     elif pa.types.is_floating(kind):
@@ -150,18 +160,18 @@ def _flags(column: Column, name: str) -> Column:
 
 
 def _days(column: Column, name: str) -> Column:
+    """Read days; of a moment, the day on which its own clock says it was."""
     kind = column.type
     if _is_text(kind):
-        column = texts(column, name=name)
-        if pc.any(pc.match_substring_regex(column, r":.*" + _HAS_ZONE)).as_py():
-            column = _cast(column, pa.timestamp("us", "UTC"), name)
-        else:
-            column = pc.replace_substring_regex(column, r"[ T]\d\d:\d\d(:\d\d(\.\d+)?)?$", "")
-    elif pa.types.is_timestamp(kind) and kind.tz:
-        column = _cast(column, pa.timestamp(kind.unit, "UTC"), name)
-    elif not (pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_null(kind)):
+        column = pc.replace_substring_regex(texts(column, name=name), _TIME_OF_DAY, "")
+    elif pa.types.is_timestamp(kind):
+        column = pc.local_timestamp(column) if kind.tz else column
+        if kind.unit in ("s", "ms"):
+            # So far out that no day has a number, Arrow would start again from the other end.
+            column = _cast(column, pa.timestamp("us"), name)
+    elif not (pa.types.is_date(kind) or pa.types.is_null(kind)):
         raise _refusal(name, _IN_WORDS[pa.date32()], kind)
-    # A day may come with a time, which Arrow would not drop by itself.
+    # A day of 64 bits may hold a time, which Arrow would not drop by itself.
     try:
         return pc.cast(column, pa.date32(), safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -170,6 +180,7 @@ def _days(column: Column, name: str) -> Column:
 
 _IN_WORDS = {
     pa.int64(): "whole numbers (money in minor units)",
+    pa.float64(): "numbers, written 1234.5",
     pa.date32(): "days, written YYYY-MM-DD",
     pa.string(): "text",
 }

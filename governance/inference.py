@@ -30,7 +30,8 @@ from governance.errors import ContractError
 NEARLY = 0.9
 FEW_WORDS = 8
 
-VALUE, MARKER = "value", "marker"
+# Names that no file of anybody's has: a structure of theirs is no column with markers.
+VALUE, MARKER = "limitline.value", "limitline.marker"
 
 _NUMBER, _DAY, _TIME, _FLAG = pa.float64(), pa.date32(), pa.timestamp("us", "UTC"), pa.bool_()
 _PATTERNS = {
@@ -41,15 +42,24 @@ _PATTERNS = {
 }
 _WHOLE = r"^[+-]?\d+$"
 _CODE = r"^[+-]?0\d+([^-:\d]|$)"
-# Numbers as other countries and spreadsheets write them: read as words they would hide a drift.
+# Numbers as people, spreadsheets and other countries write them: read as words they would hide a
+# drift. Digits of any script; signs before or behind; brackets for a loss; units and currencies.
+_SIGN = r"[+\-−–＋－]?"
+_CURRENCY = (
+    r"([A-Z]{0,3}\p{Sc}|(CNY|RMB|USD|EUR|GBP|JPY|HKD|TWD|NTD|KRW|INR|SGD|AUD|CAD|CHF|BRL|MXN))"
+)
+_DIGITS = (
+    r"(\p{Nd}{1,3}([,，٬' \x{a0}\x{202f}\x{2009}]\p{Nd}{2,3})+([.,．]\p{Nd}+)?"
+    r"|\p{Nd}{1,3}(\.\p{Nd}{3})+,\p{Nd}+|\p{Nd}{1,3}(\.\p{Nd}{3}){2,}|\p{Nd}*[.,．٫]?\p{Nd}+)"
+)
 _SPELLED = (
-    r"^[¥￥$€£]?\s?[+-]?(\d{1,3}([,' ]\d{3})+(\.\d+)?|\d+,\d+|\d{1,3}(\.\d{3})+,\d+)\s?%?$"
-    r"|^[+-]?\d+\.?\d*\s?%$|^[¥￥$€£]\s?[+-]?\d+\.?\d*$"
+    rf"^=?[\"']?[(（]?{_SIGN}{_CURRENCY}?\s?{_SIGN}{_DIGITS}\s?([%％‰]|[十百千]?[万萬亿億]*[元圆块]?)?"
+    rf"\s?{_CURRENCY}?[)）]?[\-−–－]?[\"']?$"
 )
 
 
 def is_marked(kind: pa.DataType) -> bool:
-    """Tell whether a column is one of values with markers: ``struct<value: T, marker: string>``.
+    """Tell whether a column is one of values with markers: a structure of `VALUE` and `MARKER`.
 
     In a row at most one of the two is filled; neither is where nothing stands in the file.
     """
@@ -65,7 +75,7 @@ def comparable(reference: pa.Table, current: pa.Table) -> tuple[pa.Table, pa.Tab
     Raises
     ------
     ContractError
-        If a column holds numbers with a comma, a percent or a currency sign.
+        If a column holds numbers with a comma, brackets, a unit, a currency or other digits.
     """
     for name in dict.fromkeys([*reference.column_names, *current.column_names]):
         held = [table for table in (reference, current) if name in table.column_names]
@@ -129,13 +139,13 @@ def _are_codes(column: Column) -> bool:
 
 
 def _look(name: str, text: pa.ChunkedArray) -> pa.DataType | None:
-    is_spelled = pc.match_substring_regex(text, _SPELLED)
     is_number = pc.match_substring_regex(text, _PATTERNS[_NUMBER])
+    is_spelled = pc.and_not(pc.match_substring_regex(text, _SPELLED), is_number)
     spelled = pc.sum(is_spelled).as_py()
     if spelled and _is_mostly(text, pc.or_(is_spelled, is_number)):
         raise ContractError(
-            f"The column {name} holds {spelled} numbers with a comma, a percent sign or a "
-            "currency, which would be compared as words. Export plain numbers: 1234.5."
+            f"The column {name} holds {spelled} numbers with a comma, brackets, a unit, a currency "
+            "or other digits, which would be compared as words. Export plain numbers: -1234.5."
         )
     found = {k: pc.match_substring_regex(text, pattern) for k, pattern in _PATTERNS.items()}
     if pc.sum(found[_DAY]).as_py() < pc.sum(found[_TIME]).as_py():

@@ -17,6 +17,7 @@ from monitoring.options import Action, Appetite, Count, Decisions, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from governance.appetite import RiskAppetite
     from governance.measurement import Measurement
@@ -172,14 +173,15 @@ def misjudgment(
     from monitoring.misjudgment import measure_misjudgment
     from monitoring.record import judge
 
-    days = _outcome_days(decided_on, observed_on, performance_days)
+    day = command.parse_day(on)
+    days = _outcome_days(decided_on, observed_on, performance_days, until=day)
     named = (action, outcome, amount, count, decided_on, observed_on)
     table = plain_table.read(decisions, named, encoding)
     counts = plain_table.decisions(
         table, action=action, outcome=outcome, amount=amount, count=count, days=days
     )
     measured = (*measure_misjudgment(counts), plain_table.measure_pending(counts, days))
-    found = judge(measured, _appetite(appetite), command.parse_day(on))
+    found = judge(measured, _appetite(appetite), day)
     _answer("misjudgment", found, as_json=as_json)
 
 
@@ -204,17 +206,18 @@ def fairness(
 ) -> None:
     """Compare groups: approved, raised, cut, and cut though good."""
     from monitoring import plain_table
-    from monitoring.fairness import audit
+    from monitoring.fairness import audit, is_known
     from monitoring.record import judge
 
-    days = _outcome_days(decided_on, observed_on, performance_days)
+    day = command.parse_day(on)
+    days = _outcome_days(decided_on, observed_on, performance_days, until=day)
     named = (action, outcome, count, group, decided_on, observed_on)
     table = plain_table.read(decisions, named, encoding)
     counts = plain_table.decisions(
         table, action=action, outcome=outcome, count=count, group=group, days=days
     )
     groups = {str(name): counts.where(group=name).total() or 0 for name in counts.values("group")}
-    known = [name for name in groups if name != plain_table.UNKNOWN] or list(groups)
+    known = [name for name in groups if is_known(name)] or list(groups)
     reference = reference_group or max(known, key=lambda name: (groups[name], name))
     if reference not in groups:
         raise UsageError(
@@ -222,7 +225,7 @@ def fairness(
         )
     audited = audit(counts, attribute=group, reference_group=reference)
     measured = (*audited, plain_table.measure_pending(counts, days))
-    found = judge(measured, _appetite(appetite), command.parse_day(on))
+    found = judge(measured, _appetite(appetite), day)
     _answer("fairness", found, as_json=as_json)
 
 
@@ -358,7 +361,7 @@ def _answer(
 
 
 def _outcome_days(
-    decided_on: str | None, observed_on: str | None, performance_days: int | None
+    decided_on: str | None, observed_on: str | None, performance_days: int | None, *, until: date
 ) -> OutcomeDays | None:
     """Return the days by which outcomes count; half of an answer is none."""
     from monitoring.plain_table import OutcomeDays
@@ -371,7 +374,10 @@ def _outcome_days(
             "--performance-days together."
         )
     return OutcomeDays(
-        decided_on=decided_on, observed_on=observed_on, performance_days=performance_days
+        decided_on=decided_on,
+        observed_on=observed_on,
+        performance_days=performance_days,
+        until=until,
     )
 
 

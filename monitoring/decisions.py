@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ def observed_in_time(
     decided_on: pa.ChunkedArray | pa.Array | pa.Scalar,
     observed_on: pa.ChunkedArray | pa.Array | pa.Scalar,
     performance_days: int,
+    until: date | None,
 ) -> pa.ChunkedArray | pa.Array:
     """Return the outcomes that were observed after the decision and its window; others are pending.
 
@@ -57,9 +59,17 @@ def observed_in_time(
         A missing day proves nothing, so its outcome is pending.
     performance_days : int
         An outcome of the last day of the window counts.
+    until : date or None
+        Nobody can have observed anything later, if it is known; databases write 9999-12-31 for a
+        day that is not known yet.
     """
-    days = pc.subtract(pc.cast(observed_on, pa.int32()), pc.cast(decided_on, pa.int32()))
-    in_time = pc.fill_null(pc.greater_equal(days, performance_days), fill_value=False)
+    observed, decided = (
+        pc.cast(pc.cast(day, pa.int32()), pa.int64()) for day in (observed_on, decided_on)
+    )
+    in_time = pc.greater_equal(pc.subtract(observed, decided), performance_days)
+    if until is not None:
+        in_time = pc.and_(in_time, pc.less_equal(observed_on, pa.scalar(until)))
+    in_time = pc.fill_null(in_time, fill_value=False)
     return pc.if_else(in_time, outcome, PENDING)
 
 

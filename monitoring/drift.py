@@ -36,7 +36,8 @@ NOT_LOOKED_AT = "Not looked at"
 
 # A pass claims that a shift which examiners call moderate would have been seen.
 _MODERATE, _POWER = 0.1, 0.8
-_MOST_OTHER, _MOST_TOLERANCE = 0.5, 10.0
+# What is in no bin of its own can change wholly, and nothing shows it.
+_MOST_OTHER, _MOST_TOLERANCE = 0.1, 10.0
 _RARE, _NEIGHBORS, _NEIGHBORS_SHARE = 10.0, 25.0, 0.04
 _BINS = "all its bins"
 
@@ -143,7 +144,8 @@ def measure_drift(
     Notes
     -----
     When it says nothing: a column that is missing or withheld on one side, one whose rows all lie
-    in one bin, or mostly in ``other``, or windows too small for that power, are ``INCONCLUSIVE``.
+    in one bin, or more than a tenth in ``other``, or windows too small for that power, are
+    ``INCONCLUSIVE``.
     PSI and its interval carry an upward noise of about (bins - 1)(1/n + 1/m); the interval is
     widened to hold the value.
 
@@ -307,7 +309,7 @@ def _silence(pair: _Pair) -> str:
     filled = ~np.isin(np.arange(len(pair.labels)), pair.places(MISSING))
     for side in (pair.old, pair.new):
         if side[other].sum() > _MOST_OTHER * side[filled].sum():
-            return "More than half of the rows hold values too rare to be named"
+            return "More than a tenth of the rows hold values too rare to be named"
     return ""
 
 

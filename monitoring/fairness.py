@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy import stats
 
+from governance.column_types import ABSENT
 from governance.counts import Counts
 from governance.errors import IntegrityError
 from governance.measurement import Measurement
@@ -35,8 +36,26 @@ _YEAR_OF_LOOKS, _FALSE_YEARS = 480, 0.005
 # From here on chance does not carry a 95 % interval past a fifth, however often one looks.
 _LARGE_ENOUGH = 200
 
+# How people and programs write that somebody's group is not known; "none" may be a group.
+_NOT_KNOWN = {
+    *ABSENT.to_pylist(),
+    *(UNKNOWN, "-", "--", ".", "?", "missing", "not known", "not available", "not stated"),
+    *("未知", "不详", "不明", "无", "空", "缺失"),
+}
+
 Cell = tuple[int, int]
 """Events and customers of one group."""
+
+
+def is_known(group: str) -> bool:
+    """Tell whether a group is one of people, and not a word for a group that is not known.
+
+    Examples
+    --------
+    >>> [is_known(group) for group in ("none", "Unknown", "N/A", "未知")]
+    [True, False, False, False]
+    """
+    return _NOT_KNOWN.isdisjoint((group.strip(), group.strip().casefold()))
 
 
 def audit(
@@ -75,7 +94,8 @@ def audit(
     as is a withheld cell; so nobody among many where others are many is found. ``good_cut`` needs
     95 % of a group's outcomes. A rate over nobody is undefined, never 0. If the reference has no
     event, the ratio has no upper end, and its value is the lower one. Without a second known group
-    to compare with, or with the group of fewer than half known, the coverage is ``INCONCLUSIVE``.
+    to compare with (``N/A`` or ``-`` is none), or with the group of fewer than half known, the
+    coverage is ``INCONCLUSIVE``.
 
     Raises
     ------
@@ -137,11 +157,11 @@ def _among(counts: Counts, column: str) -> Counts:
 def _coverage(counts: Counts, attribute: str, groups: Sequence[str]) -> Measurement:
     """Measure the share of customers whose group is known; an audit of nobody is no audit."""
     sizes = {group: counts.where(group=group).total() for group in groups}
-    known = [group for group, n in sizes.items() if group != UNKNOWN and n != 0]
+    known = [group for group, n in sizes.items() if is_known(group) and n != 0]
     scope, total = {"attribute": attribute}, sum(n or 0 for n in sizes.values())
     share = None
     if total and None not in sizes.values():
-        share = 1 - (sizes.get(UNKNOWN) or 0) / total
+        share = sum(n or 0 for group, n in sizes.items() if is_known(group)) / total
     reason = f"known groups: {', '.join(known) or 'none'}"
     reason += f"; {counts.told}" if counts.told else ""
     found = Measurement(

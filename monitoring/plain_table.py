@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,14 @@ class OutcomeDays:
         Columns of days.
     performance_days : int
         Days after a decision until its outcome has matured.
+    until : date
+        The day of the measurement; nobody can have observed anything later.
     """
 
     decided_on: str
     observed_on: str
     performance_days: int
+    until: date
 
     @property
     def columns(self) -> tuple[str, str]:
@@ -54,6 +58,7 @@ class OutcomeDays:
             decided_on=decided,
             observed_on=observed,
             performance_days=self.performance_days,
+            until=self.until,
         )
 
 
@@ -64,7 +69,7 @@ def measure_pending(counts: Counts, days: OutcomeDays | None) -> Measurement:
     if days is not None:
         told = (
             f"an outcome counts if {days.observed_on} is {days.performance_days} days or more "
-            f"after {days.decided_on}; every other one is pending"
+            f"after {days.decided_on} and not after {days.until}; every other one is pending"
         )
     return Measurement(
         measure="labels.unknown",

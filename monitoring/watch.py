@@ -320,16 +320,22 @@ def _with_outcomes(sources: Sources, log: DecisionLog) -> pa.Table:
         known,
         decided_on=date.fromisoformat(log.identity["as_of"]),
         performance_days=sources.plan.performance_days,
+        until=sources.acquired_on,
     )
 
 
 def with_outcomes(
-    decided: pa.Table, labels: pa.Table, *, decided_on: date, performance_days: int
+    decided: pa.Table,
+    labels: pa.Table,
+    *,
+    decided_on: date,
+    performance_days: int,
+    until: date | None,
 ) -> pa.Table:
     """Join decisions with labels on the pseudonym that both share.
 
     A decision without a label, or whose label was observed before it and its performance window
-    had passed, is pending.
+    had passed, or after the day `until`, is pending.
 
     Parameters
     ----------
@@ -342,6 +348,7 @@ def with_outcomes(
         decided_on=pa.scalar(decided_on),
         observed_on=joined[_OBSERVED],
         performance_days=performance_days,
+        until=until,
     )
     return joined.drop_columns([_OBSERVED]).append_column(OUTCOME, counted)
 

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from governance.inference import MARKER, VALUE
 from monitoring.__main__ import app
 from monitoring.bins import fit_bins
 from monitoring.counts import reduce
@@ -176,6 +177,10 @@ UNSEEN = {
     "bytes": pa.array([b"\xb9\xe3", b"\xd6\xdd", None] * 1000),
     "list": pa.array([[1, 2], [], None] * 1000),
     "structure": pa.array([{"a": 1}, {"a": 2}, None] * 1000),
+    "structure of a value and a marker": pa.array(
+        [{"value": k, "marker": "EUR"} for k in range(1500)]
+        + [{"value": k, "marker": "USD"} for k in range(1500)]
+    ),
     "map": pa.array([[("a", 1)], [], None] * 1000, pa.map_(pa.string(), pa.int64())),
     "interval": pa.array([(1, 2, 3), None, None] * 1000, pa.month_day_nano_interval()),
     "identifier": pa.ExtensionArray.from_storage(
@@ -255,11 +260,24 @@ def test_a_text_column_whose_values_are_too_many_to_name_makes_no_pass() -> None
         assert _outcome(marked, marked)[0] == "INCONCLUSIVE"
 
 
+def test_rare_values_that_are_all_replaced_make_no_pass() -> None:
+    common = ["A"] * 1350 + ["B"] * 1350
+
+    def rare(start: str, n: int) -> list[str]:
+        return common + [f"{start}{k}" for k in range(n)]
+
+    # A tenth of all the rows may be too rare to be named, and no row more.
+    assert _outcome(rare("x", 300), rare("y", 300))[0] == "PASS"
+    assert _outcome(rare("x", 301), rare("y", 301))[0] == "INCONCLUSIVE"
+    assert _outcome(rare("x", 299), rare("y", 301))[0] == "INCONCLUSIVE"
+    assert _outcome(rare("x", 301), rare("y", 299))[0] == "INCONCLUSIVE"
+
+
 def test_a_marker_that_becomes_common_is_found_beside_the_values() -> None:
-    kind = pa.struct([("value", pa.float64()), ("marker", pa.string())])
+    kind = pa.struct([(VALUE, pa.float64()), (MARKER, pa.string())])
 
     def column(markers: int) -> pa.Array:
-        rows = [{"value": None if k < markers else float(v), "marker": "-" if k < markers else None}
+        rows = [{VALUE: None if k < markers else float(v), MARKER: "-" if k < markers else None}
                 for k, v in enumerate(_steps(11))]  # fmt: skip
         return pa.array(rows, kind)
 

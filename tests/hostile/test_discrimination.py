@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,57 @@ def test_an_audit_that_compares_nobody_cannot_tell(rows: dict[str, tuple[int, in
     [coverage] = [m for m in found if m.measure == "fairness.coverage"]
     assert coverage.outcome is Outcome.INCONCLUSIVE
     assert "no second group" in coverage.reason
+
+
+MARKERS = [
+    *(
+        "Unknown",
+        "UNKNOWN",
+        "n/a",
+        "NA",
+        "#N/A",
+        "NULL",
+        "None",
+        "nan",
+        "<NA>",
+        "-",
+        "--",
+        ".",
+        "?",
+    ),
+    *("missing", "not known", "未知", "不详", "无", "空"),
+]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
+def test_a_word_for_a_missing_group_is_no_known_group_and_never_the_reference(
+    tmp_path: Path, marker: str
+) -> None:
+    rows = [(marker, "raise", 200), (marker, "hold", 200), ("a", "raise", 100), ("a", "hold", 100)]
+    path = tmp_path / "decisions.csv"
+    named = [
+        "fairness", "--decisions", str(path), "--action", "decision", "--outcome", "outcome",
+        "--group", "region", "--count", "n", "--on", "2026-01-01", "--json",
+    ]  # fmt: skip
+    for more, known in (
+        ([], "known groups: a"),
+        ([("b", "raise", 400), ("b", "hold", 400)], "a, b"),
+    ):
+        text = "".join(f"{g},{action},good,{n}\n" for g, action, n in [*rows, *more])
+        path.write_text("region,decision,outcome,n\n" + text, encoding="utf-8")
+        done = RUNNER.invoke(app, named)
+        found = {
+            (m["measure"], m["scope"].get("group", "")): m
+            for m in json.loads(done.stdout)["measurements"]
+        }
+        assert done.exit_code == 14, done.output
+        assert known in found["fairness.coverage", ""]["reason"]
+        assert found["fairness.coverage", ""]["value"] == pytest.approx(
+            1 - 400 / (600 + 4 * 200 * bool(more))
+        )
+        # It is still told, under the name that it has.
+        assert found["fairness.raise_rate", marker]["value"] == 0.5
+        assert ("fairness.raise_ratio", marker) in found
 
 
 def test_an_attribute_that_is_unknown_of_most_cannot_tell() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from privacy.feature_table import ASSIGNMENT, PSEUDONYM
 from privacy.pseudonym import PSEUDONYM_TYPE
 
 RUNNER = CliRunner()
-DECIDED, WINDOW = date(2025, 9, 1), 31
+DECIDED, WINDOW, YEAR = date(2025, 9, 1), 31, timedelta(days=365)
 
 
 def _book(folder: Path, observed: list[object], *, ending: str = "parquet") -> Path:
@@ -84,6 +84,38 @@ def test_outcomes_of_the_last_day_of_the_window_count(tmp_path: Path) -> None:
     assert _found(done)["labels.unknown"]["value"] == 0.0
 
 
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+@pytest.mark.parametrize("seen", [date(2026, 1, 2), date(2099, 12, 31), date(9999, 12, 31)])
+def test_outcomes_of_a_day_that_has_not_come_never_become_a_rate(
+    tmp_path: Path, ending: str, seen: date
+) -> None:
+    """9999-12-31 is how many databases write a day that nobody knows yet."""
+    path = _book(tmp_path, [seen, date(2026, 1, 1)], ending=ending)
+    for verb, more in (("misjudgment", ()), ("fairness", ("--group", "sex"))):
+        done = _run(verb, path, *more, days=DAYS)
+        assert done.exit_code == 14, done.output
+        found = _found(done)["labels.unknown"]
+        assert found["value"] == 0.5
+        assert "not after 2026-01-01" in str(found["reason"])
+
+
+def test_a_moment_counts_on_the_day_that_its_own_clock_shows(tmp_path: Path) -> None:
+    """Half past midnight of the 1st in Shanghai is the 31st of August in Greenwich."""
+    n, zone = 400, "Asia/Shanghai"
+    night = datetime(2025, 8, 31, 16, 30, tzinfo=UTC)
+    table = pa.table(
+        {
+            "did": ["raise", "cut"] * (n // 2),
+            "bad": [1, 0, 0, 0] * (n // 4),
+            "decided": pa.array([night] * n, pa.timestamp("ms", zone)),
+            "seen": [DECIDED + timedelta(days=WINDOW - 1)] * n,
+        }
+    )
+    pq.write_table(table, tmp_path / "book.parquet")
+    done = _run("misjudgment", tmp_path / "book.parquet", days=DAYS)
+    assert _found(done)["labels.unknown"]["value"] == 1.0
+
+
 def test_cuts_of_good_customers_are_not_compared_by_early_outcomes(tmp_path: Path) -> None:
     path = _book(tmp_path, [DECIDED, DECIDED + timedelta(days=WINDOW)])
     ratios = {
@@ -132,7 +164,13 @@ def test_a_day_on_either_side_that_is_missing_proves_nothing() -> None:
             ["pending"] * 2,
         ),
     ):
-        found = observed_in_time(good, decided_on=decided, observed_on=observed, performance_days=1)
+        found = observed_in_time(
+            good,
+            decided_on=decided,
+            observed_on=observed,
+            performance_days=1,
+            until=date(2030, 1, 1),
+        )
         assert found.to_pylist() == right
 
 
@@ -153,7 +191,9 @@ def _joined(labels: dict[int, tuple[int | None, date | None]]) -> dict[int, str]
             "observed_on": pa.array([day for _, day in labels.values()], pa.date32()),
         }
     )
-    found = with_outcomes(decided, known, decided_on=DECIDED, performance_days=WINDOW)
+    found = with_outcomes(
+        decided, known, decided_on=DECIDED, performance_days=WINDOW, until=DECIDED + 2 * YEAR
+    )
     places = [names.index(name) for name in found[PSEUDONYM].to_pylist()]
     return dict(zip(places, found["outcome"].to_pylist(), strict=True))
 
@@ -167,3 +207,9 @@ def test_watched_outcomes_from_before_the_decision_are_pending() -> None:
     early, in_time = DECIDED - timedelta(days=1), DECIDED + timedelta(days=WINDOW)
     labels = {0: (1, early), 1: (0, in_time), 2: (1, in_time - timedelta(days=1)), 3: (1, None)}
     assert _joined(labels) == {0: "pending", 1: "good", 2: "pending", 3: "pending"}
+
+
+def test_watched_outcomes_of_a_day_after_the_table_was_acquired_are_pending() -> None:
+    last = DECIDED + 2 * YEAR
+    labels = {0: (1, last), 1: (0, last + timedelta(days=1)), 2: (1, date(9999, 12, 31))}
+    assert _joined(labels) == {0: "bad", 1: "pending", 2: "pending", 3: "pending"}

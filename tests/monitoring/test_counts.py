@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from governance.inference import MARKER, VALUE
 from monitoring.bins import MISSING, Bins, FeatureBins, fit_bins
 from monitoring.columns import Scale, countable
 from monitoring.counts import reduce
@@ -102,9 +103,9 @@ def test_a_code_without_a_bin_shows_as_other() -> None:
 
 
 def test_a_marker_stands_beside_the_values_and_is_neither_missing_nor_a_value() -> None:
-    kind = pa.struct([("value", pa.float64()), ("marker", pa.string())])
+    kind = pa.struct([(VALUE, pa.float64()), (MARKER, pa.string())])
     rows = [(float(k), None) for k in range(100)] + [(None, "-")] * 10 + [(None, "?"), (None, None)]
-    column = pa.array([{"value": v, "marker": m} for v, m in rows] + [None], kind)
+    column = pa.array([{VALUE: v, MARKER: m} for v, m in rows] + [None], kind)
     table = pa.table({"income": column})
     found = _cells(table, fit_bins(table))
     assert found["income", '"-"'] == 10
