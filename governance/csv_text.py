@@ -12,6 +12,7 @@ from typing import TextIO
 from governance.errors import ContractError, UsageError
 
 _BLOCK = 1 << 20
+_MOST_MIXED = 0.01
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -48,7 +49,8 @@ def detect(path: Path) -> str:
 
     A byte order mark is believed; zeros and line ends of two bytes are UTF-16; a file that is
     UTF-8 throughout is UTF-8; else it is GB 18030 if it is that throughout and most of its
-    characters are common Chinese ones. A file that reads well as both cannot be told.
+    characters are common Chinese ones. A file that reads well as both cannot be told, nor can one
+    whose parts were written in both.
 
     Raises
     ------
@@ -160,9 +162,10 @@ def _chinese(path: Path) -> tuple[bool, bool]:
 
     Western letters with accents pair up to rare characters; the frequent characters of GB 2312's
     first level are what Chinese text is made of. A single accented letter can look like one
-    character, hardly ever like words of two and more and nothing else.
+    character, hardly ever like words of two and more and nothing else. Words that are Chinese in
+    UTF-8 too hardly ever come about by chance.
     """
-    characters = known = frequent = lonely = 0
+    characters = known = frequent = lonely = words = mixed = 0
     try:
         for text in _decoded(path, "gb18030"):
             for word in _FOREIGN.findall(text):
@@ -171,13 +174,23 @@ def _chinese(path: Path) -> tuple[bool, bool]:
                 known += len(pairs) // 2
                 frequent += sum(0xB0 <= lead < 0xD8 for lead in pairs[::2])
                 lonely += len(word) == 1
+                words += 1
+                mixed += _is_wide_utf8(word.encode("gb18030"))
     except UnicodeDecodeError:
         return False, False
     if not characters:
         return False, False
     # Rare characters are common in names, so not all need be known.
     is_common = known >= 0.7 * characters and frequent >= 0.5 * characters
+    is_common = is_common and mixed <= _MOST_MIXED * words
     return is_common, frequent == characters and not lonely
+
+
+def _is_wide_utf8(word: bytes) -> bool:
+    try:
+        return _WIDE.search(word.decode("utf-8")) is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:

@@ -44,6 +44,8 @@ _PACKED = {
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _LONGEST_LINE = 1 << 20
 
+# Unicode and old programs end lines with these; a CSV does not.
+_LINE_ENDS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Digits without a letter are no column's name.
 _DATA = re.compile(r"\W*\d[\d\W]*")
 
@@ -210,6 +212,11 @@ class PlainFile:
         csv_text.refuse_zeros("".join(cells), self.called)
         if not any(cells):
             raise ContractError(f"{self.called} has no header: its first line names no column.")
+        if any(_LINE_ENDS.search(cell) for cell in cells):
+            raise ContractError(
+                f"{self.called} has no header in a line of its own: its lines end, or its names "
+                "are cut, by a character that ends no line of a CSV. Export it with line feeds."
+            )
         said = [name for mark, name in _SEPARATORS.items() if mark in cells[0]]
         if len(cells) == 1 and said:
             raise ContractError(

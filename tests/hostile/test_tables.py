@@ -143,6 +143,32 @@ def test_bytes_that_read_well_in_two_encodings_are_refused(tmp_path: Path) -> No
     assert read(tmp_path, "a\ncafé\n") == {"a": ["café"]}
 
 
+@pytest.mark.parametrize("among", [50, 10, 3])
+@pytest.mark.parametrize("inner", ["utf-8", "gbk"])
+def test_a_file_whose_parts_were_written_in_two_encodings_is_refused(
+    tmp_path: Path, among: int, inner: str
+) -> None:
+    outer = {"utf-8": "gbk", "gbk": "utf-8"}[inner]
+    rows = [b"a,b\n"]
+    for row in range(600):
+        rows.append(f"{row},{['北京', '上海', '广州支行'][row % 3]}\n".encode(outer))
+        if row % among == 0:
+            rows.append("7,北京\n".encode(inner))
+    assert "cannot be told" in refused(tmp_path, b"".join(rows))
+
+
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\v", "\f", "\x1e"])
+def test_lines_that_end_with_what_ends_no_line_are_no_header(tmp_path: Path, end: str) -> None:
+    text = end.join(["a,b", *(f"{row % 9},SECRET" for row in range(99))])
+    for encoding in ("utf-8", "utf-16"):
+        found = refused(tmp_path, text.encode(encoding))
+        assert "ends no line of a CSV" in found
+        assert "SECRET" not in found
+    path = tmp_path / "t.csv"
+    with pytest.raises(ContractError, match="ends no line of a CSV"):
+        PlainFile(path=path).require_header()
+
+
 def test_a_declared_encoding_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert "not text throughout" in refused(tmp_path, SAID.encode("gbk"), "utf-8")
     with pytest.raises(UsageError, match="no text encoding klingon"):
