@@ -284,7 +284,10 @@ def _tick(on: str, plan: Path | None, *, as_json: bool, with_acknowledgement: bo
     from monitoring.windows import read_plan
 
     settings, watched = command.load_home(), read_plan(plan)
-    day = command.parse_day(on, time_zone=watched.time_zone)
+    day, today = (command.parse_day(text, time_zone=watched.time_zone) for text in (on, ""))
+    if day > today:
+        # Its sign of life would count on a day on which nobody looked.
+        raise UsageError(f"Nobody can watch on {day}: today it is {today} in {watched.time_zone}.")
     # What is acknowledged was found before; what this run finds nobody can have seen.
     seen = acknowledge(settings, on=day) if with_acknowledgement else ()
     with command.stderr.status("Watching ...") as progress:

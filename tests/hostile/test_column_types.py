@@ -202,6 +202,9 @@ NUMBERS = [str(row) for row in range(100)]
         (["True", "false"], pa.bool_()),
         (["007", "12"], pa.string()),
         (["62220210010101234567"], pa.string()),
+        ([str(2**63), "1"], pa.string()),
+        ([str(-(2**63)), "1"], pa.string()),
+        ([str(2**63 - 1), "1"], pa.int64()),
         (["a", "b"], pa.string()),
         (["2024-02-30x"], pa.string()),
     ],
@@ -300,9 +303,11 @@ def test_a_structure_of_somebody_elses_is_no_column_with_markers(marker: pa.Data
 
 def test_columns_of_one_table_alone_and_lists_stay() -> None:
     here = pa.table({"a": ["1"], "list": pa.array([[1]]), "mixed": ["x"]})
-    there = pa.table({"b": ["x"], "list": pa.array([[2]]), "mixed": pa.array([[1]])})
+    there = pa.table({"b": ["2024-02-29"], "list": pa.array([[2]]), "mixed": pa.array([[1]])})
     first, second = comparable(here, there)
     assert first.column_names == ["a", "list", "mixed"]
+    assert second.column_names == ["b", "list", "mixed"]
     assert first.schema.field("a").type == pa.int64()
+    assert second.schema.field("b").type == pa.date32()
     assert second["list"].to_pylist() == [[2]]
     assert second["mixed"].to_pylist() == [[1]]

@@ -209,6 +209,16 @@ def test_fair_books_are_accused_in_fewer_than_one_year_of_a_hundred(n: int, rate
     assert share_of_false_years(n, rate, years=500, seed=n) <= 0.01
 
 
+def test_from_two_hundred_expected_events_on_an_interval_speaks_for_itself() -> None:
+    """Of 2,000 customers 400 are raised, so 200 are expected of either side; or 399 are."""
+    large = _judged({"men": (225, 1_000), "women": (175, 1_000)})["fairness.raise_ratio", "women"]
+    assert large.high is not None
+    assert large.high < 0.95
+    small = _judged({"men": (224, 1_000), "women": (175, 1_000)})["fairness.raise_ratio", "women"]
+    assert small.high == 1.0
+    assert "chance reaches to 1" in small.reason
+
+
 def test_two_small_groups_are_not_accused_of_each_other() -> None:
     assert share_of_false_years(150, 0.2, years=500, seed=3, reference=200) <= 0.01
 

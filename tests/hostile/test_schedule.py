@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -16,11 +16,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from governance import command
 from governance.errors import ContractError, UsageError
 from governance.settings import Settings
 from limits.standing import standing
+from monitoring.__main__ import app
 from monitoring.schedule import schedule
 from monitoring.watch import rows_digest
 from monitoring.windows import WatchPlan
@@ -158,9 +160,18 @@ def test_a_path_that_is_no_line_of_text_is_refused(home: str) -> None:
         schedule(Settings(home=Path(home)))
 
 
-def test_a_path_that_is_too_long_for_crontab_is_refused() -> None:
+@pytest.mark.parametrize(("start", "letter"), [("/", "x"), ("/%", "额")])
+def test_a_command_of_998_bytes_is_the_longest_that_crontab_takes(start: str, letter: str) -> None:
+    """MAX_COMMAND of Vixie's and cronie's cron; it counts bytes, of which Chinese has three."""
+
+    def command_of(home: str) -> bytes:
+        return _lines(home)["cron"].removeprefix("15 6 * * * ").encode()
+
+    many, rest = divmod(998 - len(command_of(start + letter)), len(letter.encode()))
+    longest = start + "x" * rest + letter * (many + 1)
+    assert len(command_of(longest)) == 998
     with pytest.raises(UsageError, match="too long for a line of crontab"):
-        schedule(Settings(home=Path("/" + "x" * 998)))
+        command_of(longest + "x")
 
 
 def test_today_is_the_plans_day_and_not_greenwichs() -> None:
@@ -214,6 +225,24 @@ def test_the_digest_of_rows_ignores_their_order_and_nothing_else() -> None:
     ):
         assert rows_digest(other) != digest
     assert rows_digest(pa.table({"a": ["ab", "c"]})) != rows_digest(pa.table({"a": ["a", "bc"]}))
+
+
+@pytest.mark.parametrize("verb", [["tick"], ["watch"], ["watch", "--acknowledge"]])
+def test_nobody_watches_on_a_day_that_has_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str]
+) -> None:
+    monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "home"))
+    today = datetime.now(ZoneInfo("Asia/Taipei")).date()
+    done = CliRunner().invoke(app, [*verb, "--on", str(today + timedelta(days=1))])
+    assert done.exit_code == UsageError.exit_code
+    assert "Nobody can watch on" in done.output
+    assert "in Asia/Taipei" in done.output
+    assert not list((tmp_path / "home").rglob("*"))
+    # The day that it is there can be watched, once something was protected.
+    done = CliRunner().invoke(
+        app, [*verb, "--on", str(datetime.now(ZoneInfo("Asia/Taipei")).date())]
+    )
+    assert "Nobody can watch" not in done.output
 
 
 def test_a_beat_from_the_future_is_no_sign_of_life_today(own_world: World) -> None:
