@@ -91,7 +91,7 @@ def rotate(settings: Settings, role: str, *, name: str, reason: str) -> Person:
 def revoke(settings: Settings, key_id: str, *, reason: str) -> Person:
     """Let the one key whose id begins with `key_id` sign nothing from here on."""
     fitting = [one for one in _copy(settings).active.values() if one.key_id.startswith(key_id)]
-    if not key_id or len(fitting) != 1:
+    if len(fitting) != 1:
         raise UsageError(f"{len(fitting)} keys in force begin with {key_id!r}; name exactly one.")
     _change(settings, [], [fitting[0].key_id], reason)
     return fitting[0]

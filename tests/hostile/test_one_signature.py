@@ -817,6 +817,6 @@ def test_two_signatures_are_of_two_roles_two_people_and_two_keys() -> None:
 
 
 def test_a_revocation_names_its_key_by_something(empty_home: Settings) -> None:
-    """The beginning of every key is nothing at all; with one key in force it would be that one."""
+    """Every key begins with nothing at all, and those of root and ledger are always in force."""
     with pytest.raises(UsageError, match="keys in force begin with ''"):
         people.revoke(empty_home, "", reason="A test of no name")

@@ -255,3 +255,11 @@ def test_a_beat_from_the_future_is_no_sign_of_life_today(own_world: World) -> No
     assert standing(here, POLICY, late).reasons == ()
     record_heartbeat(here, "watch", on=late + DAY, facts={})
     assert standing(here, POLICY, late).reasons == ()
+
+
+def test_the_longest_line_that_crontab_takes_is_given() -> None:
+    short = len(_lines("/" + "x" * 100)["cron"].removeprefix("15 6 * * * "))
+    room = 998 - short + 100
+    assert len(_lines("/" + "x" * room)["cron"].removeprefix("15 6 * * * ")) == 998
+    with pytest.raises(UsageError, match="too long for a line of crontab"):
+        schedule(Settings(home=Path("/" + "x" * (room + 1))))

@@ -182,3 +182,15 @@ def test_the_verbs_attach_what_the_demo_appetite_asks_of_a_policy(
 )
 def test_a_file_and_a_version_are_not_mixed(arguments: tuple[str, ...]) -> None:
     assert verb(*arguments).returncode == 2
+
+
+def test_an_impact_is_not_measured_on_a_table_for_training(own_world: World) -> None:
+    from governance.contract import Purpose
+    from privacy import gate
+
+    table = gate.latest(
+        own_world.settings.features, contract_id="uci-credit", purpose=Purpose.TRAINING,
+        keyring=own_world.keyring,
+    )  # fmt: skip
+    with pytest.raises(ContractError, match="purpose training cannot be decided on"):
+        activation.weigh(own_world.settings, "champion", table=table, question=QUESTION)

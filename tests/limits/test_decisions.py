@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from governance import durable
+from governance import canonical, durable
 from governance.contract import Purpose
 from governance.errors import ContractError, EnvironmentFault, IntegrityError, UsageError
 from limits import book, decision_log
@@ -384,3 +384,34 @@ def test_features_and_policy_must_fit_together() -> None:
         model.require_fit(spec, full)
     with pytest.raises(ContractError, match="reads altman_z"):
         model.require_fit(spec, full.model_copy(update={"currency": "TWD"}))
+
+
+def test_a_vintage_in_a_form_of_another_release_is_not_read(own_world: World) -> None:
+    path = decide(own_world).log.path
+    sealed = json.loads((path / MANIFEST).read_bytes())
+    sealed["manifest"]["schema"] = "decision-log/9"
+    mac = own_world.keyring.mac(canonical.dumps(sealed["manifest"]), use="decision-log")
+    (path / MANIFEST).write_text(json.dumps({**sealed, "mac": mac.hex()}))
+    with pytest.raises(ContractError, match="decision-log/9, which this release does not know"):
+        DecisionLog.open(path, keyring=own_world.keyring)
+
+
+def test_the_rows_of_a_vintage_are_bound_to_what_decided_them(own_world: World) -> None:
+    ring, identity = own_world.keyring, {"vintage": "2005-10", "model_digest": "a"}
+    bound = {
+        decision_log._seal(ring, {**identity, **changed}).associated_data
+        for changed in ({}, {"vintage": "2005-11"}, {"model_digest": "b"})
+    }
+    assert len(bound) == 3
+
+
+def test_a_replay_of_nothing_is_no_replay(own_world: World) -> None:
+    decide(own_world)
+    with pytest.raises(UsageError, match="at least one decision"):
+        replay(own_world, sample=0)
+    assert replay(own_world, sample=1).decisions == 1
+
+
+def test_a_frozen_book_is_replayed_frozen(own_world: World) -> None:
+    assert decide(own_world, freeze=Freeze.RAISES).log.identity["freeze"] == "raises"
+    assert replay(own_world, sample=2_000).is_equal

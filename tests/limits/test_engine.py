@@ -194,3 +194,17 @@ def test_what_is_remembered_of_one_policy_never_answers_for_another() -> None:
 
 def test_an_empty_batch_is_decided() -> None:
     assert engine.decide(POLICY, batch().slice(0, 0), as_of=AS_OF).num_rows == 0
+
+
+def test_a_segment_whose_cap_does_not_hold_on_the_day_is_refused() -> None:
+    late = POLICY.model_copy(
+        update={
+            "caps": tuple(
+                cap.model_copy(update={"effective_from": date(2005, 10, 2)}) for cap in POLICY.caps
+            )
+        }
+    )
+    with pytest.raises(ContractError, match="has no cap on this day"):
+        engine.decide(late, batch(), as_of=AS_OF)
+    after = engine.decide(late, batch(), as_of=date(2005, 10, 2)).to_pylist()[0]
+    assert after["limit_after_minor"] == 130_000 * NT

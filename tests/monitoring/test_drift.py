@@ -309,3 +309,39 @@ def test_every_verdict_states_bins_and_both_sizes(features: pa.Table, bins: Bins
         assert found.low is not None
         assert found.high is not None
         assert found.low <= (found.value or 0.0) <= found.high
+
+
+def test_a_few_missing_values_or_new_codes_are_found_by_their_own_test() -> None:
+    """Fifteen of five thousand are too few to be a common bin."""
+    before, now = {"a": 2500, "b": 2500}, {"a": 2493, "b": 2492}
+    for name in ("missing", "other"):
+        found = _one(_window(**before), _window(**now, **{name: 15}), 0.0)
+        assert found.outcome is Outcome.BREACH, name
+        assert _one(_window(**before), _window(**now, **{name: 5}), 0.0).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("rows", "outcome"), [(9, Outcome.PASS), (14, Outcome.BREACH)], ids=["by chance", "beyond"]
+)
+def test_of_twenty_rare_values_one_that_moves_is_compared_with_all_of_them(
+    rows: int, outcome: Outcome
+) -> None:
+    steady = {f"r{k}": 2 for k in range(19)}
+    before = _window(a=2500, b=2500, **steady)
+    now = _window(a=2500, b=2500, rare0=rows, **steady)
+    assert _one(before, now, 0.0).outcome is outcome
+
+
+@pytest.mark.parametrize("sides", [(2400, 2600), (2600, 2400)])
+def test_other_silences_a_column_whichever_side_it_is_on(sides: tuple[int, int]) -> None:
+    """A tolerance that lets the column move so far does not let it pass."""
+    before, now = (
+        _window(a=2500 - other // 2, b=2500 - other // 2, other=other) for other in sides
+    )
+    found = _one(before, now, 0.25)
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "More than half" in found.reason
+
+
+def test_the_largest_tolerance_is_still_one() -> None:
+    assert _one(_window(a=50, b=50), _window(a=50, b=50), 10.0).outcome is not Outcome.BREACH

@@ -121,3 +121,13 @@ def test_an_interval_of_few_events_reaches_equality_unless_chance_is_ruled_out()
     assert (ratio(22).low, ratio(22).high) == (1.0, by_chance.high)
     assert "chance reaches to 1" in ratio(22).reason
     assert (ratio(40).low, ratio(40).high) == beyond
+
+
+def test_from_two_hundred_expected_events_on_an_interval_is_left_as_it_was_measured() -> None:
+    """Both exclude equality, and neither is surer than chance within a year of audits."""
+    scope = {"attribute": "sex", "group": "b"}
+    enough = fairness.measure_ratio("cut", scope, (172, 1_000), (228, 1_000), "a")
+    assert (enough.low, enough.high) == mover_ratio(172, 1_000, 228, 1_000)
+    assert (enough.high or 1) < 1
+    fewer = fairness.measure_ratio("cut", scope, (171, 1_000), (228, 1_000), "a")
+    assert fewer.high == 1.0

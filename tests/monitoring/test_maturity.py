@@ -189,3 +189,42 @@ def test_a_window_is_over_on_its_last_day_and_not_a_day_before(day: date, ends: 
         found = find(table, LabelRule.of(lineage, label=None, on=LATER))
         assert found.is_running.tolist() == [is_running]
         assert found.label.to_pylist() == [None if is_running else 1]
+
+
+@pytest.mark.parametrize(
+    ("known", "later", "is_awaited"),
+    [(19, 1, False), (18, 2, True), (17, 2, False), (18, 1, False), (38, 2, False), (37, 3, True)],
+)
+def test_a_month_is_awaited_below_ninety_five_percent_of_twenty_outcomes(
+    known: int, later: int, is_awaited: bool
+) -> None:
+    january, cutoff = date(2026, 1, 15), date(2026, 5, 1)
+    seen = [cutoff] * known + [cutoff + timedelta(days=1)] * later
+    table = rows([0] * (known + later), list(seen), [january] * (known + later))
+    found = find(table, LabelRule.of(LINEAGE, label=None, on=LATER))
+    assert found.label.is_valid().to_pylist() == [not is_awaited] * known + [False] * later
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "without", "is_awaited"),
+    [
+        (1, 19, 20, True),  # 95 % defaults, and half of the outcomes where another month has all
+        (2, 18, 20, False),
+        (1, 18, 20, False),  # nineteen tell nothing
+        (0, 95, 5, False),  # 95 % of the outcomes are as many as elsewhere
+        (0, 94, 6, True),
+    ],
+)
+def test_a_month_of_defaults_is_awaited_where_other_months_have_more_outcomes(
+    good: int, bad: int, without: int, is_awaited: bool
+) -> None:
+    january, february = date(2026, 1, 15), date(2026, 2, 1)
+    outcomes: list[int | None] = [0] * good + [1] * bad + [None] * without
+    n = len(outcomes)
+    days = [date(2026, 4, 16)] * (n + 40)
+    table = rows([*outcomes, *[0, 1] * 20], list(days), [january] * n + [february] * 40)
+    found = find(table, LabelRule.of(LINEAGE, label=None, on=LATER))
+    assert found.label.is_valid().to_pylist()[:n] == [
+        outcome is not None and not is_awaited for outcome in outcomes
+    ]
+    assert found.label.is_valid().to_pylist()[n:] == [True] * 40

@@ -143,3 +143,16 @@ def test_a_verdict_keeps_what_was_counted_beside_it() -> None:
     found = Measurement(measure="m.rate", value=0.1, low=0.05, high=0.15, n=9, reason="1 of 9")
     [judged] = judge([found], appetite, DAY)
     assert (judged.outcome, judged.reason) == (Outcome.PASS, "within <= 0.2: 1 of 9")
+
+
+def test_a_cell_of_ten_is_shown_and_a_window_with_a_withheld_cell_is_not() -> None:
+    bins = fit_bins(pa.table({"x": ["a"] * 10 + ["b"] * 10}))
+
+    def side(a: int, b: int | None) -> Counts:
+        cells = {"a": a, "b": b}
+        return Counts.from_rows({"feature": "x", "bin": k, "n": n} for k, n in cells.items())
+
+    [shown] = compare(side(10, 10), side(10, 30), bins)
+    assert (shown.labels, shown.reference, shown.current) == (("a", "b"), (10, 10), (10, 30))
+    assert compare(side(40, None), side(40, 30), bins) == ()
+    assert compare(side(40, 30), side(40, None), bins) == ()

@@ -19,11 +19,15 @@ import pytest
 from governance import durable
 from governance.contract import Purpose
 from governance.errors import EnvironmentFault
+from governance.measurement import Measurement
 from governance.outcome import Outcome
 from limits import book
 from limits.decision_log import DecisionLog
 from limits.engine import Freeze
+from monitoring import tick as watching
+from monitoring import watch
 from monitoring.tick import acknowledge, finished, tick
+from monitoring.watch import Sources
 from monitoring.windows import read_plan
 from privacy import contract_files, gate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
@@ -284,3 +288,43 @@ def test_a_watch_that_was_killed_is_finished_by_the_next_one(moved_world: World)
     names = "SELECT name, COUNT(*) FROM runs WHERE name LIKE 'watch %' GROUP BY name"
     assert dict(connection.execute(names)) == {f"watch {month}": 1 for month in MONTHS}
     connection.close()
+
+
+def test_a_window_counts_as_judged_only_when_that_is_on_disk(moved_world: World) -> None:
+    moved_world.settings.reports.mkdir(exist_ok=True)
+    with watching._ledger(moved_world.settings) as connection:
+        assert tuple(connection.execute("PRAGMA synchronous").fetchone()) == (2,)
+
+
+def test_whatever_a_window_is_judged_by_makes_it_another_revision(moved_world: World) -> None:
+    plan = read_plan(None)
+    first, second = plan.windows[:2]
+
+    def digest(**changed: object) -> str:
+        sources = Sources.open(moved_world.settings, plan.model_copy(update=changed))
+        return watch._statement_inputs(sources, sources.plan.windows[1])
+
+    columns = {**first.columns, **dict.fromkeys(list(first.columns)[:1], "pay_amt6")}
+    moved = first.model_copy(update={"columns": columns})
+    severity = next(iter(plan.severities.values()))
+    others = [
+        digest(judged=plan.judged[1:]),
+        digest(tolerance=plan.tolerance / 2),
+        digest(grace_days=plan.grace_days + 1),
+        digest(severities={**plan.severities, "window.": severity}),
+        digest(windows=(moved, *plan.windows[1:])),
+        digest(windows=(first, second.model_copy(update={"columns": columns}), *plan.windows[2:])),
+    ]
+    assert len({digest(), *others}) == 1 + len(others)
+    assert digest(judged=plan.judged[::-1]) == digest()
+
+
+def test_a_column_that_is_only_shown_still_says_that_it_could_not_be_told() -> None:
+    plan = read_plan(None)
+    scope = {"feature": "not judged"}
+    measured = Measurement(
+        measure="drift.stability_index", scope=scope, n=9, outcome=Outcome.INCONCLUSIVE, reason="x"
+    )
+    assert watch._shown(measured, plan).outcome is Outcome.INCONCLUSIVE
+    told = measured.model_copy(update={"value": 0.5, "outcome": Outcome.BREACH})
+    assert watch._shown(told, plan).outcome is Outcome.INFO
