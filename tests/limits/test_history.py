@@ -261,3 +261,35 @@ def test_without_a_history_the_table_stands_and_the_rest_is_unknown() -> None:
     joined = History.nothing().applied(table, POLICY).to_pydict()
     assert joined["months_since_raise"] == [6, None]
     assert joined["previous_band"] == joined["previous_probability"] == [None, None]
+
+
+def test_a_band_or_a_probability_of_another_meaning_is_no_history(own_world: World) -> None:
+    """Of other bands the name says something else, of another horizon the number does."""
+    log, folder = decide(own_world, FIRST), own_world.settings.decisions
+    read = {"vintages": [{"vintage": "2005-10", "digest": log.digest}]}
+    asks = {**log.identity, "vintage": "2005-11", "history": read}
+    policy = LimitPolicy.parse(packaged("uci_demo"))
+
+    def read_by(**changed: object) -> tuple[bool, bool]:
+        found = History.read(folder, {**asks, **changed}, policy, keyring=own_world.keyring)
+        return bool((found.band >= 0).any()), bool((found.probability >= 0).any())
+
+    assert read_by() == (True, True)
+    assert read_by(bands_digest="0" * 64) == (False, True)
+    assert read_by(horizon_months=24) == (True, False)
+
+
+def test_a_customer_whom_the_log_does_not_know_has_no_history_wherever_it_sorts() -> None:
+    found = known(first_seen=[24_060] * 3, raised=[24_069] * 3, cut=[24_069] * 3,
+                  band=[0] * 3, probability=[0.1] * 3)  # fmt: skip
+    strangers = [bytes([0] * 15 + [1]), bytes([1] * 16), bytes([255] * 16)]
+    table = pa.table(
+        {
+            PSEUDONYM: pseudonyms(*strangers),
+            "months_since_raise": pa.array([None] * 3, pa.int64()),
+            "months_since_cut": pa.array([None] * 3, pa.int64()),
+        }
+    )
+    joined = found.applied(table, POLICY).to_pydict()
+    for name in ("months_since_raise", "months_since_cut", "previous_band", "previous_probability"):
+        assert joined[name] == [None] * 3, name

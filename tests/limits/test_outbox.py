@@ -528,3 +528,17 @@ def test_parts_hold_the_text_and_no_more_than_needed(text: str) -> None:
     units = len(text.encode("utf-16-le")) // 2
     # A part holds at least 66 units, when a sign of two is moved to the next one.
     assert 1 <= sms.parts(text) <= -(-units // 66)
+
+
+def test_a_text_is_on_disk_before_it_counts_as_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flushed, real = tmp_path / "notices.jsonl", list[int](), os.fsync
+
+    def flush(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    routes.File(path=path).deliver("key", "sms", "text")
+    assert flushed == [path.stat().st_size]

@@ -8,8 +8,9 @@ import pytest
 
 from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, UsageError
+from governance.evidence import Waiver
 from governance.settings import Settings
-from registry import rules
+from registry import exemption, offline, rules
 from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
 from registry.record import Record
@@ -153,3 +154,45 @@ def test_the_ledger_counts_the_waivers_that_its_decisions_used(
     gate(home, 1, on=DAY)
 
     assert rules.waivers_used(Record.load(home).history) == 2
+
+
+def test_a_waiver_joins_one_in_the_same_words_that_was_granted_before_and_no_later_one() -> None:
+    def waiver(day: date, **changed: object) -> Waiver:
+        said = {
+            "measure": "accuracy.auc", "scope": {}, "owner": "Head of Conduct",
+            "reason": "a known gap, remediation under way", "granted_on": day, "expires_on": LAST,
+        }  # fmt: skip
+        return Waiver.model_validate({**said, **changed})
+
+    asked, before, later = (waiver(date(2026, 1, day)) for day in (5, 4, 6))
+    assert exemption._said_before([before], asked) == before
+    for others in ([later], [waiver(date(2026, 1, 4), reason="another reason than this one")]):
+        assert exemption._said_before(others, asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("ends", "on", "problem"),
+    [
+        (None, "2026-06-30", ""),
+        ("2026-02-01", "2026-02-01", ""),
+        ("2026-02-01", "2026-02-02", "of what may not be waived"),
+        (None, "2026-01-04", "that was not in force"),
+        (None, "2026-07-01", "that was not in force"),
+    ],
+)
+def test_outsiders_count_a_waiver_until_the_last_day_of_its_threshold_and_its_own(
+    ends: str | None, on: str, problem: str
+) -> None:
+    waiver = {"measure": "m", "scope": {}, "granted_on": "2026-01-05", "expires_on": "2026-06-30"}
+    threshold = {
+        "measure": "m", "scope": {}, "is_waivable": True, "severity": "low",
+        "effective_from": "2026-01-05", "effective_to": ends,
+    }  # fmt: skip
+    entry = {
+        "person": offline.Person("Li Wei", "risk_approver", "k", b""),
+        "statement": {"predicate": {"waiver": waiver}},
+    }
+    assert rules.waiver_problem(waiver, {"thresholds": [threshold]}, on, [entry]) == problem
+    assert rules.waiver_problem(waiver, {"thresholds": [threshold]}, on, []) == (
+        "that nobody had signed"
+    )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -246,3 +247,17 @@ def test_there_is_no_champion_before_a_promotion(home: Settings) -> None:
 def test_an_empty_registry_has_no_latest_version(empty_home: Settings) -> None:
     with pytest.raises(UsageError, match="known: none"):
         load_verified(empty_home, "latest")
+
+
+def test_the_estimator_is_read_from_the_copy_that_was_verified(
+    home: Settings, submitted: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changes in the registry between the check and the use changes nothing that is used."""
+    check = offline.compare_manifests
+
+    def check_and_exchange(*asked: Any) -> None:
+        check(*asked)
+        (submitted.folder / "artifacts" / "default_model.skops").write_bytes(b"another model")
+
+    monkeypatch.setattr(offline, "compare_manifests", check_and_exchange)
+    assert load_verified(home, 1).estimator.predict_proba(np.zeros((2, 3))).shape == (2, 2)
