@@ -20,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import pyarrow as pa
 
@@ -120,15 +120,47 @@ def open_gzip(source: Source) -> Members:
 
 
 def open_bzip2(source: Source) -> Members:
-    """Unpack bzip2."""
-    with bz2.open(seekable(source)) as stream:
-        yield from _read(stream)
+    """Unpack bzip2, all streams of it."""
+    yield from _all_streams(source, bz2.BZ2Decompressor)
 
 
 def open_xz(source: Source) -> Members:
-    """Unpack xz."""
-    with lzma.open(seekable(source)) as stream:
-        yield from _read(stream)
+    """Unpack xz, all streams of it."""
+    yield from _all_streams(source, lzma.LZMADecompressor)
+
+
+class _Streams:
+    """Packed streams one behind the other, to the end of the file: nothing else may follow."""
+
+    def __init__(self, file: BinaryIO, make: Callable[[], Any]) -> None:
+        self._file, self._make, self._stream = file, make, make()
+
+    def read(self, size: int) -> bytes:
+        """Return some unpacked bytes; none at the end of the file."""
+        piece = b""
+        while not piece:
+            packed = b""
+            if self._stream.eof:
+                # Zeros may fill up a block.
+                packed = self._stream.unused_data.lstrip(b"\0")
+                while not packed:
+                    packed = self._file.read(size)
+                    if not packed:
+                        return b""
+                    packed = packed.lstrip(b"\0")
+                self._stream = self._make()
+            elif self._stream.needs_input:
+                packed = self._file.read(size)
+                if not packed:
+                    raise EOFError
+            piece = self._stream.decompress(packed, size)
+        return bytes(piece)
+
+
+def _all_streams(source: Source, make: Callable[[], Any]) -> Members:
+    file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    with file:
+        yield from _read(_Streams(file, make))
 
 
 def arrow_opener(name: str) -> Callable[[Source], Members]:

@@ -126,6 +126,8 @@ def _grouped(run: re.Match[str]) -> Iterator[Finding]:
     for first in range(len(groups) - 1):
         separator = groups[first][1]
         left = groups[first - 1][1] if first else around[0]
+        if first > 1 and left == separator:
+            continue  # This is the middle of what was looked at.
         last = first + 1
         while last + 1 < len(groups) and groups[last][1] == separator:
             last += 1

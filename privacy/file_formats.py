@@ -56,6 +56,8 @@ def as_text(data: bytes) -> str | None:
         return text
     if b"\0" in data:
         return _wide(data)
+    if _EBCDIC.search(data):
+        return None
     mended = data.decode("utf-8", "replace")
     is_mended = mended.count("\ufffd") <= _MOST_DAMAGED * sum(1 for c in mended if c > "\x7f")
     if is_mended:
@@ -102,6 +104,9 @@ _FEWEST_USUAL, _FEWEST_ASCII, _FEWEST_ZEROS_IN_TEXT = 0.5, 0.7, 0.5
 _WITH_A_ZERO = "\u3000\u4e00"
 """The frequent Chinese characters of which one of two bytes is zero."""
 
+_EBCDIC = re.compile(rb"[\xf0-\xf9]{11,}")
+"""Many digits as mainframes write them, which read as rare Chinese characters."""
+
 _CONTROL = re.compile("[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x9f]")
 _USUAL = re.compile(
     r"[\d\t-\r -~\u00a0-\u024f\u2010-\u205e\u3000-\u30ff\u4e00-\u9fff\uff00-\uffef]+"
@@ -112,6 +117,7 @@ _BASE64 = re.compile(
 )
 _HEXADECIMAL = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}){11,}(?![0-9A-Fa-f])")
 _SPOKEN = re.compile(rb"@|(?:[0-9][^0-9]{0,5}){9}")
+_PACKED_AGAIN = re.compile(rb"[\w+/\-]{14,}={0,2}\s*")
 _ZLIB = b"x"
 _URL_ALPHABET = str.maketrans("-_", "+/")
 _PLOTTED = re.compile(
@@ -136,8 +142,8 @@ def _wide(data: bytes) -> str | None:
 
 
 def _may_speak(data: bytes) -> bool:
-    """Tell whether bytes hold an at-sign or many digits, or text in which others could stand."""
-    if _SPOKEN.search(data):
+    """Tell whether bytes hold an at-sign or many digits, or text that could hide others."""
+    if _SPOKEN.search(data) or _PACKED_AGAIN.fullmatch(data):
         return True
     return not data.isascii() and _decoded(data, "utf-8") is not None
 
@@ -170,9 +176,10 @@ _CLOSED = (
     b"7z\xbc\xaf\x27\x1c",
     b"Rar!",
     b"\xd0\xcf\x11\xe0",
+    b"{\\rtf",
     *(b"\x80%c" % protocol for protocol in (2, 3, 4, 5)),
 )
-"""7z, RAR, office files before 2007, pickles: what is not opened here."""
+"""7z, RAR, office files before 2007, rich text, pickles: what is not opened here."""
 
 _FORMATS = (
     Format(b"PK\x03\x04", containers.open_zip),

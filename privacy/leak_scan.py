@@ -187,6 +187,8 @@ class _Search:
             self._note(name, chunk)
             if not form.is_packed:
                 self._add(name, document_detectors.in_noise(chunk))
+        if form.is_packed:  # A head tells names and remarks before the noise begins.
+            self._add(name, document_detectors.in_noise(head))
         try:
             if form.opener is None or depth == _DEEPEST:
                 raise containers.TooLargeError
@@ -235,6 +237,8 @@ class _Search:
             plain = text.encode("utf-8", "replace")
             if plain != data:
                 self._note(name, plain)
+            if plain != data or b"\0" in data:
+                self._mixed(data, name)
             self._text(text, name, depth=depth)
             return
         content = containers.unmarked(data)
@@ -243,6 +247,11 @@ class _Search:
             self._add(name, document_detectors.in_noise(data))
         else:
             self._held(content, f"{name}!content", depth=depth + 1)
+
+    def _mixed(self, data: bytes, name: str) -> None:
+        """Search text whose parts may have different encodings, of which one was believed."""
+        for form in (data, data.replace(b"\0", b"")):
+            self._add(name, document_detectors.in_noise(form))
 
     def _text(self, text: str, name: str, *, depth: int) -> None:
         self._add(name, document_detectors.in_document(text))
@@ -257,7 +266,7 @@ class _Search:
                 self._add(name, document_detectors.in_noise(data))
             else:
                 self._note(name, inner.encode("utf-8", "replace"))
-                self._add(name, document_detectors.in_document(inner))
+                self._text(inner, name, depth=depth + 1)
 
     def _note(self, name: str, data: bytes) -> None:
         found = set(self._canaries.found_in(data))

@@ -75,9 +75,9 @@ _ESCAPED_CHARACTER = re.compile(
 )
 _MOST_ROUNDS = 4
 _ESCAPED_BYTE = re.compile(r"%[0-9A-Fa-f]{2}")
-_INLINE_NAME = "b|i|u|s|em|strong|span|font|mark|wbr|small|sup|sub|a|r|t|w:r|w:t|a:r|a:t"
+_INLINE_NAME = "b|i|u|s|em|strong|span|tspan|font|mark|wbr|small|sup|sub|a|r|t|w:r|w:t|a:r|a:t"
 _INLINE = re.compile(
-    rf"<((?:w:|a:)?rPr)>.{{0,400}}?</\1>|</?(?:{_INLINE_NAME})(?:\s[^<>]{{0,400}})?/?>"
+    rf"<!--.{{0,400}}?-->|<((?:w:|a:)?rPr)>.{{0,400}}?</\1>|</?(?:{_INLINE_NAME})(?:\s[^<>]{{0,400}})?/?>"
 )
 _SCIENTIFIC = re.compile(
     r"(?<![0-9.])([0-9]{1,19})[.,]([0-9]{1,18}) ?"
@@ -85,7 +85,7 @@ _SCIENTIFIC = re.compile(
 )
 _FEWEST_SCIENTIFIC_DIGITS = 8
 _MOST_DIGITS = 20
-_IS_MAIL = re.compile("quoted-printable", re.IGNORECASE)
+_IS_MAIL = re.compile(r"quoted-printable|=\?[\w\-]{2,40}\?q\?", re.IGNORECASE)
 _A_MARK = re.compile(f"[{_MARKS}]")
 _A_NUMERAL = re.compile(f"[{''.join(_NUMERALS)}]")
 

@@ -67,7 +67,8 @@ def _column(name: str, values: pa.Array) -> Members:
     if isinstance(values, pa.ExtensionArray):
         yield from _column(name, values.storage)
     elif pa.types.is_dictionary(kind):
-        yield from _column(name, values.dictionary_decode())
+        # All that the column lists, and not only what its rows still use.
+        yield from _column(name, values.dictionary)
     elif pa.types.is_nested(kind):
         yield from _nested(name, values)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):

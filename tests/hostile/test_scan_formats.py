@@ -12,9 +12,11 @@ import os
 import pickle
 import sqlite3
 import tarfile
+import time
 import urllib.parse
 import zipfile
 import zlib
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -66,7 +68,15 @@ ENCODED = {
     "URL": urllib.parse.urlencode({"m": f"+86{MOBILE}", "a": ADDRESS}).encode(),
     "quoted-printable": b"Content-Transfer-Encoding: quoted-printable\n\n"
     b"13812=\n345678 li.lei=40example.com",
+    "the header of a mail": f"Subject: =?utf-8?Q?=E7=94=B5_138=312345678?=\nTo: {ADDRESS}".encode(),
+    "comments and parts of a picture": b"<text><tspan>138</tspan><tspan>1234</tspan>5678</text>"
+    b"<p>li.lei<!-- not this -->@example.com</p>",
+    "UTF-16 behind UTF-8": b"nothing here\n" + f"{MOBILE}\n{ADDRESS}\n".encode("utf-16-le"),
+    "UTF-16 behind much UTF-8": b"nothing\n" * 900 + f"{MOBILE}\n{ADDRESS}".encode("utf-16-le"),
+    "UTF-8 behind UTF-16": "nothing here\n".encode("utf-16") + TEXT.encode(),
+    "zeros between": b"\0".join([b"li", MOBILE.encode(), ADDRESS.encode()] * 20),
     "base64": base64.b64encode(TEXT.encode()),
+    "base64 of base64": base64.b64encode(base64.b64encode(TEXT.encode())),
     "base64 in lines": base64.encodebytes(("-" * 80 + TEXT).encode()),
     "base64 of UTF-16": b"data: " + base64.b64encode(TEXT.encode("utf-16")),
     "base64 of gzip": b"data: " + base64.b64encode(gzip.compress(TEXT.encode())),
@@ -264,6 +274,8 @@ UNREADABLE = {
     "pickled array": pickle.dumps(np.array([NUMBER]), protocol=2),
     "array of objects": b"",
     "unknown": NOISE,
+    "rich text": b"{\\rtf1\\ansi \\'31\\'33\\'38\\'31\\'32345678}",
+    "EBCDIC": f"tel {MOBILE} {ADDRESS}".encode("cp037"),
     "words in binary data": b"RIFF\x24\x08\x00\x00WAVEfmt some words of a header " * 3
     + b"call 1381",
     "a stream of Arrow": arrow_stream(),
@@ -292,6 +304,44 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
     report = scanned(tmp_path, data)
     assert [entry.split("!")[0] for entry in report.unread] == ["file"]
     assert report.hits == ()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_follows_a_packed_stream_is_read_or_named(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    report = scanned(tmp_path, pack(b"nothing") + pack(PLAIN) + bytes(8))
+    assert (kinds(report), report.unread) == (BOTH, ())
+    report = scanned(tmp_path, pack(b"nothing") + PLAIN)
+    assert (kinds(report), report.unread) == (BOTH, ("file",))
+    report = scanned(tmp_path, pack(b"nothing") + pack(PLAIN)[:-3])
+    assert report.unread == ("file",)
+
+
+def test_the_name_in_the_head_of_a_gzip_is_searched(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with gzip.GzipFile(f"{MOBILE}.txt", "wb", fileobj=file) as packed:
+        packed.write(b"nothing")
+    assert kinds(scanned(tmp_path, file.getvalue())) == {Kind.MOBILE.value}
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "parquet"])
+def test_what_a_filtered_column_still_lists_is_read(tmp_path: Path, suffix: str) -> None:
+    kept = pa.array([MOBILE, "x"]).dictionary_encode().take(pa.array([1] * 20))
+    table = pa.table({"m": kept})
+    if suffix == "arrow":
+        pyarrow.feather.write_feather(table, tmp_path / "file", compression="zstd")
+    else:
+        pq.write_table(table, tmp_path / "file", compression="zstd")
+    assert kinds(scan(tmp_path)) == {Kind.MOBILE.value}
+
+
+def test_a_file_made_to_be_slow_is_read_in_time(tmp_path: Path) -> None:
+    began = time.process_time()
+    for number, text in enumerate(("1-", "1 ", "1 - ", "a@", "&#49;", "\\u0031")):
+        (tmp_path / str(number)).write_text(text * 100_000)
+    scan(tmp_path)
+    assert time.process_time() - began < 20
 
 
 def test_simply_packed_text_of_a_pdf_is_searched_all_the_same(tmp_path: Path) -> None:
