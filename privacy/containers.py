@@ -27,6 +27,8 @@ import pyarrow as pa
 LARGEST_BYTES = 512 << 20
 """No more is unpacked from one member of a container."""
 
+_HEAD_BYTES = 512
+
 ERRORS = (
     EOFError,
     LookupError,
@@ -89,6 +91,10 @@ def seekable(source: Source) -> Any:
     return io.BytesIO(source) if isinstance(source, bytes) else str(source)
 
 
+def _file(source: Source) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
 def whole(source: Source) -> bytes:
     """Return all bytes of a source."""
     if isinstance(source, bytes):
@@ -114,9 +120,12 @@ def _read(stream: Any) -> Members:
 
 
 def open_gzip(source: Source) -> Members:
-    """Unpack gzip, all members of it."""
-    with gzip.open(seekable(source)) as stream:
-        yield from _read(stream)
+    """Unpack gzip, all members of it; its head may hold the name of the file, and a remark."""
+    with _file(source) as file:
+        yield "", Noise(file.read(_HEAD_BYTES))
+        file.seek(0)
+        with gzip.open(file) as stream:
+            yield from _read(stream)
 
 
 def open_bzip2(source: Source) -> Members:
@@ -158,8 +167,7 @@ class _Streams:
 
 
 def _all_streams(source: Source, make: Callable[[], Any]) -> Members:
-    file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-    with file:
+    with _file(source) as file:
         yield from _read(_Streams(file, make))
 
 
@@ -212,8 +220,7 @@ def open_zip(source: Source) -> Members:
 
 def open_tar(source: Source) -> Members:
     """Yield the files of a tar, and what its links point to."""
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-    with stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+    with _file(source) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isfile() else None
             if file is None:

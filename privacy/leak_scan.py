@@ -187,8 +187,6 @@ class _Search:
             self._note(name, chunk)
             if not form.is_packed:
                 self._add(name, document_detectors.in_noise(chunk))
-        if form.is_packed:  # A head tells names and remarks before the noise begins.
-            self._add(name, document_detectors.in_noise(head))
         try:
             if form.opener is None or depth == _DEEPEST:
                 raise containers.TooLargeError

@@ -70,7 +70,7 @@ _ALPHANUMERIC = "." + string.digits + string.ascii_letters
 _CUT = re.compile(r"[0-9A-Za-z.]*")
 
 _ESCAPED_CHARACTER = re.compile(
-    r"\\+(?:U000([01][0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,5})\}|[uU]([0-9A-Fa-f]{4})"
+    r"(?<!\\)\\+(?:U000([01][0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,5})\}|[uU]([0-9A-Fa-f]{4})"
     r"|x([0-9A-Fa-f]{2})|([01][0-7]{2}))"
 )
 _MOST_ROUNDS = 4
