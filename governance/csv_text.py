@@ -5,13 +5,16 @@ from __future__ import annotations
 import codecs
 import io
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from governance.errors import ContractError, UsageError
 
 _BLOCK = 1 << 20
+_PATIENCE = 2.0
 _MOST_MIXED = 0.01
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -99,6 +102,7 @@ class Records(io.RawIOBase):
         self._called = called
         self._end = '""' + "," * (width - 1) + "\n"
         self._last = "\n"
+        self._is_over = threading.Event()
 
     def readable(self) -> bool:
         """Say that it can be read."""
@@ -113,17 +117,41 @@ class Records(io.RawIOBase):
             If there are zero bytes.
         """
         if not self._end:
+            self._is_over.set()
             return b""
-        piece = self._text.read(size)
-        while piece.endswith("\r") and (more := self._text.read(1)):
-            piece += more
-        refuse_zeros(piece, self._called)
+        try:
+            piece = self._text.read(size)
+            while piece.endswith("\r") and (more := self._text.read(1)):
+                piece += more
+            refuse_zeros(piece, self._called)
+        except BaseException:
+            self._is_over.set()
+            raise
         if not piece:
             # In a file of one column an empty line is a value: none is made between.
             piece = self._end if self._last in "\r\n" else "\n" + self._end
             self._end = ""
         self._last = piece[-1]
         return piece.encode()
+
+    def stop(self) -> None:
+        """End here, and wait until the thread that reads ahead has seen it.
+
+        Arrow reads in a thread of its own, which would abort a process that ends under it. It
+        sleeps without an end where it is many blocks ahead; it is not waited for long.
+        """
+        self._end = ""
+        self._is_over.wait(_PATIENCE)
+
+
+@contextmanager
+def records(text: TextIO, width: int, called: str) -> Iterator[Records]:
+    """Make `Records`, and stop them however they are left."""
+    made = Records(text, width, called)
+    try:
+        yield made
+    finally:
+        made.stop()
 
 
 def refuse_zeros(text: str, called: str) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -46,6 +47,8 @@ _LONGEST_LINE = 1 << 20
 
 # Unicode and old programs end lines with these; a CSV does not.
 _LINE_ENDS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")
+_WHOLE = r"^[ \t]*-?\d+[ \t]*$"
+
 # Digits without a letter are no column's name.
 _DATA = re.compile(r"\W*\d[\d\W]*")
 
@@ -158,7 +161,9 @@ class PlainFile:
         self.require(columns or ())
         with self._faults(types or {}):
             if self._is_csv:
-                yield from self._csv_batches(wanted, types or {})
+                yield from self._with_whole_numbers(
+                    self._csv_batches(wanted, types or {}), types or {}
+                )
             else:
                 yield from self._parquet_batches(wanted)
 
@@ -247,23 +252,10 @@ class PlainFile:
         names = list(self.names)
         with self._text() as text:
             self._header(text)
-            with pyarrow.csv.open_csv(
-                pa.PythonFile(csv_text.Records(text, len(names), self.called), mode="r"),
-                read_options=pyarrow.csv.ReadOptions(
-                    block_size=BLOCK_CHARACTERS, column_names=names, use_threads=False
-                ),
-                parse_options=pyarrow.csv.ParseOptions(
-                    # In a file of one column an empty line is a missing value.
-                    newlines_in_values=True,
-                    ignore_empty_lines=len(names) > 1,
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types={name: types.get(name, pa.string()) for name in names},
-                    include_columns=[*wanted, *({names[-1]} - set(wanted))],
-                    null_values=[""],
-                    strings_can_be_null=True,
-                ),
-            ) as reader:
+            with (
+                csv_text.records(text, len(names), self.called) as records,
+                self._parser(records, [*wanted, *({names[-1]} - set(wanted))], types) as reader,
+            ):
                 held: pa.RecordBatch | None = None
                 for batch in reader:
                     if held is not None and batch.num_rows:
@@ -275,6 +267,51 @@ class PlainFile:
             )
         if held.num_rows > 1:
             yield held.slice(0, held.num_rows - 1).select(wanted)
+
+    def _parser(
+        self, records: csv_text.Records, wanted: list[str], types: Mapping[str, pa.DataType]
+    ) -> pyarrow.csv.CSVStreamingReader:
+        names = list(self.names)
+        kinds = {name: types.get(name, pa.string()) for name in names}
+        return pyarrow.csv.open_csv(
+            pa.PythonFile(records, mode="r"),
+            read_options=pyarrow.csv.ReadOptions(
+                block_size=BLOCK_CHARACTERS, column_names=names, use_threads=False
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                # In a file of one column an empty line is a missing value.
+                newlines_in_values=True,
+                ignore_empty_lines=len(names) > 1,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                # Arrow would read 0x10 as sixteen.
+                column_types={n: pa.string() if _is_whole(k) else k for n, k in kinds.items()},
+                include_columns=wanted,
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+
+    def _with_whole_numbers(
+        self, batches: Iterator[pa.RecordBatch], types: Mapping[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        """Read the whole numbers of a CSV."""
+        passed = 0
+        for batch in batches:
+            columns = {name: batch[name] for name in batch.schema.names}
+            for name in columns.keys() & types.keys():
+                if _is_whole(types[name]):
+                    strange = pc.index(
+                        pc.match_substring_regex(columns[name], _WHOLE), False
+                    ).as_py()
+                    if strange >= 0:
+                        raise self._no_value(name, types[name], f" (row {passed + strange + 1})")
+                    try:
+                        columns[name] = pc.utf8_trim_whitespace(columns[name]).cast(types[name])
+                    except pa.ArrowInvalid:
+                        raise self._no_value(name, types[name]) from None
+            passed += batch.num_rows
+            yield pa.RecordBatch.from_pydict(columns)
 
     def _parquet_batches(self, wanted: list[str]) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
@@ -302,15 +339,19 @@ class PlainFile:
                 ) from None
             raise ContractError(self._problem(str(error), types or {})) from None
 
+    def _no_value(self, name: str, kind: pa.DataType, row: str = "") -> ContractError:
+        said = "text" if pa.types.is_string(kind) else kind
+        return ContractError(
+            f"The column {name} of {self.path.name}{row} holds a value that is not {said}. Correct "
+            "the export or the contract."
+        )
+
     def _problem(self, text: str, types: Mapping[str, pa.DataType]) -> str:
         """Say what Arrow said about the file, without the value that it quotes."""
         if wrong := re.search(r"CSV column #(\d+):(?: Row #(\d+):)?", text):
             name = self.names[int(wrong[1])]
             row = f" (row {wrong[2]})" if wrong[2] else ""
-            return (
-                f"The column {name} of {self.path.name}{row} holds a value that is not "
-                f"{types.get(name, 'text')}. Correct the export or the contract."
-            )
+            return str(self._no_value(name, types.get(name, pa.string()), row))
         if wide := re.search(r"(?:Row #(\d+): )?Expected (\d+) columns, got (\d+)", text):
             row = f"Row {wide[1]}" if wide[1] else "A row"
             return (
@@ -324,3 +365,7 @@ class PlainFile:
             )
         kind = "CSV" if self._is_csv else "Parquet"
         return f"{self.called} cannot be read as {kind}: it is cut off, damaged or something else."
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind))

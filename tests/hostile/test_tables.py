@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from governance import table
+from governance import csv_text, table
 from governance.errors import ContractError, EnvironmentFault, UsageError
 from governance.table import PlainFile
 
@@ -256,6 +258,45 @@ def test_a_value_that_has_not_its_type_is_found_by_row_behind_any_block(
     path.write_text("n,t\n" + "".join(rows) + ",x\n", encoding="utf-8")
     found = pa.Table.from_batches(PlainFile(path=path).batches(["n"], types=types))
     assert found["n"].to_pylist() == [*range(90), None]
+
+
+@pytest.mark.parametrize(
+    "cell", ["0x1F", "-0x1", "0X10", "1e2", "1.0", "+5", "１", "9" * 19, "1_0"]
+)
+def test_what_is_no_whole_number_in_plain_digits_is_none(tmp_path: Path, cell: str) -> None:
+    path = _written(tmp_path, f"n,t\n 7,x\n-007,x\n,x\n{cell},x\n")
+    with pytest.raises(
+        ContractError, match=r"column n of w\.csv .*holds a value that is not int64"
+    ):
+        list(PlainFile(path=path).batches(types={"n": pa.int64()}))
+    # As text it is what it is, and the others are whole numbers.
+    assert PlainFile(path=path).read()["n"].to_pylist() == [" 7", "-007", None, cell]
+    path.write_text("n,t\n 7,x\n-007,x\n,x\n", encoding="utf-8")
+    found = pa.Table.from_batches(PlainFile(path=path).batches(["n"], types={"n": pa.int64()}))
+    assert found["n"].to_pylist() == [7, -7, None]
+
+
+class SlowText(io.StringIO):
+    """A text that takes its time, and counts who asks."""
+
+    asked = 0
+
+    def read(self, size: int | None = -1, /) -> str:
+        self.asked += 1
+        time.sleep(0.1)
+        return super().read(size)
+
+
+def test_nobody_reads_on_when_a_table_is_left() -> None:
+    """Arrow's thread in the middle of a read would abort a process that ends."""
+    slow = SlowText("1,2\n" * 400)
+    with csv_text.records(slow, 2, "It") as records:
+        pa_csv.open_csv(
+            pa.PythonFile(records, mode="r"), read_options=pa_csv.ReadOptions(block_size=16)
+        )
+    asked = slow.asked
+    time.sleep(0.3)
+    assert asked == slow.asked < 20
 
 
 def test_a_place_that_cannot_be_read_is_no_fault_of_the_file(tmp_path: Path) -> None:
