@@ -31,7 +31,7 @@ LIMIT = 0.10
 
 NOT_COUNTED = -1
 
-_NOTHING_NEW = 1e-6
+_HARDLY_NEW = 1e-6
 _PEOPLE_AT_ONCE = 16_384
 
 Labels = NDArray[np.int8]
@@ -62,9 +62,11 @@ class Asked:
 def answerable(earlier: Sequence[Asked], asked: Asked) -> tuple[list[int], list[int]]:
     """Return the slices that may be answered, and those of them that tell something new.
 
-    A slice that follows from earlier answers is answered. Any other must not use up more than half
-    of what is left of anybody's limit: a first count is of 20 customers or more, a small difference
-    is refused at once, and a large count never dies of many small ones.
+    A slice that is a sum and difference of earlier answers is answered. Any other must not use up
+    more than half of what is left of anybody's limit: a first count is of 20 customers or more, a
+    small difference is refused at once, and a large count never dies of many small ones. A slice
+    that is all but such a sum is refused, however little is missing: an exact answer tells the
+    missing part exactly.
 
     Parameters
     ----------
@@ -74,41 +76,84 @@ def answerable(earlier: Sequence[Asked], asked: Asked) -> tuple[list[int], list[
     slices = [int(label) for label in np.unique(asked.labels) if label != NOT_COUNTED]
     sizes = {label: int((asked.labels == label).sum()) for label in slices}
     may, new = [], []
-    exposure, rest = _beyond(earlier, asked, slices)
+    told = _Told.of(earlier, asked, slices)
     for place in sorted(range(len(slices)), key=lambda place: -sizes[slices[place]]):
-        own = rest[place]
+        own = told.rest[place]
         length = float(own @ own)
-        if length > _NOTHING_NEW:
+        if length > _HARDLY_NEW:
             spent = own * own / length
-            if np.any(spent > (LIMIT - exposure) / 2):
+            if np.any(spent > (LIMIT - told.exposure) / 2):
                 continue
-            exposure += spent
-            rest -= np.outer(rest @ own / length, own)
+            told.exposure += spent
+            told.add(place)
             new.append(slices[place])
+        elif not told.is_sum(place):
+            continue
         may.append(slices[place])
     return may, new
 
 
-def _beyond(earlier: Sequence[Asked], asked: Asked, slices: Sequence[int]) -> tuple[Floats, Floats]:
-    """Return everybody's exposure, and each slice less what earlier answers tell of it."""
-    people = np.unique(np.concatenate([asked.people, *(one.people for one in earlier)]))
-    wanted, known = _rows([asked], people), _rows(earlier, people)
-    size = int(known.max(initial=-1)) + 1
-    exposure, rest = np.zeros(len(people)), np.zeros((len(slices), len(people)))
-    gram, joint = np.zeros((size, size)), np.zeros((size, len(slices)))
-    spans = [slice(at, at + _PEOPLE_AT_ONCE) for at in range(0, len(people), _PEOPLE_AT_ONCE)]
-    for span in spans:
-        told, own = _one_hot(known[:, span], size), _one_hot(wanted[:, span], len(slices))
-        rest[:, span] = own
-        gram += told @ told.T
-        joint += told @ own.T
-    inverse = np.linalg.inv(np.linalg.cholesky(gram))
-    weights = joint.T @ inverse.T @ inverse
-    for span in spans:
-        told = _one_hot(known[:, span], size)
-        exposure[span] = ((inverse @ told) ** 2).sum(axis=0)
-        rest[:, span] -= weights @ told
-    return exposure, rest
+@dataclass(slots=True)
+class _Told:
+    """What earlier answers tell of everybody and of each slice that is asked for.
+
+    Parameters
+    ----------
+    exposure : ndarray of shape (n_people,)
+    rest : ndarray of shape (n_slices, n_people)
+        Each slice less the nearest combination of what was told.
+    weights : ndarray of shape (n_slices, n_earlier + n_slices)
+        That combination, of the earlier slices and of those that are told now.
+    """
+
+    exposure: Floats
+    rest: Floats
+    weights: Floats
+    rows: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, earlier: Sequence[Asked], asked: Asked, slices: Sequence[int]) -> _Told:
+        """Look at earlier answers, some thousand people at once."""
+        people = np.unique(np.concatenate([asked.people, *(one.people for one in earlier)]))
+        wanted, known = _rows([asked], people), _rows(earlier, people)
+        size = int(known.max(initial=-1)) + 1
+        exposure, rest = np.zeros(len(people)), np.zeros((len(slices), len(people)))
+        gram, joint = np.zeros((size, size)), np.zeros((size, len(slices)))
+        for span in _spans(len(people)):
+            told, own = _one_hot(known[:, span], size), _one_hot(wanted[:, span], len(slices))
+            rest[:, span] = own
+            gram += told @ told.T
+            joint += told @ own.T
+        inverse = np.linalg.inv(np.linalg.cholesky(gram))
+        weights = joint.T @ inverse.T @ inverse
+        for span in _spans(len(people)):
+            told = _one_hot(known[:, span], size)
+            exposure[span] = ((inverse @ told) ** 2).sum(axis=0)
+            rest[:, span] -= weights @ told
+        shifted = np.where(wanted == NOT_COUNTED, NOT_COUNTED, wanted + size)
+        weights = np.hstack([weights, np.zeros((len(slices), len(slices)))])
+        return cls(exposure, rest, weights, np.vstack([known, shifted]))
+
+    def add(self, place: int) -> None:
+        """Take the slice at `place` as told, too."""
+        own, weights = self.rest[place].copy(), -self.weights[place]
+        weights[len(weights) - len(self.rest) + place] += 1.0
+        share = self.rest @ own / (own @ own)
+        self.rest -= np.outer(share, own)
+        self.weights += np.outer(share, weights)
+
+    def is_sum(self, place: int) -> bool:
+        """Tell whether a slice is exactly a sum and difference of what was told."""
+        whole = np.rint(self.weights[place])
+        whole[len(whole) - len(self.rest) + place] -= 1.0
+        return all(
+            not (whole @ _one_hot(self.rows[:, span], len(whole))).any()
+            for span in _spans(self.rows.shape[1])
+        )
+
+
+def _spans(people: int) -> list[slice]:
+    return [slice(at, at + _PEOPLE_AT_ONCE) for at in range(0, people, _PEOPLE_AT_ONCE)]
 
 
 def _rows(questions: Sequence[Asked], people: NDArray[np.uint64]) -> NDArray[np.int32]:

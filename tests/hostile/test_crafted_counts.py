@@ -337,6 +337,46 @@ def test_many_small_counts_do_not_end_the_large_ones() -> None:
     assert exposure.answerable(earlier, half)[0] == [0, 1]
 
 
+def test_a_question_that_is_all_but_a_sum_of_earlier_ones_is_not_free() -> None:
+    """Groups doubled in a chain hide one person behind a difference of a millionth."""
+    size, groups, chain = 120, [*range(3)], [(0, 1), (0, 2)]
+    for _ in range(11):
+        first, second = groups[-2:]
+        groups += [groups[-1] + n for n in (1, 2, 3)]
+        middle, *pair = groups[-3:]
+        chain += [(first, second, middle), (middle, pair[0]), (middle, pair[1])]
+    target, people = len(groups) * size, np.arange(len(groups) * size + 1, dtype=np.uint64)
+
+    def asked(some: tuple[int, ...], *, more: bool = False) -> exposure.Asked:
+        is_in = np.isin(people // size, some) & (people < target)
+        is_in[target] = more
+        return exposure.Asked(people=people, labels=np.where(is_in, 0, -1).astype(np.int8))
+
+    questions = [*map(asked, chain), asked((groups[-2],), more=True), asked((0,))]
+    earlier, told = list[exposure.Asked](), []
+    for question in questions:
+        may, new = exposure.answerable(earlier, question)
+        earlier += [question.only(new)] if new else []
+        told += [(question.labels == 0).astype(float)] if may else []
+    assert len(told) >= len(chain)
+    matrix = np.array(told)
+    assert np.einsum("ij,ji->i", np.linalg.pinv(matrix), matrix)[target] < exposure.LIMIT
+
+
+def test_sums_and_differences_of_earlier_answers_are_free() -> None:
+    rng, people = np.random.default_rng(9), np.arange(2_000, dtype=np.uint64)
+    fine = exposure.Asked(people=people, labels=rng.integers(0, 12, 2_000).astype(np.int8))
+    earlier = [fine]
+    for labels in (fine.labels // 2, fine.labels % 2, fine.labels * 0):
+        asked = exposure.Asked(people=people, labels=labels.astype(np.int8))
+        may, new = exposure.answerable(earlier, asked)
+        assert (sorted(may), new) == (sorted({*labels.tolist()}), [])
+    half = exposure.Asked(people=people, labels=(fine.labels // 6).astype(np.int8))
+    whole = exposure.Asked(people=people, labels=np.zeros(2_000, dtype=np.int8))
+    assert sorted(exposure.answerable([whole], half)[0]) == [0, 1]
+    assert len(exposure.answerable([whole], half)[1]) == 1
+
+
 def test_the_edges_of_the_guard_are_where_they_are_said_to_be() -> None:
     people = np.arange(100, dtype=np.uint64)
 
