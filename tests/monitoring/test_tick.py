@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -317,6 +318,12 @@ def test_whatever_a_window_is_judged_by_makes_it_another_revision(moved_world: W
     ]
     assert len({digest(), *others}) == 1 + len(others)
     assert digest(judged=plan.judged[::-1]) == digest()
+    for window in (first, second):
+        sources = Sources.open(moved_world.settings, plan)
+        rows = sources.view(window)
+        assert isinstance(rows, pa.Table)
+        sources.views[window.name] = rows.slice(1)
+        assert watch._statement_inputs(sources, second) != digest()
 
 
 def test_a_column_that_is_only_shown_still_says_that_it_could_not_be_told() -> None:
