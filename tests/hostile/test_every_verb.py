@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import functools
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -13,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from lab.commands import app as lab
@@ -141,6 +143,8 @@ VERBS: dict[str, tuple[Any, str, dict[str, dict[str, list[Any]]]]] = {
     ),
 }
 TABLES = [(verb, option) for verb, (_, _, tables) in VERBS.items() for option in tables]
+# An application is some hundred commands, and building it costs as much as running one of them.
+BUILT = functools.cache(typer.main.get_command)
 # Three verbs read a book alike, and what differs behind it is seen with columns.
 READERS = [(verb, option) for verb, option in TABLES if verb not in ("explain", "impact")]
 
@@ -150,6 +154,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("typer.testing._get_command", BUILT)
     (tmp_path / "policy.toml").write_text(policy("uci_demo"), encoding="utf-8")
     (tmp_path / "e.toml").write_text(economics("uci_stylized"), encoding="utf-8")
     (tmp_path / "contract.toml").write_text(CONTRACT, encoding="utf-8")

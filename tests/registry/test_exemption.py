@@ -8,12 +8,16 @@ import pytest
 
 from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, UsageError
-from governance.evidence import Waiver
+from governance.evidence import Evidence, Waiver
+from governance.measurement import Measurement
+from governance.outcome import Outcome
 from governance.settings import Settings
 from registry import exemption, offline, rules
+from registry.attestation import attest
 from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
 from registry.record import Record
+from registry.signing import Signer
 
 DAY, LAST = date(2026, 1, 5), date(2026, 6, 30)
 RATIOS = {"female": 0.60, "male": 0.70, "unknown": 1.0}
@@ -196,3 +200,18 @@ def test_outsiders_count_a_waiver_until_the_last_day_of_its_threshold_and_its_ow
     assert rules.waiver_problem(waiver, {"thresholds": [threshold]}, on, []) == (
         "that nobody had signed"
     )
+
+
+def test_a_breach_that_is_only_reported_closes_nothing_and_is_not_waived(
+    home: Settings, evidence: Callable[..., Evidence], signer: Callable[[str], Signer]
+) -> None:
+    moved = Measurement(measure="stability.index", value=0.9, n=400)
+    found = evidence()
+    more = found.model_copy(update={"measurements": (*found.measurements, moved)})
+    attest(home, more, version=1, signer=signer("validator"))
+    decision = gate(home, 1, on=DAY)
+    assert decision.is_open
+    assert [m.outcome for m in decision.judged if m.measure == moved.measure] == [Outcome.BREACH]
+    with pytest.raises(UsageError, match="Nothing that closes the gate matches"):
+        waive(home, 1, _request("stability.index"))
+    assert Record.load(home).waivers(1) == ()
