@@ -272,7 +272,7 @@ def _read_manifest(path: Path, keyring: Keyring) -> dict[str, Any]:
         text = canonical.dumps(body)
         ring_id = body["identity"]["ring_id"]
         key_version = int(body["identity"]["key_version"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise IntegrityError(f"The manifest of {path.name} was altered. {_RESTORE}.") from None
     if canonical.dumps(sealed) + b"\n" != raw or hashlib.sha256(text).hexdigest() != claimed:
         raise IntegrityError(f"The manifest of {path.name} was altered. {_RESTORE}.")

@@ -200,7 +200,7 @@ def latest(features: Path, *, contract_id: str, purpose: Purpose, keyring: Keyri
         told = json.loads(pointer.read_bytes())
         mac, name = bytes.fromhex(told.pop("mac")), str(told["folder"])
         is_genuine = hmac.compare_digest(bytes.fromhex(_pointer_mac(told, keyring)), mac)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         is_genuine = False
     if not is_genuine:
         raise IntegrityError(f"The pointer {pointer} was altered. Protect again.")

@@ -111,7 +111,7 @@ class Keyring:
                 _secrets=keys,
                 folder=folder.resolve(),
             )
-        except (InvalidTag, ValueError, KeyError, TypeError):
+        except (InvalidTag, ValueError, KeyError, TypeError, RecursionError):
             raise KeyringError(
                 f"The key file {folder / KEK_FILE} does not open {RING_FILE}: one of the two "
                 "belongs to another ring or was altered. Restore both from the same backup."

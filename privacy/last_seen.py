@@ -99,7 +99,7 @@ def _read(path: Path, keyring: Keyring) -> LastSeen:
         mac = bytes.fromhex(document.pop("mac"))
         found = LastSeen(**document)
         genuine = keyring.lasting_mac(canonical.dumps(document), use=_USE)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise IntegrityError(f"{path} was altered. {_RESTORE}.") from None
     if found.name != path.stem or not hmac.compare_digest(genuine, mac):
         raise IntegrityError(f"{path} was altered. {_RESTORE}.")

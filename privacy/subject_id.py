@@ -25,6 +25,9 @@ FORM = "1"
 """Version of the canonical forms; it is part of the context of the blind index's key."""
 
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u3164\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_SPOILED = r"^(?:'|[0-9]+\.0+$|[0-9]+(?:\.[0-9]*)?[Ee]\+[0-9]+$|[0-9]+\.[0-9]+[Ee][0-9]+$)"
+"""What spreadsheets make of an id that they take for a number; which one it was, nobody knows."""
+
 _LOOK_ALIKES = str.maketrans(
     "АВЕЅІЈКМНОРСТУХΑΒΕΖΗΙΚΜΝΟΡΤΥΧ×",
     "ABESIJKMHOPCTYXABEZHIKMNOPTYXX",
@@ -52,7 +55,8 @@ def canonical(values: pa.Array | pa.ChunkedArray, column: Column) -> pa.Array:
         If some are no ids of that kind; the message says how many and never which.
     """
     ids = pa.concat_arrays(values.chunks) if isinstance(values, pa.ChunkedArray) else values
-    other = pc.invert(pc.match_substring_regex(ids, _IN_FORM[column.id_kind]))
+    spoiled = pc.match_substring_regex(ids, _SPOILED)
+    other = pc.or_(pc.invert(pc.match_substring_regex(ids, _IN_FORM[column.id_kind])), spoiled)
     if not pc.any(other, min_count=0).as_py():
         return ids
     form = _FORMS[column.id_kind]
@@ -75,15 +79,23 @@ def _visible(text: str) -> str:
             kept.append(str(digit))
         elif category == "Pd" or letter == "\u2212":
             kept.append("-")
-        elif category.startswith("Z"):
+        elif category.startswith("Z") or letter == "\u2800":
             kept.append(" ")
         elif category not in ("Cc", "Cf"):
             kept.append(letter)
     return unicodedata.normalize("NFKC", "".join(kept)).translate(_LOOK_ALIKES)
 
 
-def _code(text: str) -> str:
-    return _visible(_visible(text).casefold().upper())
+def _token(text: str) -> str | None:
+    """Return a visible text as it is; None if a program spoiled it, or nobody can read it."""
+    form = _visible(text)
+    is_unknown = any(unicodedata.category(letter) in ("Cn", "Co", "Cs") for letter in form)
+    return None if is_unknown or re.match(_SPOILED, form) else form
+
+
+def _code(text: str) -> str | None:
+    form = _token(text)
+    return None if form is None else _visible(form.casefold().upper())
 
 
 def _mobile(text: str) -> str | None:
@@ -95,7 +107,7 @@ def _mobile(text: str) -> str | None:
 
 
 def _resident_id(text: str) -> str | None:
-    number = _SEPARATORS.sub("", _code(text))
+    number = _SEPARATORS.sub("", _code(text) or "")
     if re.fullmatch(r"\d{15}", number):
         body = number[:6] + "19" + number[6:]
         total = sum(int(digit) * weight for digit, weight in zip(body, _WEIGHTS, strict=True))
@@ -105,7 +117,7 @@ def _resident_id(text: str) -> str | None:
 
 _FORMS: Mapping[IdKind, Callable[[str], str | None]] = {
     "code": _code,
-    "token": _visible,
+    "token": _token,
     "mobile": _mobile,
     "resident_id": _resident_id,
 }

@@ -25,6 +25,7 @@ SAME: dict[IdKind, dict[str, tuple[str, ...]]] = {
             f"C00{ZWSP}01", f"{BOM}C0001", f"C0001{SOFT}", "C0001\x00", "C\x000001", "c0001",
             "Ｃ０００１", "ｃ0001", "C٠٠٠١", "C०००१", "С0001", "с0001", "C0001\ufe0f",
             "\u2066C0001\u2069", "C⁰⁰⁰¹", "C0001\u034f",
+
         ),
         "AB-12": ("AB‐12", "AB–12", "ab−12", "ＡＢ－１２", "ΑΒ-12"),
         "A 12": (f"A{NBSP}12", "A\u300012", "a\u202f12"),
@@ -133,6 +134,22 @@ def test_what_is_no_id_of_the_kind_is_refused_by_number(
         world.protect(with_ids(ids), contract=of_kind(kind, world.contract))
 
 
+@pytest.mark.parametrize("kind", ["code", "token"])
+@pytest.mark.parametrize(
+    "spoiled", ["100.0", "100.000", "1.5E+11", "15E+10", "1.5e11", "'100", "C1\ue000", "C1\uffff"]
+)
+def test_an_id_that_a_program_took_for_a_number_is_no_other_customer(
+    world: World, kind: IdKind, spoiled: str
+) -> None:
+    with pytest.raises(ContractError, match="1 values of the column customer_id are no ids"):
+        subject_id.canonical(
+            pa.array(["C1", spoiled]), of_kind(kind, world.contract).subject_column
+        )
+    kept = ["100", "0100", "1.5", "12E5", "1.0.0", "v1.0", "O'100"]
+    column = of_kind(kind, world.contract).subject_column
+    assert len(set(subject_id.canonical(pa.array(kept), column).to_pylist())) == len(kept)
+
+
 @pytest.mark.parametrize(
     "empty", ["", ZWSP, "\x00", f"{BOM}{ZWSP}", " A1", "A1\u3000", f"A1 {ZWSP}"]
 )
@@ -158,12 +175,11 @@ def test_a_kind_is_declared_for_the_subject_alone_and_changes_no_older_digest(
 def test_the_form_of_a_form_is_itself_whatever_was_typed(text: str) -> None:
     for make in (subject_id._FORMS["code"], subject_id._FORMS["token"]):
         once = make(text)
-        assert once is not None
-        assert make(once) == once
+        assert once is None or make(once) == once
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=20))
 def test_the_short_way_for_plain_ids_is_the_long_way(text: str) -> None:
     for kind, pattern in subject_id._IN_FORM.items():
-        if re.fullmatch(pattern, text):
+        if re.fullmatch(pattern, text) and not re.match(subject_id._SPOILED, text):
             assert subject_id._FORMS[kind](text) == text

@@ -11,7 +11,7 @@ import pytest
 
 from governance import canonical
 from governance.contract import Purpose
-from governance.errors import EnvironmentFault, IntegrityError
+from governance.errors import EnvironmentFault, IntegrityError, KeyringError
 from privacy import contract_files, gate, keyring
 from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.keyring import Keyring
@@ -120,6 +120,19 @@ def test_an_edited_pointer_is_found(world: World) -> None:
         gate.latest(
             world.features, contract_id="uci-credit", purpose=Purpose.DECISION, keyring=world.ring
         )
+
+
+def test_a_document_that_nests_without_end_was_altered(world: World) -> None:
+    table, deep = world.protect(FEW), b"[" * 100_000
+    (world.features / "uci-credit-training.latest.json").write_bytes(deep)
+    with pytest.raises(IntegrityError, match="was altered"):
+        latest(world)
+    (table.path / "manifest.json").write_bytes(deep)
+    with pytest.raises(IntegrityError, match="was altered"):
+        FeatureTable.open(table.path, keyring=world.ring)
+    (world.home / "keyring" / keyring.RING_FILE).write_bytes(deep)
+    with pytest.raises(KeyringError, match="does not open"):
+        Keyring.open(world.home / "keyring")
 
 
 def test_the_pointer_of_another_place_is_found(world: World) -> None:

@@ -195,6 +195,9 @@ def test_what_the_ring_has_seen_cannot_be_edited_or_dropped(world: World) -> Non
             note.write_bytes(changed)
             with pytest.raises(IntegrityError, match="was altered"):
                 said(world)
+        note.write_bytes(b"[" * 100_000)
+        with pytest.raises(IntegrityError, match="was altered"):
+            said(world)
         note.write_bytes(good)
     shutil.rmtree(notes[0].parent)
     with pytest.raises(IntegrityError, match="not the state that the ring saw last"):
