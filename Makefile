@@ -111,11 +111,11 @@ system: $(READY) $(SPARK) ## Tests that need a real service (Chromium, Java for 
 .PHONY: proof
 proof: $(READY) ## Print the slow figures that docs/proofs.md keeps (minutes)
 	@$(VENV)/bin/python benchmarks/limits_engine.py
-	@$(VENV)/bin/python benchmarks/limits_optimizer.py speed replay
+	@$(VENV)/bin/python -m benchmarks.limits_optimizer
 	@$(VENV)/bin/python -m benchmarks.fairness
 	@$(VENV)/bin/python -m benchmarks.drift
 	@$(VENV)/bin/python -m benchmarks.detectors
-	@$(VENV)/bin/python -m lab backtest --accounts 30000 --seeds 101,102,103 --strategies static,blanket,rule,optimized,free
+	@$(VENV)/bin/python -m lab backtest --accounts 30000 --seeds 101,102,103
 	@$(VENV)/bin/python -m benchmarks.training --more
 
 .PHONY: format

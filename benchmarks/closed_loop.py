@@ -4,18 +4,17 @@
 (seeds 101, 102, 103) is printed by ``python -m lab backtest``. ``sensitivity`` asks the
 reported seeds what the order of the strategies owes to what is assumed: the optimizer is told
 another response than the world has, and the world is given another effect of limits on risk.
-``speed`` measures processor time. Everything is simulated; nothing is a test.
+Everything is simulated; nothing is a test.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import replace
 
-from lab.backtest import learner, loop
-from lab.backtest.measures import Sheet, measure_over, measure_share
-from lab.backtest.strategy import Files, Strategy
+from lab.backtest import closed_loop, default_model
+from lab.backtest.comparison import measure_over, measure_share
+from lab.backtest.strategy import ReviewedFiles, Strategy
 from lab.backtest.trial import DEVELOPMENT_SEEDS, REPORT_SEEDS, Trial
 from lab.optimizer import economics as prices
 from lab.optimizer.economics import Economics
@@ -39,35 +38,34 @@ TOLD = {
 EFFECTS = {"no effect on risk": 0.0, "three times the effect": 0.30}
 
 
-def files_of(filed: WorldSettings) -> Files:
+def files_of(filed: WorldSettings) -> ReviewedFiles:
     spec = FeatureSpec.parse(features.packaged("world_features"))
-    return Files(
+    return ReviewedFiles(
         policy=LimitPolicy.parse(policies.packaged("world_demo")),
         economics=Economics.parse(prices.packaged("world")),
-        scorer=learner.learn(filed, spec),
+        model=default_model.learn(filed, spec),
     )
 
 
 def compare(
-    name: str, trial: Trial, files: Files, *, seeds: tuple[int, ...], accounts: int
+    name: str, trial: Trial, files: ReviewedFiles, *, seeds: tuple[int, ...], accounts: int
 ) -> None:
     """Print one line per seed: profit, losses and limits over static, and good customers cut."""
     for seed in seeds:
-        begun = loop.begin(trial.lived(seed, accounts), files)
-        runs = {each: loop.run(begun, trial, each, files) for each in COMPARED}
-        sheets = {each: Sheet.of([run], [runs[Strategy.STATIC]]) for each, run in runs.items()}
-        static, said = sheets[Strategy.STATIC], [f"{name:24s} seed {seed:3d}"]
+        begun = closed_loop.begin(trial.lived(seed, accounts), files)
+        runs = {each: closed_loop.run(begun, trial, each, files) for each in COMPARED}
+        static, said = runs[Strategy.STATIC], [f"{name:24s} seed {seed:3d}"]
         for each in COMPARED[1:]:
-            mine = sheets[each]
+            mine = runs[each]
             profit = measure_over("x", mine.profit, static.profit, {})
             losses = measure_over("x", mine.money["losses"], static.money["losses"], {})
             limits = measure_over("x", mine.limit, static.limit, {})
-            cut = measure_share("x", mine.is_cut[mine.is_good], {})
+            cut = measure_share("x", (mine.cuts > 0)[~static.is_bad], {})
             said.append(
                 f"{each}: profit {profit.value:+.2%} losses {losses.value:+.2%} "
                 f"limits {limits.value:+.2%} good cut {cut.value:.1%}"
             )
-        over = measure_over("x", sheets[COMPARED[2]].profit, sheets[COMPARED[1]].profit, {})
+        over = measure_over("x", runs[COMPARED[2]].profit, runs[COMPARED[1]].profit, {})
         said.append(f"optimized over rule {over.value:+.2%} ({over.low:+.2%} to {over.high:+.2%})")
         print("  ".join(said), flush=True)
 
@@ -90,24 +88,9 @@ def sensitivity() -> None:
         changed = {**FILED.response.model_dump(), "risk_per_log_limit": effect}
         world = Trial(filed=FILED.changed(response=changed), months=24)
         compare(name, world, files, seeds=REPORT_SEEDS, accounts=3_000)
-    at_once = Trial(filed=FILED, months=24, known_after=0)
-    compare("downturn known at once", at_once, files, seeds=REPORT_SEEDS, accounts=3_000)
-
-
-def speed() -> None:
-    print("## Processor time: 3,000 applicants, 24 months, 3 seeds")
-    trial, start = Trial(filed=FILED, months=24), time.process_time()
-    files = files_of(FILED)
-    print(f"default model fitted          {time.process_time() - start:6.2f} s")
-    for strategy in Strategy:
-        begun = [loop.begin(trial.lived(seed, 3_000), files) for seed in REPORT_SEEDS]
-        start = time.process_time()
-        for each in begun:
-            loop.run(each, trial, strategy, files)
-        print(f"{strategy:10s} three worlds       {time.process_time() - start:6.2f} s", flush=True)
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or ["develop", "sensitivity", "speed"]
+    wanted = sys.argv[1:] or ["develop", "sensitivity"]
     for mode in wanted:
-        {"develop": develop, "sensitivity": sensitivity, "speed": speed}[mode]()
+        {"develop": develop, "sensitivity": sensitivity}[mode]()

@@ -6,18 +6,19 @@ Nothing here decides about a customer, and no gate reads what it prints.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from governance import command
-from governance.command import AsJson, Encoding, OnDay
+from governance.command import AsJson, Encoding
 from governance.errors import Inconclusive, UsageError
+from governance.measurement import Measurement, describe_scope
 from limits.options import AsOf, DemandIndex, Regime
 
 if TYPE_CHECKING:
     from governance.settings import Settings
-    from lab.backtest.strategy import Files
+    from lab.backtest.strategy import ReviewedFiles
     from lab.world.settings import WorldSettings
 
 app = command.room("lab", "Rehearse a policy in a simulated world; nothing here decides anybody.")
@@ -51,43 +52,28 @@ def world(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a simulated world: monthly panel, labels, statements, identities, sealed truth."""
-    from lab.world import edition
-    from lab.world.settings import WorldSettings, packaged
-    from privacy.keyring import Keyring
+    """Write a simulated world: monthly panel, outcomes, statements and identities."""
+    from lab.world import records
 
     home = command.load_home()
-    declared = (
-        WorldSettings.load(settings_file) if settings_file else WorldSettings.parse(packaged())
-    )
     asked = {"accounts": accounts, "months": months, "seed": seed}
-    wanted = declared.changed(**{name: value for name, value in asked.items() if value is not None})
-    ring = Keyring.open(home.keyring)
+    given = {name: value for name, value in asked.items() if value is not None}
+    wanted = _world(settings_file).changed(**given)
+    path = out or home.raw / f"world-{wanted.id}"
     with command.progress(f"World {wanted.id}", wanted.accounts) as done:
-        made = edition.publish(
-            wanted,
-            out or home.raw / f"world-{wanted.id}",
-            keyring=ring,
-            done=lambda lived: done("accounts", lived),
-        )
+        rows = records.publish(wanted, path, done=lambda lived: done("accounts", lived))
     document = {
-        "schema": "limitline/lab-world/1",
-        "path": str(made.path),
-        "digest": made.digest,
+        "schema": "limitline/lab-world/2",
+        "path": str(path),
         "settings_digest": wanted.digest,
-        "rows": made.rows,
+        "rows": rows,
         "is_simulated": True,
     }
     lines = [
-        f"Simulated world: {made.path}",
-        *(f"  {name:<11}{rows:>12,} rows" for name, rows in made.rows.items()),
-        "The oracle is sealed under the audit key.",
-        f"Digest {made.digest}: the same settings give it again.",
+        f"Simulated world: {path}",
+        *(f"  {name:<11}{count:>12,} rows" for name, count in rows.items()),
     ]
-    text = "\n".join(lines)
-    command.emit(
-        document, as_json=as_json, people=lambda console: console.print(text, markup=False)
-    )
+    _say(document, lines, as_json=as_json)
 
 
 @app.command()
@@ -113,41 +99,48 @@ def snapshot(
     as_json: AsJson = False,
 ) -> None:
     """Cut a raw table from a simulated world, one row per customer, for the release gate."""
-    from lab.world import applicants, edition, extract
-    from lab.world.snapshot import Moment
+    from lab.world import records
+    from lab.world import snapshot as tables
+    from lab.world.snapshot import Shape, StudyDay
 
-    if of not in list(extract.Shape):
-        raise UsageError(f"--of is one of {', '.join(extract.Shape)}.")
-    home = command.load_home()
-    settings = edition.read_settings(world or home.raw / "world-baseline")
-    shape = extract.Shape(of)
-    days = [command.parse_day(text) for text in as_of or ()]
-    if shape is extract.Shape.APPLICANT and not days:
-        days = [applicants.day(settings)]
+    if of not in list(Shape):
+        raise UsageError(f"--of is one of {', '.join(Shape)}.")
+    home, shape = command.load_home(), Shape(of)
+    settings = records.read_settings(world or home.raw / "world-baseline")
+    days = sorted(command.parse_day(text) for text in as_of or ())
+    if shape is Shape.APPLICANT and not days:
+        days = [tables.application_day(settings)]
     known = command.parse_day(known_on)
-    moments = [Moment(as_of=day, horizon_months=horizon, known_on=known) for day in sorted(days)]
+    moments = [StudyDay(as_of=day, horizon_months=horizon, known_on=known) for day in days]
     target = out or home.raw / f"{settings.id}-{shape}.parquet"
     with command.progress(f"{shape} of {settings.id}", settings.accounts) as done:
-        rows = extract.write(
-            settings,
-            target,
-            shape,
-            moments=moments,
-            done=lambda lived: done("accounts", lived),
+        rows = tables.write(
+            settings, target, shape, days=moments, done=lambda lived: done("accounts", lived)
         )
     document = {
         "schema": "limitline/lab-snapshot/1",
         "path": str(target),
         "rows": rows,
         "of": shape.value,
-        "as_of": [day.isoformat() for day in sorted(days)],
+        "as_of": [day.isoformat() for day in days],
         "horizon_months": horizon,
         "known_on": known.isoformat(),
         "settings_digest": settings.digest,
         "contract": f"world_{shape}",
         "is_simulated": True,
     }
-    text = f"{rows:,} simulated rows, contract world_{shape}: {target}"
+    said = f"{rows:,} simulated rows, contract world_{shape}: {target}"
+    _say(document, [said], as_json=as_json)
+
+
+def _world(path: Path | None) -> WorldSettings:
+    from lab.world.settings import WorldSettings, packaged
+
+    return WorldSettings.load(path) if path else WorldSettings.parse(packaged())
+
+
+def _say(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
+    text = "\n".join(lines)
     command.emit(
         document,
         as_json=as_json,
@@ -175,28 +168,27 @@ def backtest(
         str, typer.Option(help="Worlds to live, by seed; none that anything was tuned on.")
     ] = "101,102,103",
     strategies: Annotated[
-        str, typer.Option(help="What is compared; static always is. There is free as well.")
+        str, typer.Option(help="What is compared; static always is.")
     ] = "static,blanket,rule,optimized",
-    on: OnDay = "",
     as_json: AsJson = False,
 ) -> None:
     """Live a limit policy for two simulated years, a downturn included, and compare strategies."""
-    from lab.backtest import report
+    from lab.backtest import comparison
     from lab.backtest.trial import Trial, checked_seeds
-    from lab.world.settings import WorldSettings, packaged
 
-    filed = WorldSettings.load(world) if world else WorldSettings.parse(packaged())
-    question = report.Question(
+    filed = _world(world)
+    contest = comparison.Contest(
         trial=Trial(filed=filed, months=months, every=every),
         seeds=checked_seeds(_numbers(seeds)),
         accounts=accounts,
-        strategies=report.chosen(strategies),
+        strategies=comparison.chosen(strategies),
     )
     files = _files(policy, economics, features, filed)
-    with command.progress("backtest", question.steps) as done:
-        found = report.run(question, files, on=command.parse_day(on), done=done)
-    document = found.as_document()
-    command.emit(document, as_json=as_json, people=lambda console: report.show(console, document))
+    with command.progress("backtest", len(contest.seeds) * len(contest.strategies)) as done:
+        document = comparison.compare(contest, files, done=done)
+    command.emit(
+        document, as_json=as_json, people=lambda console: comparison.show(console, document)
+    )
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -208,10 +200,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _files(
     policy: Path | None, economics: Path | None, features: Path | None, filed: WorldSettings
-) -> Files:
+) -> ReviewedFiles:
     """Read the files, hold them against each other, and fit the default model."""
-    from lab.backtest import learner
-    from lab.backtest.strategy import Files, require_together
+    from lab.backtest import default_model
+    from lab.backtest.strategy import ReviewedFiles, require_together
     from lab.optimizer import economics as prices
     from lab.optimizer.economics import Economics
     from limits import features as specs
@@ -227,8 +219,8 @@ def _files(
     # The files are held against each other before a model is fitted, which takes seconds.
     require_together(declared, rules, agreed)
     with command.stderr.status("Fitting a default model on an earlier simulated world"):
-        scorer = learner.learn(filed, declared)
-    return Files(policy=rules, economics=agreed, scorer=scorer)
+        model = default_model.learn(filed, declared)
+    return ReviewedFiles(policy=rules, economics=agreed, model=model)
 
 
 @app.command()
@@ -239,12 +231,6 @@ def optimize(
     economics: Annotated[Path, typer.Option(help="The reviewed economics and budgets.")],
     history: Annotated[Path, typer.Option(help="Past limit changes, which bound what is tried.")],
     output: Annotated[Path, typer.Option(help="Where the recommendations go (Parquet).")],
-    reach: Annotated[
-        str,
-        typer.Option(
-            help="declared: what the policy's envelope says. To compare: matrix, direction, step."
-        ),
-    ] = "declared",
     as_of: AsOf = "",
     freeze: Annotated[str, typer.Option(help="nothing, or raises.")] = "nothing",
     regime: Regime = "neutral",
@@ -254,28 +240,23 @@ def optimize(
 ) -> None:
     """Recommend limits within policy and budgets; exit 14 if a budget cannot be met."""
     from lab.optimizer import recommendation
-    from lab.optimizer.envelope import Reach
     from limits.stages.climate import Climate, Freeze
 
-    if reach not in set(Reach):
-        raise UsageError(f"--reach takes one of {', '.join(Reach)}.")
     if freeze not in set(Freeze):
         raise UsageError("--freeze takes nothing or raises.")
-    request = recommendation.Request(
+    files = recommendation.OptimizationFiles(
         policy=policy,
         economics=economics,
         table=input_file,
         history=history,
-        reach=Reach(reach),
         as_of=command.parse_day(as_of),
         freeze=Freeze(freeze),
         climate=Climate.read({"regime": regime, "demand_index": demand_index}),
         encoding=encoding,
     )
     with command.stderr.status("Optimizing ..."):
-        document = recommendation.recommend(request, output)
-    lines = "\n".join(recommendation.in_words(document))
-    command.emit(document, as_json=as_json, people=lambda out: out.print(lines, markup=False))
+        document = recommendation.recommend(files, output)
+    _say(document, recommendation.in_words(document), as_json=as_json)
     if document["outcome"] != "PASS":
         raise Inconclusive(" ".join(document["reasons"]))
 
@@ -298,7 +279,6 @@ def reject_inference(
         str | None,
         typer.Option("--accepted-anyway", help="Column that says who was let in at random."),
     ] = None,
-    clip: Annotated[float, typer.Option(help="Largest weight of an explored customer.")] = 5.0,
     uplift: Annotated[
         float, typer.Option(help="Assumed in parcelling: risk beyond the line against before it.")
     ] = 1.25,
@@ -308,36 +288,48 @@ def reject_inference(
     seed: Annotated[int, typer.Option(help="Seed of folds, trees and draws.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Report what the refused may hide: weights, scenarios and bounds; nothing is applied."""
-    from lab.reject_inference import applications, study, telling
-    from lab.reject_inference.intake import Rules
+    """Report what the refused may hide: rates, scenarios and bounds; nothing is applied."""
+    from lab import reject_inference
     from limits.features import FeatureSpec
     from privacy.feature_table import FeatureTable
     from privacy.keyring import Keyring
     from training.recipes import CHAMPION
 
-    if clip < 1 or uplift <= 0 or not 0 < widest <= 1:
-        raise UsageError("--clip is at least 1, --uplift above 0, --widest a share up to 1.")
+    if uplift <= 0 or not 0 < widest <= 1:
+        raise UsageError("--uplift is above 0, --widest a share up to 1.")
     home = command.load_home()
     place = features or _newest(home, contract)
     table = FeatureTable.open(place, keyring=Keyring.open(home.keyring))
     declared, outcome = FeatureSpec.parse(command.read_text(spec)), target or table.label
     if outcome is None:
         raise UsageError("The contract names no label; say which column is the outcome.")
-    columns = applications.Columns(target=outcome, refused=refused, explored=accepted_anyway)
-    matrix, people = applications.read(table, declared, columns)
-    rules = Rules(clip=clip, uplift=uplift, widest=widest)
-    with command.progress("reject inference", study.STEPS) as done:
-        found = study.measure(
-            lambda: CHAMPION.estimator(declared.signs, seed=seed),
-            matrix,
-            people,
-            rules,
-            seed=seed,
-            done=done,
+    matrix, people = reject_inference.read(table, declared, outcome, refused, accepted_anyway)
+    with command.stderr.status("Fitting models of the accepted ..."):
+        probability = reject_inference.accepted_only(
+            lambda: CHAMPION.estimator(declared.signs, seed=seed), matrix, people, seed=seed
         )
-    document = telling.as_document(found, table, declared, rules)
-    command.emit(document, as_json=as_json, people=lambda console: telling.show(console, found))
+    found = reject_inference.measure(people, probability, uplift=uplift, widest=widest)
+    document = {
+        "schema": "limitline/reject-inference/2",
+        "data_contract": table.contract_id,
+        "data_digest": table.digest,
+        "features_digest": declared.digest,
+        "horizon_months": declared.horizon_months,
+        "rules": {"uplift": uplift, "widest": widest},
+        "counts": people.counts(),
+        "measurements": [measured.as_json() for measured in found],
+        "applied": "nothing",
+        "caveats": [reject_inference.APPLIED],
+    }
+    said = ", ".join(f"{count:,} {name}" for name, count in people.counts().items())
+    _say(document, [said, *map(_line, found), reject_inference.APPLIED], as_json=as_json)
+
+
+def _line(found: Measurement) -> str:
+    value = "undefined" if found.value is None else f"{found.value:.4f}"
+    bounds = "" if found.low is None else f" [{found.low:.4f}, {found.high:.4f}]"
+    where = describe_scope(found.scope)
+    return f"{found.measure}, {where}: {value}{bounds}, {found.outcome}. {found.reason}"
 
 
 def _newest(home: Settings, contract: str) -> Path:

@@ -1,1 +1,1 @@
-"""The closed-loop backtest: what limit policies lead to in the simulated world."""
+"""The closed loop: limit policies lived in a simulated world, against each other."""

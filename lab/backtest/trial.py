@@ -12,23 +12,21 @@ from datetime import date
 import numpy as np
 
 from governance.errors import ContractError, UsageError
-from lab.world import climate, edition
-from lab.world.settings import Turn, WorldSettings
-from lab.world.snapshot import HISTORY
+from lab.world import economy
+from lab.world.account_file import HISTORY
+from lab.world.settings import RegimeTurn, WorldSettings
 from limits.engine import Regime
 
 WARM_UP = HISTORY
 KNOWN_AFTER = 3
+"""Months after which the lender knows that the regime has turned."""
 LONGEST = 120
-PROBE_ACCOUNTS = 500
 
 # Policy and economics that ship for the world were chosen on the first; what is reported was never
 # looked at before. The model comes from a world of its own.
 DEVELOPMENT_SEEDS = (1, 2, 3, 4, 5, 6)
 REPORT_SEEDS = (101, 102, 103)
 MODEL_SEED = 900
-
-DOWNTURN = Regime.DOWNTURN.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,79 +41,59 @@ class Trial:
         Months under the strategy; month 0 is the first.
     every : int
         Months between two decisions, of which the first is at the start of month 0.
-    known_after : int
-        Months after which the lender knows that the regime has turned.
     """
 
     filed: WorldSettings
     months: int
     every: int = 3
-    known_after: int = KNOWN_AFTER
 
     def __post_init__(self) -> None:
         if not 1 <= self.months <= LONGEST:
             raise UsageError(f"A backtest takes 1 to {LONGEST} months.")
         if not 1 <= self.every <= self.months:
             raise UsageError("Limits are decided every so many months, at least once in the trial.")
-        if self.known_after < 0:
-            raise UsageError("A turn of the economy cannot be known before it comes.")
-        self._refuse_eternal_sunshine()
-
-    def _refuse_eternal_sunshine(self) -> None:
-        turns = [turn.from_month for turn in self.filed.schedule if turn.regime == DOWNTURN]
-        unknown = {turn.regime for turn in self.filed.schedule} - set(Regime)
-        if unknown:
+        if {turn.regime for turn in self.filed.schedule} - set(Regime):
             raise ContractError(
                 f"The world {self.filed.id} has a regime that no limit policy has dials for. The "
                 f"regimes are {', '.join(Regime)}."
             )
-        if not turns or turns[0] + self.known_after >= self.months:
+        if self.downturn is None or self.downturn + KNOWN_AFTER >= self.months:
             raise ContractError(
                 f"The world {self.filed.id} has no downturn that is known within {self.months} "
-                f"months ({self.known_after} after it begins). A policy that never met bad times "
+                f"months ({KNOWN_AFTER} after it begins). A policy that never met bad times "
                 "is not tested: declare a downturn in the schedule, or take more months."
             )
+
+    @property
+    def downturn(self) -> int | None:
+        """The month in which the first downturn begins."""
+        turns = self.filed.schedule
+        starts = (turn.from_month for turn in turns if turn.regime == Regime.DOWNTURN.value)
+        return next(starts, None)
 
     def lived(self, seed: int, accounts: int | None = None) -> WorldSettings:
         """Return the world that is lived: the filed one with six months before it."""
         turns = [
-            Turn(from_month=turn.from_month + WARM_UP if turn.from_month else 0, regime=turn.regime)
+            RegimeTurn(
+                from_month=turn.from_month + WARM_UP if turn.from_month else 0, regime=turn.regime
+            )
             for turn in self.filed.schedule
         ]
         return self.filed.changed(
             seed=seed,
             accounts=accounts or self.filed.accounts,
             months=WARM_UP + self.months,
-            starts_on=_month_of(self.filed.starts_on, -WARM_UP),
+            starts_on=month_start(self.filed.starts_on, -WARM_UP),
             schedule=tuple(turns),
         )
 
     def day(self, month: int) -> date:
         """Return the first day of a month of the trial."""
-        return _month_of(self.filed.starts_on, month)
-
-    def is_review(self, month: int) -> bool:
-        """Tell whether limits are decided at the start of `month`."""
-        return month % self.every == 0
+        return month_start(self.filed.starts_on, month)
 
     def known_regime(self, month: int) -> Regime:
         """Return the regime that the lender knows of at the start of `month`."""
-        names = climate.forecast(self.filed, months=max(self.months, self.filed.months)).regimes
-        return Regime(names[max(month - self.known_after, 0)])
-
-    @property
-    def downturn(self) -> int:
-        """The month in which the first downturn begins."""
-        return next(turn.from_month for turn in self.filed.schedule if turn.regime == DOWNTURN)
-
-
-def simulator_digest(filed: WorldSettings) -> str:
-    """Return the digest of the world as it is simulated by this code, with 500 accounts.
-
-    It covers what the settings say and what the code makes of them: were the simulator changed to
-    please a policy, this number would change with it.
-    """
-    return edition.digest(filed.changed(accounts=PROBE_ACCOUNTS))
+        return Regime(economy.forecast(self.filed).regimes[max(month - KNOWN_AFTER, 0)])
 
 
 def checked_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -137,7 +115,7 @@ def checked_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
     return seeds
 
 
-def _month_of(start: date, months: int) -> date:
-    moved = np.datetime64(start, "M") + months
-    first: date = moved.astype("datetime64[D]").item()
+def month_start(start: date, months: int) -> date:
+    """Return the first day of the month so many months after that of `start`."""
+    first: date = (np.datetime64(start, "M") + months).astype("datetime64[D]").item()
     return first

@@ -1,16 +1,16 @@
 """The envelope: between which limits the policy leaves a choice, found by asking its own stages.
 
 The stages run three times: with the policy's matrix, with the most generous multiplier that the
-`Reach` leaves to each band, and with the most cautious. Every other stage stands: warnings,
-affordability, hold-out, freeze, conditions, cool-down, step, caps, ceiling, floors. Each stage
-answers a higher wish with a limit at least as high, so the policy's decision, and whatever else it
-could have answered, lies between the last two answers.
+policy's section ``envelope`` leaves to each band, and with the most cautious. A policy without one
+keeps to what the row of the customer's band gives or takes at some utilization, and to no change.
+Every other stage stands: warnings, affordability, hold-out, freeze, conditions, cool-down, step,
+caps, ceiling, floors. Each stage answers a higher wish with a limit at least as high, so the
+policy's decision, and whatever else it could have answered, lies between the last two answers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 import numpy as np
 import pyarrow as pa
@@ -18,33 +18,9 @@ import pyarrow as pa
 from governance.errors import ContractError
 from limits import engine, inputs
 from limits.inputs import Flags, Rows
-from limits.policy import LimitPolicy
 from limits.sections import BASIS_POINTS, REFERENCE
 from limits.stages.plan import Integers, Plan
 from limits.stages.trail import Trail
-
-
-class Reach(StrEnum):
-    """How far the envelope goes beyond what the policy decides by itself.
-
-    ``DECLARED`` is what the policy's section ``envelope`` says for each band. A policy without one
-    falls back to ``MATRIX``, which keeps to what the row of the customer's band gives or takes at
-    some utilization, and to no change.
-    The other two exist to be compared with. ``DIRECTION`` takes from the matrix only which way a
-    band may move, and from the step how far. ``STEP`` lets every band move either way by the whole
-    step: repeated in a closed loop such freedom cuts most good customers.
-    """
-
-    DECLARED = "declared"
-    MATRIX = "matrix"
-    DIRECTION = "direction"
-    STEP = "step"
-
-    def under(self, policy: LimitPolicy) -> Reach:
-        """Return the reach that `policy` leaves of this one."""
-        if self is Reach.DECLARED and policy.envelope is None:
-            return Reach.MATRIX
-        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +51,7 @@ class Envelope:
     has_no_reference: Flags
 
 
-def find_envelope(plan: Plan, batch: pa.RecordBatch, reach: Reach = Reach.DECLARED) -> Envelope:
+def find_envelope(plan: Plan, batch: pa.RecordBatch) -> Envelope:
     """Ask the stages of the engine for the bounds of every row of `batch`.
 
     Rows that go to a person, and rows of the experiment's arms, keep the policy's decision: to
@@ -94,7 +70,7 @@ def find_envelope(plan: Plan, batch: pa.RecordBatch, reach: Reach = Reach.DECLAR
     """
     rows, is_usable = engine.read(plan, batch)
     decided = engine.carry(plan, rows, is_usable)
-    least, most = _matrices(plan, reach)
+    least, most = _matrices(plan)
     lowest = engine.carry(replace(plan, matrix=least), rows, is_usable).after
     highest = engine.carry(replace(plan, matrix=most), rows, is_usable).after
     lowest, has_no_reference = _floored(plan, batch, decided, lowest)
@@ -156,20 +132,15 @@ def _references(batch: pa.RecordBatch) -> Integers:
     return np.where((found > 0) & (found <= inputs.MOST_MINOR), found, -1)
 
 
-def _matrices(plan: Plan, reach: Reach) -> tuple[Integers, Integers]:
+def _matrices(plan: Plan) -> tuple[Integers, Integers]:
     """Return the most cautious and the most generous matrix; no change is always among them."""
-    policy, step = plan.policy, plan.policy.step
-    if reach is Reach.DECLARED and policy.envelope is not None:
-        spans = [policy.envelope.bands[name] for name in policy.bands.names]
-        declared = np.array([(span.least, span.most) for span in spans], dtype=np.int64)
-        row_least, row_most = plan.turned(declared).T[:, :, None]
-        # A span holds its row only as the step bounds it; a dial turns what lies beyond the step.
-        return np.minimum(row_least, plan.matrix), np.maximum(row_most, plan.matrix)
-    row_least = np.minimum(plan.matrix.min(axis=1, keepdims=True), BASIS_POINTS)
-    row_most = np.maximum(plan.matrix.max(axis=1, keepdims=True), BASIS_POINTS)
-    if reach in (Reach.DIRECTION, Reach.STEP):
-        may_move = reach is Reach.STEP
-        lowest, highest = max(BASIS_POINTS - step.max_cut, 0), BASIS_POINTS + step.max_raise
-        row_least = np.where(may_move | (row_least < BASIS_POINTS), lowest, row_least)
-        row_most = np.where(may_move | (row_most > BASIS_POINTS), highest, row_most)
-    return row_least + np.zeros_like(plan.matrix), row_most + np.zeros_like(plan.matrix)
+    policy, matrix = plan.policy, plan.matrix
+    if policy.envelope is None:
+        row_least = np.minimum(matrix.min(axis=1, keepdims=True), BASIS_POINTS)
+        row_most = np.maximum(matrix.max(axis=1, keepdims=True), BASIS_POINTS)
+        return row_least + np.zeros_like(matrix), row_most + np.zeros_like(matrix)
+    spans = [policy.envelope.bands[name] for name in policy.bands.names]
+    declared = np.array([(span.least, span.most) for span in spans], dtype=np.int64)
+    row_least, row_most = plan.turned(declared).T[:, :, None]
+    # A span holds its row only as the step bounds it; a dial turns what lies beyond the step.
+    return np.minimum(row_least, matrix), np.maximum(row_most, matrix)

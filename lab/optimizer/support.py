@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from governance import column_types
 from governance.errors import ContractError
-from lab.optimizer.accounts import Accounts, Terms
+from lab.optimizer.accounts import Accounts, Terms, is_too_small
 from lab.optimizer.envelope import cells
 from limits.inputs import Flags
 from limits.stages.plan import Floats, Integers, Plan
@@ -74,25 +74,17 @@ class Support:
         # An unchanged limit was observed even where it is no whole unit.
         holds = (self.lowest[cell] <= 1) & (self.highest[cell] >= 1)
         least = np.where(
-            holds & ((least > before) | self._is_small(least, before, terms)), before, least
+            holds & ((least > before) | is_too_small(least, before, terms)), before, least
         )
-        most = np.where(
-            holds & ((most < before) | self._is_small(most, before, terms)), before, most
-        )
+        most = np.where(holds & ((most < before) | is_too_small(most, before, terms)), before, most)
         lower, upper = np.maximum(accounts.lower, least), np.minimum(accounts.upper, most)
         # A comparison with NaN is false, so a cell without a range is outside as well.
         is_inside = (lower <= accounts.policy) & (accounts.policy <= upper)
         for bound in (lower, upper):
-            is_inside &= ~self._is_small(bound, before, terms) | (bound == before)
+            is_inside &= ~is_too_small(bound, before, terms) | (bound == before)
         lower = np.where(is_inside, lower, accounts.policy)
         upper = np.where(is_inside, upper, accounts.policy)
         return replace(accounts, lower=lower, upper=upper), ~is_inside
-
-    @staticmethod
-    def _is_small(limit: Floats, before: Floats, terms: Terms) -> Flags:
-        """Tell which changes the policy would not make for being too small."""
-        small: Flags = np.abs(limit - before) < before * terms.minimum_change - 0.5
-        return small
 
 
 def _read(plan: Plan, history: Iterable[pa.RecordBatch]) -> tuple[Integers, Floats]:

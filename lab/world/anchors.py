@@ -14,6 +14,8 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from training import source
 
@@ -27,7 +29,6 @@ DEEPEST = 5
 _STATUS = ("pay_6", "pay_5", "pay_4", "pay_3", "pay_2")
 _BILLS = ("bill_amt6", "bill_amt5", "bill_amt4", "bill_amt3", "bill_amt2")
 _PAYMENTS = ("pay_amt6", "pay_amt5", "pay_amt4", "pay_amt3", "pay_amt2")
-_NEWTON_STEPS = 12
 _SMALLEST_PAYMENT = 0.03
 
 States = NDArray[np.int8]
@@ -49,7 +50,7 @@ class Anchors:
     purchases : ndarray of float64, shape (n_rows,)
         Mean monthly purchases that the bills and payments imply.
     payment_share : ndarray of float64, shape (n_rows,)
-        Median share of a bill that was paid.
+        Lower median of the shares of bills that were paid.
     """
 
     status: States
@@ -77,22 +78,22 @@ def load() -> Anchors:
     limit = table["limit_bal"].to_numpy()
     bills, payments = _columns(table, _BILLS), _columns(table, _PAYMENTS)
     implied = np.maximum(bills[:, 1:] - bills[:, :-1] + payments[:, 1:], 0.0)
+    # Who never had a bill pays in full.
     paid = np.where(bills[:, :-1] > 0, payments[:, 1:] / np.maximum(bills[:, :-1], 1.0), np.nan)
+    paid[np.isnan(paid).all(axis=1)] = 1.0
+    traits = {name: table[name].to_numpy() for name in ("sex", "education", "marriage", "age")}
     return Anchors(
         status=states_of(_columns(table, _STATUS)),
         own_risk=_own_risk(table, limit, bills, payments),
         limit=limit,
         balance=np.clip(bills[:, -1], 0, limit).astype(np.int64),
         purchases=np.clip(implied.mean(axis=1), 0.01 * limit, 0.6 * limit),
-        payment_share=_median_share(paid),
-        sex=table["sex"].to_numpy(),
-        education=table["education"].to_numpy(),
-        marriage=table["marriage"].to_numpy(),
-        age=table["age"].to_numpy(),
+        payment_share=np.clip(_lower_median(paid), _SMALLEST_PAYMENT, 1.0),
+        **traits,
     )
 
 
-def states_of(published: NDArray[np.float64] | Integers) -> States:
+def states_of(published: Floats | Integers) -> States:
     """Turn published repayment codes into indices of `CODES`; 1 becomes 2, 4 and more are one."""
     merged = np.where(published == 1, 2, np.minimum(published, 4))
     return np.searchsorted(CODES, merged).astype(np.int8)
@@ -102,28 +103,20 @@ def _columns(table: pa.Table, names: tuple[str, ...]) -> Floats:
     return np.stack([table[name].to_numpy().astype(np.float64) for name in names], axis=1)
 
 
-def _median_share(paid: Floats) -> Floats:
-    """Return the middle share of the bill that was paid; who never had a bill pays in full."""
-    filled = np.where(np.isnan(paid), np.inf, paid)
-    ordered, known = np.sort(filled, axis=1), np.isfinite(filled).sum(axis=1)
-    middle = ordered[np.arange(len(paid)), np.maximum(known - 1, 0) // 2]
-    return np.clip(np.where(known > 0, middle, 1.0), _SMALLEST_PAYMENT, 1.0)
+def _lower_median(paid: Floats) -> Floats:
+    known = np.isfinite(paid).sum(axis=1)
+    middle: Floats = np.sort(paid, axis=1)[np.arange(len(paid)), (known - 1) // 2]
+    return middle
 
 
 def _own_risk(table: pa.Table, limit: Integers, bills: Floats, payments: Floats) -> Floats:
-    """Fit a logistic regression of the real label by Newton's method and return its logit."""
+    """Return the logit of a logistic regression of the real label, less its mean."""
     use = np.clip(bills.mean(axis=1) / limit, 0.0, 1.2)
     paid = np.log1p(payments.mean(axis=1))
-    design = np.stack(
-        [np.ones(len(limit)), np.log(limit), use, paid, (payments == 0).mean(axis=1)], axis=1
-    )
-    label = table[source.LABEL].to_numpy().astype(np.float64)
-    weights = np.zeros(design.shape[1])
-    for _ in range(_NEWTON_STEPS):
-        chance = 1.0 / (1.0 + np.exp(-design @ weights))
-        curvature = (design * (chance * (1.0 - chance))[:, None]).T @ design
-        weights = weights + np.linalg.solve(curvature, design.T @ (label - chance))
-    logit = design @ weights
+    design = np.stack([np.log(limit), use, paid, (payments == 0).mean(axis=1)], axis=1)
+    scaled = StandardScaler().fit_transform(design)
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
+    logit = model.fit(scaled, table[source.LABEL].to_numpy()).decision_function(scaled)
     # Six digits are far more than the fit knows and hide how a processor orders its sums.
     centered: Floats = np.round(logit - logit.mean(), 6)
     return centered

@@ -13,19 +13,16 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from lab.world import anchors
-from lab.world.anchors import LATE, STATES, States
-from lab.world.draws import Reals
+from lab.world.anchors import LATE, STATES, Floats, States
 from lab.world.settings import Delinquency
 
 HISTORIES = 8
 CELLS = STATES * STATES * HISTORIES
-LARGEST_LOGIT = 12.0
-_STEPS_PER_LOGIT = 256
 _SURE = 1e-6
 
-Floats = NDArray[np.float64]
 Cells = NDArray[np.int16]
 
 
@@ -35,16 +32,14 @@ class Chain:
 
     Parameters
     ----------
-    logit : ndarray of float32, shape (288,)
+    logit : ndarray of float64, shape (288,)
         Logit of being late next month, by cell.
-    first, second : ndarray of float32, shape (72,)
-        Within (previous, state, late next): chance of the first state of the three, and of the
-        first two.
+    within : ndarray of float64, shape (36, 2, 3)
+        Chance of each of the three states of a side (not late, late), by (previous, state).
     """
 
-    logit: Reals
-    first: Reals
-    second: Reals
+    logit: Floats
+    within: Floats
 
 
 @lru_cache(maxsize=16)
@@ -56,12 +51,15 @@ def fit(delinquency: Delinquency) -> Chain:
     weight = delinquency.pseudo_count
     table = (steps + weight * rows) / (steps.sum(axis=2, keepdims=True) + max(weight, _SURE))
     late = np.clip(table[:, :, LATE:].sum(axis=2), _SURE, 1 - _SURE)
-    base = np.log(late / (1 - late)) + delinquency.shift
-    logit = np.repeat(base[:, :, None], HISTORIES, axis=2)
-    months_late = np.array([int(history).bit_count() for history in range(HISTORIES)])
-    logit[:, LATE:, :] += np.array(delinquency.memory)[months_late]
-    first, second = _within(table)
-    return Chain(logit=np.round(logit, 5).astype(np.float32).ravel(), first=first, second=second)
+    by_cell = np.repeat((logit(late) + delinquency.shift)[:, :, None], HISTORIES, axis=2)
+    months_late = np.array([history.bit_count() for history in range(HISTORIES)])
+    by_cell[:, LATE:, :] += np.array(delinquency.memory)[months_late]
+    sides = table.reshape(STATES * STATES, 2, 3)
+    total = sides.sum(axis=2, keepdims=True)
+    # A side that no real account ever entered leads to revolving, or to two months late.
+    mildest = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    within = np.where(total < _SURE, mildest, sides / np.maximum(total, _SURE))
+    return Chain(logit=by_cell.ravel(), within=within)
 
 
 def counts(status: States) -> Floats:
@@ -97,61 +95,65 @@ def state_of(cell: Cells) -> States:
 
 def months_late_of(cell: Cells) -> States:
     """Return how many of the last four months were late, the present one included."""
-    history = cell & 7
-    earlier = (history & 1) + (history >> 1 & 1) + (history >> 2)
+    earlier = (cell & 1) + (cell >> 1 & 1) + (cell >> 2 & 1)
     late: States = (earlier + (state_of(cell) >= LATE)).astype(np.int8)
     return late
 
 
-def move(chain: Chain, cell: Cells, shift: Reals, luck: tuple[Reals, Reals]) -> Cells:
+def move(chain: Chain, cell: Cells, shift: Floats, luck: Floats) -> Cells:
     """Return each account's next cell.
 
     Parameters
     ----------
-    shift : ndarray of float32, shape (n_accounts,)
+    shift : ndarray of float64, shape (n_accounts,)
         Added to the logit of being late.
-    luck : pair of ndarray of float32, shape (n_accounts,)
+    luck : ndarray of float64, shape (n_accounts, 2)
         Two uniform numbers: the first decides late or not, the second which state.
     """
-    position = chain.logit.take(cell) + shift
-    np.clip(position, -LARGEST_LOGIT, LARGEST_LOGIT, out=position)
-    position += np.float32(LARGEST_LOGIT)
-    position *= np.float32(_STEPS_PER_LOGIT)
-    late = luck[0] < _logistic_table().take(position.astype(np.int16))
-    pair = cell >> 3
-    side = pair * 2 + late
-    following = late * np.int16(LATE)
-    following += luck[1] >= chain.first.take(side)
-    following += luck[1] >= chain.second.take(side)
-    state = pair % STATES
+    late = (luck[:, 0] < expit(chain.logit[cell] + shift)).astype(np.int16)
+    running = np.cumsum(chain.within, axis=2)[cell >> 3, late]
+    step = (luck[:, 1] >= running[:, 0]).astype(np.int16) + (luck[:, 1] >= running[:, 1])
+    return _remembered(cell, late * LATE + step)
+
+
+def _remembered(cell: Cells, following: NDArray[np.int16]) -> Cells:
+    state = (cell >> 3) % STATES
     history = (cell & 3) * 2 + (state >= LATE)
     result: Cells = (state * STATES + following) * HISTORIES + history
     return result
 
 
-def chance_of(logit: Floats) -> Floats:
-    """Return the chance that `move` gives a logit: the table's, so that truth is exact."""
-    clipped = np.clip(logit.astype(np.float32), -LARGEST_LOGIT, LARGEST_LOGIT)
-    position = (clipped + np.float32(LARGEST_LOGIT)) * np.float32(_STEPS_PER_LOGIT)
-    return _logistic_table().take(position.astype(np.int16)).astype(np.float64)
+# The true probability is read between the points of a grid of shifts.
+_GRID = np.linspace(-6.0, 6.0, 241)
 
 
-@lru_cache(maxsize=1)
-def _logistic_table() -> Reals:
-    """Return the logistic function in the middle of every slice of 1/256 logit."""
-    slots = int(2 * LARGEST_LOGIT * _STEPS_PER_LOGIT) + 1
-    logit = (np.arange(slots) + 0.5) / _STEPS_PER_LOGIT - LARGEST_LOGIT
-    return np.round(1.0 / (1.0 + np.exp(-logit)), 7).astype(np.float32)
+def serious_within(chain: Chain, cell: Cells, shift: Floats, risk: Floats) -> Floats:
+    """Return the true P(90 days late within the months of `risk`), shape ``(n_accounts,)``.
 
+    It is computed from the chain by backward induction over its cells and not estimated from what
+    it brought forth.
 
-def _within(table: Floats) -> tuple[Reals, Reals]:
-    """Return the cumulative chances inside the two sides (not late, late) of every pair."""
-    sides = table.reshape(STATES * STATES, 2, 3)
-    total = np.maximum(sides.sum(axis=2, keepdims=True), _SURE)
-    running = np.cumsum(sides / total, axis=2)
-    # A side that no real account ever entered leads to its mildest state: revolving, or 2 late.
-    empty = sides.sum(axis=2) < _SURE
-    running[empty] = [0.0, 0.0, 1.0]
-    running[empty & (np.arange(2) == 1)] = [1.0, 1.0, 1.0]
-    rounded = np.round(running, 7).astype(np.float32)
-    return rounded[:, :, 0].ravel(), rounded[:, :, 1].ravel()
+    Parameters
+    ----------
+    shift : ndarray of float64, shape (n_accounts,)
+        What each account adds to the logit of being late in every month.
+    risk : ndarray of float64, shape (horizon,)
+        What each of the coming months adds for everybody.
+    """
+    cells = np.arange(CELLS, dtype=np.int16)
+    following = np.stack([_remembered(cells, cells * 0 + to) for to in range(STATES)], axis=1)
+    weight = chain.within[cells >> 3].reshape(CELLS, STATES)
+    reached = np.zeros((len(_GRID), CELLS))
+    for month in risk[::-1]:
+        late = expit(chain.logit + _GRID[:, None] + month)
+        value = reached[:, following]
+        # Among the late, the second and third place are 90 days and more: certain from there on.
+        value[:, :, LATE + 1 :] = 1.0
+        value *= weight
+        free, behind = value[:, :, :LATE].sum(axis=2), value[:, :, LATE:].sum(axis=2)
+        reached = (1.0 - late) * free + late * behind
+    place = np.interp(shift, _GRID, np.arange(len(_GRID)))
+    lower = np.minimum(place.astype(np.int64), len(_GRID) - 2)
+    low, high = reached[lower, cell], reached[lower + 1, cell]
+    chance: Floats = low + (place - lower) * (high - low)
+    return chance

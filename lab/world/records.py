@@ -1,216 +1,266 @@
-"""What a lender records of its accounts: the panel, the accounts, and every change of a limit.
+"""What a lender records of its accounts: applications, the monthly panel, outcomes and identities.
 
 Refused customers have an application and nothing else. A closed account has no rows after the month
-in which it was written off. Faults that are declared for a column are planted here, in the record,
-and not in the world behind it.
+in which it was written off. An outcome says who was 90 days late within a horizon; an account is
+asked about at the end of a month in which it is open and less than 90 days late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet
 from numpy.typing import NDArray
 
-from governance.errors import ContractError
-from lab.world import anchors, book, climate, draws
-from lab.world.book import Book
-from lab.world.draws import Reals, Use
-from lab.world.evolution import MINOR, State, basket
-from lab.world.outcomes import wide
-from lab.world.settings import CATEGORIES, Fault, WorldSettings
+from governance import canonical, durable
+from governance.errors import IntegrityError, UsageError
+from lab.world import anchors, population, simulation, statements
+from lab.world.anchors import SERIOUS, Integers
+from lab.world.population import ARMS, INCOME_SOURCES, SEGMENTS, AccountTraits, Flags
+from lab.world.settings import OutcomeRecording, WorldSettings
+from lab.world.simulation import MINOR, WorldState
 
-AMOUNTS = (
-    "limit",
-    "balance",
-    "payment",
-    "purchases",
-    *(f"purchases_{category}" for category in CATEGORIES),
-    "interest",
-    "fee",
-    "charged_off",
-    "income",
-)
-PANEL = pa.schema(
+FACTS = "world.json"
+ACCOUNTS_AT_ONCE = 65_536
+FLOWS = ("purchases", "payment", "interest", "fee", "charged_off", "income")
+OPENING = -1
+
+_OUTCOMES = pa.schema(
     [
         ("account", pa.int64()),
-        ("month", pa.date32()),
-        ("status", pa.int64()),
-        *((f"{name}_minor", pa.int64()) for name in AMOUNTS),
+        ("as_of", pa.date32()),
+        ("horizon_months", pa.int64()),
+        ("observed_at", pa.date32()),
+        ("y", pa.int64()),
     ]
 )
-ACCOUNTS = pa.schema(
-    [
-        ("account", pa.int64()),
-        ("segment", pa.string()),
-        ("sex", pa.int64()),
-        ("education", pa.int64()),
-        ("marriage", pa.int64()),
-        ("age", pa.int64()),
-        ("income_source", pa.string()),
-        ("stated_income_minor", pa.int64()),
-        ("opened_on", pa.date32()),
-        ("reference_limit_minor", pa.int64()),
-        ("is_refused", pa.bool_()),
-        ("is_accepted_anyway", pa.bool_()),
-        ("arm", pa.string()),
-    ]
-)
-EVENTS = pa.schema(
-    [
-        ("account", pa.int64()),
-        ("effective_on", pa.date32()),
-        ("noticed_on", pa.date32()),
-        ("action", pa.string()),
-        ("arm", pa.string()),
-        ("limit_before_minor", pa.int64()),
-        ("limit_after_minor", pa.int64()),
-    ]
-)
-NOTICE_DAYS = 7
-
-Flags = NDArray[np.bool_]
-Integers = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Month:
-    """What one month left to record; arrays have shape ``(n_accounts,)``, in whole units."""
-
-    status: NDArray[np.int8]
-    amounts: tuple[Reals, ...]
-    is_recorded: Flags
-    limit_before: Reals
-
-
-def note(before: State, after: State) -> Month:
-    """Take from a month what the panel and the events need of it."""
-    flows = after.flows
-    if flows is None:
-        raise ContractError("Nothing was lived yet, so there is nothing to record. Advance first.")
-    return Month(
-        status=after.status,
-        amounts=(
-            after.limit,
-            after.balance,
-            flows.payment,
-            flows.purchases,
-            *basket(after, flows.purchases, before.month),
-            flows.interest,
-            flows.fee,
-            flows.charged_off,
-            flows.income,
-        ),
-        is_recorded=before.is_active & ~before.book.is_refused,
-        limit_before=before.limit,
-    )
+def applications(traits: AccountTraits) -> pa.Table:
+    """Return one row per applicant, the refused included; their limit is the one asked for."""
+    opened = np.datetime64(traits.settings.starts_on, "M") - traits.tenure_months
+    columns: dict[str, Any] = {
+        "account": traits.account,
+        "segment": words(SEGMENTS, traits.segment),
+        **{name: values[traits.row] for name, values in protected().items()},
+        "income_source": words(INCOME_SOURCES, traits.source),
+        "stated_income_minor": traits.income.astype(np.int64) * MINOR,
+        "opened_on": opened.astype("datetime64[D]"),
+        "reference_limit_minor": traits.reference_limit * MINOR,
+        "is_refused": traits.is_refused,
+        "is_accepted_anyway": traits.is_accepted_anyway,
+        "arm": words(ARMS, traits.arm),
+    }
+    return pa.table(columns)
 
 
-def panel(accounts: Book, months: Sequence[Month]) -> pa.Table:
+def protected() -> dict[str, Integers]:
+    """Return the protected attributes of the real rows."""
+    real = anchors.load()
+    names = ("sex", "education", "marriage", "age")
+    return {name: getattr(real, name) for name in names}
+
+
+def panel(states: Sequence[WorldState]) -> pa.Table:
     """Return one row per open account and month, by account and then by month.
 
     Amounts are ``int64`` minor units; ``month`` is its first day; ``status`` is in UCI's codes.
     """
-    calendar = climate.calendar(accounts.settings)[: len(months)].astype("datetime64[D]")
-    kept = wide([month.is_recorded for month in months])
-    columns: dict[str, pa.Array] = {
-        "account": pa.array(np.repeat(accounts.account, len(months))[kept]),
-        "month": pa.array(np.tile(calendar, len(accounts))[kept]),
-        "status": pa.array(wide([month.status for month in months])[kept].astype(np.int64)),
-    }
-    for place, name in enumerate(AMOUNTS):
-        values = wide([month.amounts[place] for month in months])[kept]
-        columns[f"{name}_minor"] = pa.array(values.astype(np.int64) * MINOR)
-    return pa.table(columns | _faulty(accounts, columns, kept), schema=PANEL)
-
-
-def applications(accounts: Book) -> pa.Table:
-    """Return one row per applicant, the refused included; their limit is the one asked for."""
-    real, row, settings = anchors.load(), accounts.row, accounts.settings
-    opened = np.datetime64(settings.starts_on, "M") - accounts.tenure_months
-    stated = accounts.income.astype(np.int64) * MINOR
+    traits, lived = states[0].traits, states[1:]
+    kept = _wide([before.is_active & ~traits.is_refused for before in states[:-1]])
+    calendar = traits.economy.months[: len(lived)].astype("datetime64[D]")
     columns = {
-        "account": accounts.account,
-        "segment": _words(book.SEGMENT_NAMES, accounts.segment),
-        "sex": real.sex[row],
-        "education": real.education[row],
-        "marriage": real.marriage[row],
-        "age": real.age[row],
-        "income_source": _words(book.INCOME_SOURCES, accounts.source),
-        "stated_income_minor": stated,
-        "opened_on": opened.astype("datetime64[D]"),
-        "reference_limit_minor": accounts.reference_limit * MINOR,
-        "is_refused": accounts.is_refused,
-        "is_accepted_anyway": accounts.is_accepted_anyway,
-        "arm": _words(book.ARMS, accounts.arm),
+        "account": traits.account.repeat(len(lived))[kept],
+        "month": np.tile(calendar, len(traits))[kept],
+        "status": _wide([state.status for state in lived])[kept].astype(np.int64),
     }
-    return pa.table(columns, schema=ACCOUNTS)
+    for name in ("limit", "balance"):
+        columns[name] = _wide([getattr(state, name) for state in lived])[kept]
+    for name in FLOWS:
+        columns[name] = _wide([getattr(state.flows, name) for state in lived])[kept]
+    for name in ("limit", "balance", *FLOWS):
+        columns[f"{name}_minor"] = columns.pop(name).astype(np.int64) * MINOR
+    return pa.table(columns)
 
 
-def events(accounts: Book, months: Sequence[Month]) -> pa.Table:
-    """Return one row per change of a limit, by account and then by month.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """Outcomes of one month and horizon; arrays have shape ``(n_accounts,)``.
 
-    A change holds from ``effective_on``; its notice went out on ``noticed_on``, a week earlier.
+    Parameters
+    ----------
+    is_asked : ndarray of bool
+        Open and less than 90 days late at the end of `month`; of others nothing is asked.
+    y : ndarray of int64
+        1 if 90 days late within the horizon.
+    known_on : date
+        Last day of the month in which they are known.
     """
-    calendar = climate.calendar(accounts.settings)[: len(months)].astype("datetime64[D]")
-    before = np.stack([month.limit_before for month in months], axis=1)
-    after = np.stack([month.amounts[0] for month in months], axis=1)
-    kept = np.stack([month.is_recorded for month in months], axis=1)
-    place, when = np.nonzero((before != after) & kept)
-    old, new = before[place, when].astype(np.int64), after[place, when].astype(np.int64)
-    columns = {
-        "account": accounts.account[place],
-        "effective_on": calendar[when],
-        "noticed_on": calendar[when] - NOTICE_DAYS,
-        "action": _words(("cut", "raise"), (new > old).astype(np.int8)),
-        "arm": _words(book.ARMS, accounts.arm[place]),
-        "limit_before_minor": old * MINOR,
-        "limit_after_minor": new * MINOR,
-    }
-    return pa.table(columns, schema=EVENTS)
+
+    as_of: np.datetime64
+    horizon: int
+    is_asked: Flags
+    y: Integers
+    known_on: np.datetime64
 
 
-def check_faults(settings: WorldSettings) -> None:
-    """Refuse a world whose faults name columns that the panel does not have.
+def asked_months(recording: OutcomeRecording, months: int) -> range:
+    """Return the months at whose end accounts are asked about; -1 is the day before the first.
+
+    That day is the day of the application: its outcomes are what a model for new customers learns,
+    and what is missing of the refused.
+    """
+    return range(OPENING, months, recording.every_months)
+
+
+def measure_outcomes(states: Sequence[WorldState], month: int, horizon: int) -> Outcomes:
+    """Look from the end of `month` over the `horizon` months after it.
+
+    The refused have outcomes here: what would have happened. Nothing that a lender records has.
 
     Raises
     ------
-    ContractError
-        If a declared fault names no amount of the panel.
+    UsageError
+        If the recorded months end before the window.
     """
-    known = {f"{name}_minor" for name in AMOUNTS}
-    named = {fault.column for fault in settings.breaks if fault.column is not None}
-    if named - known:
-        raise ContractError(
-            f"A break names {', '.join(sorted(named - known))}; the panel's amounts are "
-            f"{', '.join(sorted(known))}."
+    settings, now = states[0].traits.settings, month - OPENING
+    if now + horizon >= len(states):
+        raise UsageError(f"The world {settings.id} ends within {horizon} months of month {month}.")
+    hit = np.zeros(len(states[0].traits), dtype=np.bool_)
+    for before, after in zip(states[now:], states[now + 1 : now + 1 + horizon], strict=False):
+        hit |= before.is_active & (after.place >= SERIOUS)
+    start = np.datetime64(settings.starts_on, "M")
+    return Outcomes(
+        as_of=month_end(start + month),
+        horizon=horizon,
+        is_asked=states[now].is_active & (states[now].place < SERIOUS),
+        y=hit.astype(np.int64),
+        known_on=month_end(start + month + horizon + settings.labels.delay_months),
+    )
+
+
+def outcomes(states: Sequence[WorldState]) -> pa.Table:
+    """Return the outcomes of accepted accounts that the recorded months decide, in time order."""
+    traits, recording = states[0].traits, states[0].traits.settings.labels
+    months = len(states) - 1
+    tables = [_OUTCOMES.empty_table()]
+    for month in asked_months(recording, months):
+        for horizon in recording.horizons:
+            if month + horizon >= months:
+                continue
+            found = measure_outcomes(states, month, horizon)
+            kept = found.is_asked & ~traits.is_refused
+            n = int(kept.sum())
+            columns = {
+                "account": traits.account[kept],
+                "as_of": np.full(n, found.as_of),
+                "horizon_months": np.full(n, horizon),
+                "observed_at": np.full(n, found.known_on),
+                "y": found.y[kept],
+            }
+            tables.append(pa.table(columns, schema=_OUTCOMES))
+    return pa.concat_tables(tables)
+
+
+def words(names: Sequence[str], places: NDArray[np.integer[Any]]) -> pa.Array:
+    """Return the word at each place; a place of -1 has none."""
+    kept = places.astype(np.int64)
+    return pa.array(names, pa.string()).take(pa.array(kept, mask=kept < 0))
+
+
+def month_end(months: Any) -> Any:
+    """Return the last day of calendar months."""
+    return (months + 1).astype("datetime64[D]") - 1
+
+
+def _wide(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Lay arrays side by side and read them account by account: shape ``(n_accounts * n,)``."""
+    return np.stack(parts, axis=1).ravel()
+
+
+def publish(
+    settings: WorldSettings, out: Path, *, done: Callable[[int], None] = lambda _: None
+) -> dict[str, int]:
+    """Write a world to the new folder `out` and return the rows of each table.
+
+    It holds raw rows with identities and belongs below ``raw/``; it appears whole or not at all.
+
+    Parameters
+    ----------
+    done : callable
+        Called with the number of accounts after every block of them.
+
+    Raises
+    ------
+    UsageError
+        If `out` exists: a world is never overwritten.
+    """
+    if os.path.lexists(out):
+        raise UsageError(f"There is something at {out} already. Give --out a new folder.")
+    durable.make_folder(out.parent)
+    rows: dict[str, int] = {}
+    writers: dict[str, pyarrow.parquet.ParquetWriter] = {}
+    with durable.replacing_folder(out) as folder:
+        for first in range(0, settings.accounts, ACCOUNTS_AT_ONCE):
+            last = min(first + ACCOUNTS_AT_ONCE, settings.accounts)
+            for name, table in _tables(settings, first, last).items():
+                if name not in writers:
+                    path = folder / f"{name}.parquet"
+                    writers[name] = pyarrow.parquet.ParquetWriter(path, table.schema)
+                writers[name].write_table(table)
+                rows[name] = rows.get(name, 0) + table.num_rows
+            done(last - first)
+        for writer in writers.values():
+            writer.close()
+        identities = population.people(settings)
+        pyarrow.parquet.write_table(identities, folder / "identities.parquet")
+        facts = {
+            "schema": "limitline/world/2",
+            "is_simulated": True,
+            "settings": settings,
+            "settings_digest": settings.digest,
+        }
+        (folder / FACTS).write_bytes(canonical.dumps(facts) + b"\n")
+    return rows | {"identities": identities.num_rows}
+
+
+def _tables(settings: WorldSettings, first: int, last: int) -> dict[str, pa.Table]:
+    states = simulation.live(settings, first, last)
+    return {
+        "accounts": applications(states[0].traits),
+        "panel": panel(states),
+        "outcomes": outcomes(states),
+        "statements": statements.statements(states[0].traits),
+    }
+
+
+def read_settings(folder: Path) -> WorldSettings:
+    """Return the settings of the world in `folder`; with them it can be lived again.
+
+    Raises
+    ------
+    UsageError
+        If there is no world.
+    IntegrityError
+        If ``world.json`` is not what was written.
+    """
+    if not (folder / FACTS).is_file():
+        raise UsageError(f"There is no world at {folder}. Run `python -m lab world`.")
+    try:
+        facts = json.loads((folder / FACTS).read_bytes())
+        settings = WorldSettings.model_validate(facts["settings"])
+        claimed = facts["settings_digest"]
+    except (ValueError, KeyError, TypeError):
+        settings, claimed = None, ""
+    if settings is None or settings.digest != claimed:
+        raise IntegrityError(
+            f"{FACTS} in {folder.name} was altered. Make the world again from its settings."
         )
-
-
-def _faulty(accounts: Book, columns: Mapping[str, pa.Array], kept: Flags) -> dict[str, pa.Array]:
-    """Return the columns that a declared fault changed, and only those."""
-    calendar = climate.calendar(accounts.settings)
-    changed: dict[str, pa.Array] = {}
-    for fault in accounts.settings.breaks:
-        if fault.column is None:
-            continue
-        month = np.tile(np.arange(len(calendar)), len(accounts))[kept]
-        hit = month >= fault.from_month
-        column = changed.get(fault.column, columns[fault.column])
-        values, known = column.fill_null(0).to_numpy(), column.is_valid().to_numpy(False)
-        if fault.kind is Fault.UNIT:
-            values = np.where(hit, values * int(fault.amount), values)
-        else:
-            drawn = [
-                draws.uniforms(draws.bits(accounts.key, Use.FAULT, lived))[0]
-                for lived in range(len(calendar))
-            ]
-            known = known & ~(hit & (wide(drawn)[kept] < fault.amount))
-        changed[fault.column] = pa.array(values, mask=~known)
-    return changed
-
-
-def _words(names: Sequence[str], codes: NDArray[np.int8]) -> pa.Array:
-    return pa.array(names, pa.string()).take(pa.array(codes))
+    return settings

@@ -31,26 +31,6 @@ class Segment(StrEnum):
     SME = "sme"
 
 
-class Release(StrEnum):
-    """When an outcome becomes known.
-
-    ``event`` tells of a default when it happens and of its absence when the window ends, as real
-    books do: young vintages then look worse than they are, because the bad come first.
-    """
-
-    WINDOW_END = "window_end"
-    EVENT = "event"
-
-
-class Fault(StrEnum):
-    """A break that can be planted from a month on."""
-
-    RISK = "risk"
-    SPENDING = "spending"
-    UNIT = "unit"
-    MISSING = "missing"
-
-
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -84,7 +64,7 @@ class Delinquency(_Part):
     charge_off_months: int = Field(default=3, ge=1, le=12)
 
 
-class Response(_Part):
+class LimitResponse(_Part):
     """What a limit causes.
 
     ``risk_per_log_limit`` is the logit per log of limit over reference limit. The marginal
@@ -105,7 +85,7 @@ class Prices(_Part):
     late_fee: int = Field(default=300, ge=0)
 
 
-class Regime(_Part):
+class RegimeEffect(_Part):
     """What an economic regime does to everybody; factors are against neutral."""
 
     risk_logit: float = 0.0
@@ -114,7 +94,7 @@ class Regime(_Part):
     income: float = Field(default=1.0, gt=0)
 
 
-class Turn(_Part):
+class RegimeTurn(_Part):
     """The month from which a regime rules."""
 
     from_month: int = Field(ge=0)
@@ -145,29 +125,16 @@ class Drift(_Part):
 
 
 class Break(_Part):
-    """A fault planted from a month on.
+    """A break planted from a month on: added to the logit of risk, or a factor on spending."""
 
-    ``risk`` adds ``amount`` to the logit and ``spending`` multiplies purchases, in the world
-    itself; ``unit`` multiplies and ``missing`` empties (a share ``amount`` of) one panel column, in
-    what is recorded of it.
-    """
-
-    kind: Fault
+    kind: Literal["risk", "spending"]
     from_month: int = Field(ge=0)
     amount: float
-    column: str | None = None
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Break:
-        needs_column = self.kind in (Fault.UNIT, Fault.MISSING)
-        if needs_column != (self.column is not None):
-            raise ValueError("unit and missing breaks name a column; the others do not")
-        if self.kind is Fault.MISSING and not 0 <= self.amount <= 1:
-            raise ValueError("the amount of a missing break is a share")
-        if self.kind in (Fault.UNIT, Fault.SPENDING) and self.amount <= 0:
-            raise ValueError("the amount of this break is a positive factor")
-        if self.kind is Fault.UNIT and self.amount != int(self.amount):
-            raise ValueError("the amount of a unit break is a whole factor")
+    def _is_possible(self) -> Break:
+        if self.kind == "spending" and self.amount <= 0:
+            raise ValueError("the amount of a spending break is a positive factor")
         return self
 
 
@@ -180,16 +147,15 @@ class Bias(_Part):
     limit_share: float = Field(default=1.0, gt=0, le=1)
 
 
-class Labels(_Part):
-    """Which outcomes are recorded, and how late."""
+class OutcomeRecording(_Part):
+    """Which outcomes are recorded, and how many months after their window ended."""
 
     every_months: int = Field(default=3, ge=1)
     horizons: tuple[int, ...] = (3, 12)
     delay_months: int = Field(default=1, ge=0)
-    release: Release = Release.WINDOW_END
 
     @model_validator(mode="after")
-    def _is_ordered(self) -> Labels:
+    def _is_ordered(self) -> OutcomeRecording:
         if not self.horizons or any(horizon < 1 for horizon in self.horizons):
             raise ValueError("there is at least one horizon, of at least one month")
         return self
@@ -209,15 +175,15 @@ class WorldSettings(Declaration):
     starts_on: date = date(2024, 1, 1)
     population: Population = Population()
     delinquency: Delinquency = Delinquency()
-    response: Response = Response()
+    response: LimitResponse = LimitResponse()
     prices: Prices = Prices()
-    regimes: Mapping[str, Regime] = {"neutral": Regime()}
-    schedule: tuple[Turn, ...] = (Turn(from_month=0, regime="neutral"),)
+    regimes: Mapping[str, RegimeEffect] = {"neutral": RegimeEffect()}
+    schedule: tuple[RegimeTurn, ...] = (RegimeTurn(from_month=0, regime="neutral"),)
     seasons: tuple[Season, ...] = ()
     drift: Drift = Drift()
     breaks: tuple[Break, ...] = ()
     bias: Bias = Bias()
-    labels: Labels = Labels()
+    labels: OutcomeRecording = OutcomeRecording()
 
     @model_validator(mode="after")
     def _is_consistent(self) -> WorldSettings:

@@ -8,39 +8,28 @@ cause, so that the true default probability stays exact. Nothing here is anchore
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+import pyarrow.compute as pc
 
-from lab.world import climate, draws
-from lab.world.book import Book
-from lab.world.draws import Use
-from lab.world.evolution import MINOR
+from lab.world import population
+from lab.world.anchors import Floats, Integers
+from lab.world.population import AccountTraits, Flags, Use
+from lab.world.simulation import MINOR
 
 PUBLISHED_AFTER_DAYS = 45
 
 _QUARTER = 3
 _MARGIN, _MARGIN_PER_LOGIT, _MARGIN_NOISE = 0.085, -0.050, 0.030
 _TAX, _PAID_OUT, _LOAN_RATE, _REPAID, _WEAR = 0.25, 0.30, 0.0125, 0.05, 0.01
-_FIRM = 1
+YEAR = 4
+"""Quarters whose flows are added up, as far as they are published."""
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Draws = tuple[Floats, ...]
-
-AMOUNTS = (
-    "revenue",
-    "ebit",
-    "interest_paid",
-    "cash_flow",
-    "debt_service",
-    "working_capital",
-    "retained_earnings",
-    "equity",
-    "liabilities",
-    "total_assets",
-)
+FLOWS = ("revenue", "ebit", "interest_paid", "cash_flow", "debt_service")
+STOCKS = ("working_capital", "retained_earnings", "equity", "liabilities", "total_assets")
+AMOUNTS = (*FLOWS, *STOCKS)
 SCHEMA = pa.schema(
     [
         ("account", pa.int64()),
@@ -68,33 +57,28 @@ class _Sheet:
         return self.equity + self.liabilities
 
 
-def statements(accounts: Book) -> pa.Table:
+def statements(traits: AccountTraits) -> pa.Table:
     """Return the quarterly statements of the accepted firms, account by account.
 
     Amounts are ``int64`` minor units; flows are of the quarter, stocks of its last day. A statement
     may be used from ``published_on`` on.
     """
-    firms = accounts.take((accounts.segment == _FIRM) & ~accounts.is_refused)
-    weather = climate.forecast(accounts.settings)
-    ends = [place for place, month in enumerate(weather.months) if month.astype(int) % 3 == 2]
+    firms = traits.take((traits.segment == population.FIRM) & ~traits.is_refused)
+    economy, recorded = traits.economy, range(traits.settings.months)
+    ends = [month for month in recorded if economy.months[month].astype(int) % 3 == 2]
     sheet = _opening(firms)
     quarters = []
     for month in ends:
-        pressure = firms.frailty + weather.risk[month, _FIRM]
-        turnover = float(weather.income[max(0, month - 2) : month + 1, _FIRM].mean())
+        pressure = firms.frailty + economy.risk[month, population.FIRM]
+        turnover = float(economy.income[max(0, month - 2) : month + 1, population.FIRM].mean())
         sheet, amounts = _quarter(firms, sheet, turnover, (month, pressure))
         quarters.append(amounts)
-    return _table(firms, [weather.months[month] for month in ends], quarters)
+    return _table(firms, [economy.months[month] for month in ends], quarters)
 
 
-def _luck(firms: Book, month: int | None) -> Draws:
-    parts = draws.quantiles(draws.bits(firms.key, Use.STATEMENT, month))
-    return tuple(draws.normal_table().take(part).astype(np.float64) for part in parts)
-
-
-def _opening(firms: Book) -> _Sheet:
-    size, gearing, kept, _ = _luck(firms, None)
-    yearly = firms.income.astype(np.float64) * 12
+def _opening(firms: AccountTraits) -> _Sheet:
+    size, gearing, kept, _ = firms.normals(Use.STATEMENT).T
+    yearly = firms.income * 12
     assets = yearly * np.clip(0.9 + 0.25 * size, 0.3, 2.0)
     # The frail start with more debt and less of what earlier years left.
     debt = np.clip(0.50 + 0.12 * gearing + 0.10 * firms.frailty, 0.10, 0.90)
@@ -108,11 +92,11 @@ def _opening(firms: Book) -> _Sheet:
 
 
 def _quarter(
-    firms: Book, before: _Sheet, turnover: float, pressed: tuple[int, NDArray[np.float32]]
+    firms: AccountTraits, before: _Sheet, turnover: float, pressed: tuple[int, Floats]
 ) -> tuple[_Sheet, dict[str, Integers]]:
     """Return the sheet after a quarter and what its statement says."""
     month, pressure = pressed
-    sales, margin, liquid, owed = _luck(firms, month)
+    sales, margin, liquid, owed = firms.normals(Use.STATEMENT, month).T
     revenue = np.floor(firms.income * _QUARTER * turnover * (1 + 0.10 * np.clip(sales, -3, 3)))
     ebit = np.floor(revenue * (_MARGIN + _MARGIN_PER_LOGIT * pressure + _MARGIN_NOISE * margin))
     interest = np.floor(before.liabilities * 0.5 * _LOAN_RATE)
@@ -145,7 +129,7 @@ def _quarter(
 
 
 def _table(
-    firms: Book, months: list[np.datetime64], quarters: list[dict[str, Integers]]
+    firms: AccountTraits, months: list[np.datetime64], quarters: list[dict[str, Integers]]
 ) -> pa.Table:
     if not quarters:
         return SCHEMA.empty_table()
@@ -159,3 +143,61 @@ def _table(
         wide = np.stack([quarter[name] for quarter in quarters], axis=1)
         columns[f"{name}_minor"] = pa.array(wide.ravel() * MINOR)
     return pa.table(columns, schema=SCHEMA)
+
+
+def published(statements: pa.Table, account: Integers, as_of: date) -> dict[str, pa.Array]:
+    """Return what these accounts had published by a day, as columns; empty where nothing was.
+
+    A statement counts from the day it was published, not from the end of its quarter. Flows are
+    sums over the newest published quarters, at most four; ``statement_quarters`` says how many.
+    Stocks are those of the newest statement. Who has no published statement has empty figures,
+    never zeros.
+    """
+    rows = statements.filter(pc.less_equal(statements["published_on"], as_of))
+    owner = rows["account"].to_numpy()
+    place = pc.index_in(rows["account"], value_set=pa.array(account)).fill_null(-1).to_numpy()
+    # Statements come account by account in order of time: the last one of an account is the newest.
+    age = np.searchsorted(owner, owner, side="right") - 1 - np.arange(len(owner))
+    kept = (place >= 0) & (age < YEAR)
+    at = (place[kept], age[kept])
+    has_any = np.zeros((len(account), YEAR), dtype=np.bool_)
+    has_any[at] = True
+    wide = {name: np.zeros((len(account), YEAR), dtype=np.int64) for name in AMOUNTS}
+    for name in AMOUNTS:
+        wide[name][at] = rows[f"{name}_minor"].to_numpy()[kept]
+    newest = np.full(len(account), -1, dtype=np.int64)
+    newest[place[kept & (age == 0)]] = np.flatnonzero(kept & (age == 0))
+    chosen, unknown = pa.array(newest, mask=newest < 0), ~has_any[:, 0]
+    return {
+        "statement_period_end": rows["period_end"].take(chosen),
+        "statement_published_on": rows["published_on"].take(chosen),
+        "statement_quarters": pa.array(has_any.sum(axis=1)),
+        "revenue_newest_minor": pa.array(wide["revenue"][:, 0], mask=unknown),
+        "revenue_before_minor": pa.array(wide["revenue"][:, 1], mask=~has_any[:, 1]),
+        **{f"{n}_minor": pa.array(wide[n].sum(axis=1), mask=unknown) for n in FLOWS},
+        **{f"{n}_minor": pa.array(wide[n][:, 0], mask=unknown) for n in STOCKS},
+    }
+
+
+def ratios(figures: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """Return Altman's Z'' for private firms, coverage of the debt service, revenue of a month.
+
+    References
+    ----------
+    Altman, E. I. (2005), Emerging Markets Review 6, 311-323: the four-variable Z''.
+    """
+    amount = {n: figures[f"{n}_minor"].fill_null(0).to_numpy().astype(float) for n in AMOUNTS}
+    quarters = np.maximum(figures["statement_quarters"].to_numpy(), 1)
+    unknown: Flags = figures["revenue_minor"].is_null().to_numpy(zero_copy_only=False)
+    assets = np.maximum(amount["total_assets"], 1.0)
+    # The model was made for yearly accounts; fewer quarters are brought to a year.
+    z = 6.56 * amount["working_capital"] + 3.26 * amount["retained_earnings"]
+    z = (z + 6.72 * amount["ebit"] * YEAR / quarters) / assets
+    z += 1.05 * amount["equity"] / np.maximum(amount["liabilities"], 1.0)
+    monthly = np.floor(amount["revenue"] / (3 * quarters)).astype(np.int64)
+    coverage = amount["cash_flow"] / np.maximum(amount["debt_service"], 1.0)
+    return {
+        "altman_z": pa.array(z, mask=unknown),
+        "debt_service_coverage": pa.array(coverage, mask=unknown),
+        "monthly_revenue_minor": pa.array(monthly, mask=unknown),
+    }

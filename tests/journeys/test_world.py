@@ -171,7 +171,7 @@ def test_what_the_refused_may_hide_is_reported_by_command(
     bound = next(m for m in measured if m["scope"] == {"method": "worst_case"})
     assert bound["outcome"] == "INCONCLUSIVE"
     # Two in a hundred were let in anyway: too few to stand for anybody.
-    raw = next(m for m in measured if m["scope"] == {"method": "exploration_raw_weights"})
+    raw = next(m for m in measured if m["scope"] == {"method": "exploration_weights"})
     assert raw["outcome"] == "INCONCLUSIVE"
 
 

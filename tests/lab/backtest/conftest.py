@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lab.backtest import learner, loop
-from lab.backtest.learner import Scorer
-from lab.backtest.loop import Begun
-from lab.backtest.strategy import Files
+from lab.backtest import closed_loop, default_model
+from lab.backtest.closed_loop import WarmedUp
+from lab.backtest.default_model import DefaultModel
+from lab.backtest.strategy import ReviewedFiles
 from lab.backtest.trial import Trial
 from lab.optimizer import economics as prices
 from lab.optimizer.economics import Economics
@@ -22,12 +21,11 @@ from limits import features
 from limits import policy as policies
 from limits.features import FeatureSpec
 from limits.policy import LimitPolicy
-from training import recipes
 
 ACCOUNTS = 500
 SEED = 11
 
-MakeFiles = Callable[..., Files]
+MakeFiles = Callable[..., ReviewedFiles]
 
 
 def changed(text: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,22 +54,21 @@ def spec() -> FeatureSpec:
 
 
 @pytest.fixture(scope="session")
-def scorer(filed: WorldSettings, spec: FeatureSpec) -> Scorer:
-    quick = replace(recipes.CHAMPION, parameters={**recipes.CHAMPION.parameters, "max_iter": 40})
-    return learner.learn(filed, spec, accounts=4_000, recipe=quick)
+def model(filed: WorldSettings, spec: FeatureSpec) -> DefaultModel:
+    return default_model.learn(filed, spec, accounts=4_000)
 
 
 @pytest.fixture(scope="session")
-def make_files(scorer: Scorer) -> MakeFiles:
+def make_files(model: DefaultModel) -> MakeFiles:
     def make(
         policy: Mapping[str, Any] | None = None, economics: Mapping[str, Any] | None = None
-    ) -> Files:
+    ) -> ReviewedFiles:
         rules = changed(policies.packaged("world_demo"), policy or {})
         terms = changed(prices.packaged("world"), economics or {})
-        return Files(
+        return ReviewedFiles(
             policy=LimitPolicy.model_validate(rules),
             economics=Economics.model_validate(terms),
-            scorer=scorer,
+            model=model,
         )
 
     return make
@@ -98,5 +95,5 @@ def trial(filed: WorldSettings) -> Trial:
 
 
 @pytest.fixture(scope="session")
-def begun(trial: Trial, make_files: MakeFiles) -> Begun:
-    return loop.begin(trial.lived(SEED, ACCOUNTS), make_files())
+def begun(trial: Trial, make_files: MakeFiles) -> WarmedUp:
+    return closed_loop.begin(trial.lived(SEED, ACCOUNTS), make_files())

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from lab.backtest import learner
+from lab.backtest import default_model
 from lab.commands import WORLD_FEATURES, WORLD_POLICY
 from lab.commands import app as lab
 from limits import features
 from limits import policy as policies
-from training import recipes
 
 SMALL = ("--accounts", "80", "--seeds", "101,102", "--strategies", "blanket,rule")
 
@@ -25,19 +23,17 @@ def backtest(*arguments: str) -> Result:
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A home of its own, and a default model that is fitted on fewer accounts."""
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "home"))
-    usual = learner.learn.__kwdefaults__
+    usual = default_model.learn.__kwdefaults__
     assert usual is not None
-    trees = {**recipes.CHAMPION.parameters, "max_iter": 20}
     monkeypatch.setitem(usual, "accounts", 2_500)
-    monkeypatch.setitem(usual, "recipe", replace(recipes.CHAMPION, parameters=trees))
     return tmp_path
 
 
 def test_the_verb_says_what_was_lived_and_that_it_is_simulated(quick: Path) -> None:
-    ran = backtest(*SMALL, "--on", "2026-11-23", "--json")
+    ran = backtest(*SMALL, "--json")
     assert ran.exit_code == 0, ran.output
     document = json.loads(ran.stdout)
-    assert document["schema"] == "limitline/policy-backtest/1"
+    assert document["schema"] == "limitline/policy-backtest/2"
     assert document["is_simulated"] is True
     assert document["seeds"] == [101, 102]
 

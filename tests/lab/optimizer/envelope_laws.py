@@ -6,24 +6,18 @@ of limits, so it holds for all recommendations if it holds for both ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
-import pyarrow as pa
 
 from lab.optimizer.envelope import Envelope, find_envelope
 from limits.checking.lawbook import Case
-from limits.checking.laws import LAWS, Law, Verdict, nobody
+from limits.checking.laws import LAWS, Law
 from limits.checking.laws_of_risk import RISK_LAWS
 from limits.inputs import MOST_MINOR
-from limits.reasons import Text
 from limits.sections import BASIS_POINTS, REFERENCE, Dial
 from limits.stages.climate import Regime
-from limits.stages.plan import Floats, Integers, Plan
-
-Find: TypeAlias = Callable[[Plan, pa.RecordBatch], Envelope]
+from limits.stages.plan import Integers, Plan
 
 _BOUNDS = frozenset(
     {
@@ -37,51 +31,30 @@ _BOUNDS = frozenset(
 BOUNDS: tuple[Law, ...] = tuple(law for law in (*LAWS, *RISK_LAWS) if law.name in _BOUNDS)
 
 
-def laws_of(find: Find) -> tuple[Law, ...]:
-    """Return the laws by which `find`, the way to an envelope, is judged."""
-    return (
-        Law(
-            "recommended_within_bounds",
-            Text("A recommendation obeys every bound of a decision", "优化建议不突破任何额度规则"),
-            lambda case: _bounded(case, find),
-        ),
-        Law(
-            "recommended_within_envelope",
-            Text(
-                "A recommendation stays within its band's envelope", "优化建议不超出本等级许可范围"
-            ),
-            lambda case: _spanned(case, find),
-        ),
-        Law(
-            "recommended_not_below_floor",
-            Text("Repeated cuts end at the floor", "多次降额不低于初始额度保底线"),
-            lambda case: _floored(case, find),
-        ),
-        Law(
-            "riskier_is_recommended_no_more",
-            Text("More risk never opens a higher recommendation", "风险越高建议额度不增"),
-            lambda case: _ordered(case, find),
-        ),
-    )
+def breaks(case: Case) -> dict[str, np.ndarray]:
+    """Return who breaks which law of the envelope, by its name."""
+    envelope, decided = found(case), ~case.is_reviewed
+    bounds = (envelope.lower > case.after) | (case.after > envelope.upper)
+    for limit in (envelope.lower, envelope.upper):
+        for law in BOUNDS:
+            bounds |= law.check(recommended(case, limit))[1]
+    least, most = spans(case)
+    before = case.before.astype(np.float64)
+    slack = 1 + 1e-6 * before
+    too_low = envelope.lower < np.minimum(case.after, before * least) - slack
+    too_high = envelope.upper > np.maximum(case.after, before * most) + slack
+    return {
+        "bounds of a decision": bounds,
+        "spans of the bands": decided & (too_low | too_high),
+        "floor": decided & (envelope.lower < floor(case) - 1),
+        "more risk, no more limit": disordered(case, envelope),
+    }
 
 
-def _found(case: Case, find: Find) -> Envelope:
+def found(case: Case) -> Envelope:
     moment = case.moment
     plan = Plan.of(case.policy, as_of=moment.as_of, freeze=moment.freeze, climate=moment.climate)
-    return find(plan, case.batch)
-
-
-def _bounded(case: Case, find: Find) -> Verdict:
-    """Hold every law of bounds against both ends, between which the decision must lie."""
-    if case.policy.envelope is None:
-        return nobody(case), nobody(case)
-    envelope = _found(case, find)
-    breaks = (envelope.lower > case.after) | (case.after > envelope.upper)
-    for limit in (envelope.lower, envelope.upper):
-        ruled = recommended(case, limit)
-        for law in BOUNDS:
-            breaks |= law.check(ruled)[1]
-    return np.ones(len(case.before), np.bool_), breaks
+    return find_envelope(plan, case.batch)
 
 
 def recommended(case: Case, limit: Integers) -> Case:
@@ -91,20 +64,7 @@ def recommended(case: Case, limit: Integers) -> Case:
     return replace(case, decided={**case.decided, **answers})
 
 
-def _spanned(case: Case, find: Find) -> Verdict:
-    """Beyond the decision itself no limit lies outside the span of the decided band."""
-    if case.policy.envelope is None:
-        return nobody(case), nobody(case)
-    envelope, decided = _found(case, find), ~case.is_reviewed
-    least, most = _spans(case)
-    before = case.before.astype(np.float64)
-    slack = 1 + 1e-6 * before
-    too_low = envelope.lower < np.minimum(case.after, before * least) - slack
-    too_high = envelope.upper > np.maximum(case.after, before * most) + slack
-    return decided, decided & (too_low | too_high)
-
-
-def _spans(case: Case) -> tuple[Floats, Floats]:
+def spans(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Look up least and most by the band that was decided, turned by the dial of the regime."""
     envelope, regime = case.policy.envelope, case.moment.climate.regime
     least, most = np.ones(len(case.before)), np.ones(len(case.before))
@@ -119,31 +79,23 @@ def _spans(case: Case) -> tuple[Floats, Floats]:
     return least, most
 
 
-def _floored(case: Case, find: Find) -> Verdict:
+def floor(case: Case) -> np.ndarray:
     """Below the floor, or where the limit once granted is unknown, only the policy itself cuts."""
-    envelope = case.policy.envelope
-    if envelope is None or not envelope.floor_of_reference:
-        return nobody(case), nobody(case)
+    share = case.policy.envelope.floor_of_reference if case.policy.envelope else 0
+    if not share:
+        return np.zeros(len(case.before))
     reference = case[REFERENCE].astype(np.float64)
     is_known = (reference > 0) & (reference <= MOST_MINOR)
-    floor = np.where(is_known, reference * (envelope.floor_of_reference / BASIS_POINTS), np.inf)
-    floor = np.minimum(floor, np.minimum(case.before, case.after))
-    decided = ~case.is_reviewed
-    return decided, decided & (_found(case, find).lower < floor - 1)
+    wanted = np.where(is_known, reference * (share / BASIS_POINTS), np.inf)
+    return np.minimum(wanted, np.minimum(case.before, case.after))
 
 
-def _ordered(case: Case, find: Find) -> Verdict:
-    if case.policy.envelope is None or not case.has("other_probability"):
-        return nobody(case), nobody(case)
+def disordered(case: Case, here: Envelope) -> np.ndarray:
     again = case.given(default_probability=case.batch.column("other_probability"))
-    here, there = _found(case, find), _found(again, find)
+    there = found(again)
     mine, other = case["default_probability"], again["default_probability"]
     compared = ~case.is_reviewed & ~again.is_reviewed & (mine != other)
-    is_riskier = mine > other
-    breaks = nobody(case)
+    wrong = np.zeros(len(mine), np.bool_)
     for one, two in ((here.lower, there.lower), (here.upper, there.upper)):
-        breaks |= np.where(is_riskier, one > two, two > one)
-    return compared, compared & breaks
-
-
-ENVELOPE_LAWS: tuple[Law, ...] = laws_of(find_envelope)
+        wrong |= np.where(mine > other, one > two, two > one)
+    return compared & wrong

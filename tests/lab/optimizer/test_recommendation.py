@@ -134,7 +134,6 @@ def test_a_freeze_recommends_no_raise(tmp_path: Path) -> None:
         (["--regime", "gloom"], 2, "A macro regime is one of"),
         (["--demand-index", "-1"], 2, "A demand index is a number"),
         (["--freeze", "cuts"], 2, "--freeze takes nothing or raises"),
-        (["--reach", "far"], 2, "--reach takes one of declared"),
     ],
 )
 def test_climate_and_freeze_are_taken_as_the_other_verbs_take_them(
@@ -181,7 +180,6 @@ def test_a_downturn_recommends_less_and_a_season_needs_its_demand_index(tmp_path
         assert ran.exit_code == 0, ran.output
         said = json.loads(ran.stdout)
         assert said["climate"] == {"regime": regime, "demand_index": "1.2"}
-        assert said["identity"]["reach"] == "declared"
         totals[regime] = sum(
             pq.read_table(tmp_path / "out.parquet")["recommended_limit_minor"].to_pylist()
         )

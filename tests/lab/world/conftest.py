@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lab.world import panel
-from lab.world.panel import Chunk
+from lab.world import simulation
 from lab.world.settings import WorldSettings, packaged
+from lab.world.simulation import WorldState
 
 ACCOUNTS = 3_000
 
@@ -17,5 +17,5 @@ def baseline() -> WorldSettings:
 
 
 @pytest.fixture(scope="session")
-def lived(baseline: WorldSettings) -> Chunk:
-    return panel.live(baseline, 0, baseline.accounts)
+def lived(baseline: WorldSettings) -> list[WorldState]:
+    return simulation.live(baseline)

@@ -63,8 +63,7 @@ def test_moving_keeps_the_memory_of_what_was(series: list[int], seed: int) -> No
     lived = np.array([series], dtype=np.int8)
     cell = chain.opening_cells(lived)
     for _ in range(6):
-        luck = tuple(rng.random(1).astype(np.float32) for _ in range(2))
-        cell = chain.move(tables, cell, np.zeros(1, dtype=np.float32), luck)
+        cell = chain.move(tables, cell, np.zeros(1), rng.random((1, 2)))
         lived = np.append(lived, chain.state_of(cell)[None, :], axis=1)
         assert np.array_equal(cell, chain.opening_cells(lived))
 
@@ -72,11 +71,10 @@ def test_moving_keeps_the_memory_of_what_was(series: list[int], seed: int) -> No
 def test_a_shift_moves_how_many_are_late_and_not_how_they_move_among_themselves() -> None:
     tables, n = chain.fit(Delinquency()), 400_000
     rng = np.random.default_rng(0)
-    luck = tuple(rng.random(n).astype(np.float32) for _ in range(2))
+    luck = rng.random((n, 2))
     cell = np.full(n, (3 * STATES + 3) * 8 + 1, dtype=np.int16)
     moved = [
-        chain.state_of(chain.move(tables, cell, np.full(n, shift, dtype=np.float32), luck))
-        for shift in (-0.5, 0.5)
+        chain.state_of(chain.move(tables, cell, np.full(n, shift), luck)) for shift in (-0.5, 0.5)
     ]
     late = [float((state >= LATE).mean()) for state in moved]
     logit = [np.log(share / (1 - share)) for share in late]
@@ -88,10 +86,10 @@ def test_a_shift_moves_how_many_are_late_and_not_how_they_move_among_themselves(
 def test_the_same_luck_is_never_better_under_a_higher_shift() -> None:
     tables = chain.fit(Delinquency())
     rng = np.random.default_rng(1)
-    luck = tuple(rng.random(5_000).astype(np.float32) for _ in range(2))
+    luck = rng.random((5_000, 2))
     cell = rng.integers(0, chain.CELLS, 5_000).astype(np.int16)
     low, high = (
-        chain.state_of(chain.move(tables, cell, np.full(5_000, shift, np.float32), luck)) >= LATE
+        chain.state_of(chain.move(tables, cell, np.full(5_000, shift), luck)) >= LATE
         for shift in (0.0, 0.3)
     )
     assert not (low & ~high).any()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from governance.errors import ContractError
-from lab.world import panel
 from lab.world.settings import WorldSettings, packaged
 
 MINIMAL = 'schema = "world/1"\nid = "tiny"\ntitle = "Tiny"\n'
@@ -20,8 +19,6 @@ MINIMAL = 'schema = "world/1"\nid = "tiny"\ntitle = "Tiny"\n'
         '[[schedule]]\nfrom_month = 1\nregime = "neutral"',
         '[[schedule]]\nfrom_month = 0\nregime = "gold rush"',
         '[[breaks]]\nkind = "unit"\nfrom_month = 1\namount = 1000.0',
-        '[[breaks]]\nkind = "risk"\nfrom_month = 1\namount = 1.0\ncolumn = "fee_minor"',
-        '[[breaks]]\nkind = "missing"\nfrom_month = 1\namount = 1.5\ncolumn = "fee_minor"',
         '[[breaks]]\nkind = "spending"\nfrom_month = 1\namount = 0.0',
         '[[seasons]]\nname = "never"\ndays = []',
         '[[seasons]]\nname = "odd"\ndays = [2024-02-10]\nlifts = { yachts = 1.0 }',
@@ -50,9 +47,3 @@ def test_the_same_words_have_the_same_digest_and_others_another() -> None:
 def test_what_is_bundled_is_named_when_something_else_is_asked_for() -> None:
     with pytest.raises(ContractError, match="baseline"):
         packaged("atlantis")
-
-
-def test_a_break_of_a_column_that_nobody_records_is_refused_before_anything_is_lived() -> None:
-    fault = {"kind": "unit", "from_month": 1, "amount": 10.0, "column": "shoe_size"}
-    with pytest.raises(ContractError, match="shoe_size"):
-        panel.live(WorldSettings.parse(MINIMAL).changed(breaks=(fault,)), 0, 5)
