@@ -18,6 +18,7 @@ from governance.evidence import Evidence
 from governance.settings import Settings
 from registry import card, evidence, lifecycle, people
 from registry.__main__ import app
+from registry.attachment import attach
 from registry.candidate import RunFacts
 from registry.load import load_verified
 from registry.record import Record
@@ -384,3 +385,25 @@ def test_a_champion_that_was_judged_anew_is_promoted_anew_and_the_same_decision_
 
     assert [(one.previous, one.is_new) for one in done] == [(1, True), (1, False)]
     assert status(champion, LATER)["promotion"]["effective_on"] == LATER.isoformat()
+
+
+@pytest.mark.parametrize("days", [(0, 10), (10, 0)])
+def test_an_appetite_holds_from_the_later_of_the_days_that_the_approvers_signed_for(
+    home: Settings, days: tuple[int, int]
+) -> None:
+    for role, day in zip(("risk_approver", "business_approver"), days, strict=True):
+        lifecycle.adopt(home, LENIENT, role=role, on=DAY + timedelta(days=day))
+    held = [Record.load(home).appetite(DAY + timedelta(days=day)) for day in (9, 10)]
+    strict = RiskAppetite.parse(APPETITE).digest
+    assert [one and one.digest for one in held] == [strict, LENIENT.digest]
+
+
+def test_policy_evidence_from_before_the_thresholds_is_measured_again_too(home: Settings) -> None:
+    attach(home, 1, policy_evidence(home, "policy-check", 0.0), role=Role.DEVELOPER)
+    appetites.sign(home, LENIENT, DAY)
+    validator = Signer.open(home.keyring, Role.VALIDATOR)
+    lifecycle.attest(home, measured_about(home), version=1, signer=validator)
+    with pytest.raises(GateClosed, match="The policy-evidence of version 1 was recorded before"):
+        lifecycle.gate(home, 1, on=DAY)
+    attach(home, 1, policy_evidence(home, "policy-check", 0.0), role=Role.DEVELOPER)
+    assert lifecycle.gate(home, 1, on=DAY).is_open
