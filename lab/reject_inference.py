@@ -53,7 +53,7 @@ SCORE_BANDS = 5
 Flags = NDArray[np.bool_]
 
 
-class Method(StrEnum):
+class InferenceMethod(StrEnum):
     """How the outcomes beyond the line are treated."""
 
     ACCEPTED_ONLY = "accepted_only"
@@ -63,13 +63,13 @@ class Method(StrEnum):
     WORST_CASE = "worst_case"
 
 
-SCENARIOS = (Method.PARCELLING, Method.FUZZY)
-ASSUMES: Mapping[Method, str] = {
-    Method.ACCEPTED_ONLY: "Says nothing about the customers who were turned away.",
-    Method.EXPLORATION: "Exploration was random among those turned away: no bias, much noise.",
-    Method.PARCELLING: "Assumes the default rate of the score band times the stated uplift.",
-    Method.FUZZY: "Assumes that the model of the accepted holds for those turned away.",
-    Method.WORST_CASE: "Assumes nothing about missing outcomes.",
+SCENARIOS = (InferenceMethod.PARCELLING, InferenceMethod.FUZZY)
+ASSUMES: Mapping[InferenceMethod, str] = {
+    InferenceMethod.ACCEPTED_ONLY: "Says nothing about the customers who were turned away.",
+    InferenceMethod.EXPLORATION: "Who was explored was drawn at random: no bias, much noise.",
+    InferenceMethod.PARCELLING: "Assumes the default rate of the score band times an uplift.",
+    InferenceMethod.FUZZY: "Assumes that the model of the accepted holds for those turned away.",
+    InferenceMethod.WORST_CASE: "Assumes nothing about missing outcomes.",
 }
 
 
@@ -103,10 +103,10 @@ class Applications:
         """On the far side of the rule's line, let in or not."""
         return self.is_refused | self.is_explored
 
-    def weights(self, method: Method) -> Scores:
+    def weights(self, method: InferenceMethod) -> Scores:
         """Return what each known outcome weighs: 1 if accepted, more if it stands for others."""
         weight = self.is_accepted.astype(np.float64)
-        if method is Method.EXPLORATION:
+        if method is InferenceMethod.EXPLORATION:
             within = ~self.is_beyond
             for stratum, seen in ((within, self.is_accepted), (self.is_beyond, self.is_tried)):
                 weight[seen] = stratum.sum() / max(seen.sum(), 1)
@@ -202,10 +202,10 @@ def measure(
     widest : float
         Bounds that are wider than this decide nothing: they are ``INCONCLUSIVE``.
     """
-    explored = measure_default_rate(people, Method.EXPLORATION)
+    explored = measure_default_rate(people, InferenceMethod.EXPLORATION)
     shares = {each: assumed_outcomes(people, probability, each, uplift) for each in SCENARIOS}
     return (
-        measure_default_rate(people, Method.ACCEPTED_ONLY),
+        measure_default_rate(people, InferenceMethod.ACCEPTED_ONLY),
         explored,
         *(measure_scenario(people, shares[each], each, explored) for each in SCENARIOS),
         bound_default_rate(people, widest),
@@ -231,7 +231,7 @@ def accepted_only(
     return probability
 
 
-def measure_default_rate(people: Applications, method: Method) -> Measurement:
+def measure_default_rate(people: Applications, method: InferenceMethod) -> Measurement:
     """Return the default rate among everybody who asked, by a method that weights known outcomes.
 
     Formula: sum of w y over sum of w; the 95 % interval adds the variances of the strata,
@@ -256,7 +256,7 @@ def measure_default_rate(people: Applications, method: Method) -> Measurement:
             variance += share**2 * center * (1 - center) / part.sum()
     margin = Z95 * float(np.sqrt(variance))
     tried, outcome, reason = int(people.is_tried.sum()), Outcome.INFO, ASSUMES[method]
-    if method is Method.EXPLORATION and tried < MINIMUM_EXPLORED:
+    if method is InferenceMethod.EXPLORATION and tried < MINIMUM_EXPLORED:
         outcome = Outcome.INCONCLUSIVE
         reason = f"{tried} explored customers are fewer than {MINIMUM_EXPLORED}."
     return Measurement(
@@ -271,7 +271,7 @@ def measure_default_rate(people: Applications, method: Method) -> Measurement:
     )
 
 
-def _unknown(measure: str, n: int, method: Method, reason: str) -> Measurement:
+def _unknown(measure: str, n: int, method: InferenceMethod, reason: str) -> Measurement:
     scope = {"method": method.value}
     return Measurement(
         measure=measure, n=n, scope=scope, outcome=Outcome.INCONCLUSIVE, reason=reason
@@ -279,12 +279,12 @@ def _unknown(measure: str, n: int, method: Method, reason: str) -> Measurement:
 
 
 def assumed_outcomes(
-    people: Applications, probability: Scores, method: Method, uplift: float
+    people: Applications, probability: Scores, method: InferenceMethod, uplift: float
 ) -> Scores:
     """Return the made-up default share of every customer without outcome, 0 elsewhere."""
     share, missing = np.zeros(len(people)), ~people.is_known
     accepted = people.is_accepted
-    if method is Method.FUZZY:
+    if method is InferenceMethod.FUZZY:
         share[missing] = probability[missing]
     else:
         edges = np.quantile(probability[accepted], np.arange(1, SCORE_BANDS) / SCORE_BANDS)
@@ -301,7 +301,7 @@ def assumed_outcomes(
 
 
 def measure_scenario(
-    people: Applications, share: Scores, method: Method, explored: Measurement
+    people: Applications, share: Scores, method: InferenceMethod, explored: Measurement
 ) -> Measurement:
     """Return the default rate of everybody under made-up outcomes, held against the exploration.
 
@@ -341,7 +341,7 @@ def bound_default_rate(people: Applications, widest: float) -> Measurement:
     """
     n = len(people)
     if not n:
-        return _unknown(RATE, 0, Method.WORST_CASE, "There is nobody.")
+        return _unknown(RATE, 0, InferenceMethod.WORST_CASE, "There is nobody.")
     low = float(people.y[people.is_known].sum() / n)
     high = low + float((~people.is_known).sum() / n)
     margins = [Z95 * np.sqrt(max(edge * (1 - edge), 1 / n) / n) for edge in (low, high)]
@@ -365,7 +365,7 @@ def bound_auc(people: Applications, scores: Scores, widest: float) -> Measuremen
     events = int(people.y[known].sum())
     if not 0 < events < known.sum():
         reason = "The known outcomes are of one class only."
-        return _unknown(AUC, n, Method.WORST_CASE, reason)
+        return _unknown(AUC, n, InferenceMethod.WORST_CASE, reason)
     rank = rankdata(scores)
     base = float(rank[known & (people.y == 1)].sum())
     missing = np.sort(rank[~known])
@@ -381,13 +381,13 @@ def bound_auc(people: Applications, scores: Scores, widest: float) -> Measuremen
 def _bounded(
     measure: str, n: int, edges: tuple[float, float], widest: float, *, middle: float
 ) -> Measurement:
-    width, outcome, reason = edges[1] - edges[0], Outcome.INFO, ASSUMES[Method.WORST_CASE]
+    width, outcome, reason = edges[1] - edges[0], Outcome.INFO, ASSUMES[InferenceMethod.WORST_CASE]
     if width > widest:
         outcome = Outcome.INCONCLUSIVE
         reason = f"The bounds are {width:.3f} wide, more than the {widest:g} that would decide it."
     return Measurement(
         measure=measure,
-        scope={"method": Method.WORST_CASE.value},
+        scope={"method": InferenceMethod.WORST_CASE.value},
         value=middle,
         low=edges[0],
         high=edges[1],

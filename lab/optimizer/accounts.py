@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from governance.errors import ContractError
 from lab.optimizer.economics import Economics, Response
-from lab.optimizer.envelope import Envelope
+from lab.optimizer.envelope import LimitBounds
 from limits import inputs
 from limits.inputs import Flags
 from limits.policy import LimitPolicy
@@ -142,7 +142,7 @@ def totals(accounts: Accounts, limit: Floats, terms: Terms) -> Totals:
 
 
 def open_accounts(
-    envelope: Envelope, batch: pa.RecordBatch, economics: Economics
+    envelope: LimitBounds, batch: pa.RecordBatch, economics: Economics
 ) -> tuple[Accounts, Flags]:
     """Return the accounts, and which of them the response can be told for.
 

@@ -56,7 +56,7 @@ class Margin(Assumption):
         return self
 
 
-class Loss(Assumption):
+class DefaultLoss(Assumption):
     """What a default costs: share of the exposure lost, and of the unused limit drawn before."""
 
     given_default: Rate
@@ -146,7 +146,7 @@ class Economics(Declaration):
     effective_from: date
     effective_to: date | None = None
     margin: Margin
-    loss: Loss
+    loss: DefaultLoss
     capital: Capital
     response: Response
     budgets: Budgets = Budgets()

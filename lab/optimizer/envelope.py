@@ -24,7 +24,7 @@ from limits.stages.trail import Trail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class LimitBounds:
     """What the policy decides and what it would still allow, ``(n_rows,)`` each, in minor units.
 
     Parameters
@@ -51,7 +51,7 @@ class Envelope:
     has_no_reference: Flags
 
 
-def find_envelope(plan: Plan, batch: pa.RecordBatch) -> Envelope:
+def find_envelope(plan: Plan, batch: pa.RecordBatch) -> LimitBounds:
     """Ask the stages of the engine for the bounds of every row of `batch`.
 
     Rows that go to a person, and rows of the experiment's arms, keep the policy's decision: to
@@ -77,7 +77,7 @@ def find_envelope(plan: Plan, batch: pa.RecordBatch) -> Envelope:
     is_fixed = ~decided.is_usable
     if "arm" in rows:
         is_fixed |= rows["arm"] != inputs.ARMS.index("policy")
-    return Envelope(
+    return LimitBounds(
         rows=rows,
         before=decided.before,
         policy=decided.after,

@@ -29,7 +29,7 @@ from lab.optimizer.accounts import (
     value,
 )
 from lab.optimizer.economics import BUDGETS, Economics
-from lab.optimizer.envelope import Envelope, find_envelope
+from lab.optimizer.envelope import LimitBounds, find_envelope
 from lab.optimizer.support import Support
 from limits.inputs import Flags
 from limits.policy import LimitPolicy
@@ -212,7 +212,9 @@ def survey(
     )
 
 
-def _status(envelope: Envelope, accounts: Accounts, is_known: Flags, is_outside: Flags) -> Statuses:
+def _status(
+    envelope: LimitBounds, accounts: Accounts, is_known: Flags, is_outside: Flags
+) -> Statuses:
     # The bounds of the policy itself are asked, so that nobody without a choice is called
     # outside the support, and a choice that the support took away is.
     had_choice = is_known & (envelope.lower < envelope.upper)

@@ -101,7 +101,7 @@ class RegimeTurn(_Part):
     regime: str
 
 
-class Season(_Part):
+class Feast(_Part):
     """A feast by its dates: lifts spread over the days of its window, month by month.
 
     A lift of 0.5 raises the spending of a month that holds the whole window by half.
@@ -179,7 +179,7 @@ class WorldSettings(Declaration):
     prices: Prices = Prices()
     regimes: Mapping[str, RegimeEffect] = {"neutral": RegimeEffect()}
     schedule: tuple[RegimeTurn, ...] = (RegimeTurn(from_month=0, regime="neutral"),)
-    seasons: tuple[Season, ...] = ()
+    seasons: tuple[Feast, ...] = ()
     drift: Drift = Drift()
     breaks: tuple[Break, ...] = ()
     bias: Bias = Bias()

@@ -22,7 +22,7 @@ from governance.measurement import Measurement
 from governance.measures.discrimination import measure_auc
 from governance.outcome import Outcome
 from lab import reject_inference as report
-from lab.reject_inference import Applications, Method
+from lab.reject_inference import Applications, InferenceMethod
 from lab.world import population, records, simulation, snapshot
 from lab.world.settings import WorldSettings, packaged
 from lab.world.snapshot import Shape, StudyDay
@@ -52,9 +52,9 @@ TEN = people(
 @pytest.mark.parametrize(
     ("method", "rate"),
     # One of five beyond the line was let in, so it weighs five: (1 + 5) / (5 + 5).
-    [(Method.ACCEPTED_ONLY, 1 / 5), (Method.EXPLORATION, 6 / 10)],
+    [(InferenceMethod.ACCEPTED_ONLY, 1 / 5), (InferenceMethod.EXPLORATION, 6 / 10)],
 )
-def test_weights_are_what_a_hand_computes(method: Method, rate: float) -> None:
+def test_weights_are_what_a_hand_computes(method: InferenceMethod, rate: float) -> None:
     assert report.measure_default_rate(TEN, method).value == pytest.approx(rate)
 
 
@@ -70,13 +70,13 @@ def test_worst_case_bounds_are_what_a_hand_computes() -> None:
 
 def test_fuzzy_and_parcelled_outcomes_are_what_a_hand_computes() -> None:
     risk = np.array([0.1, 0.1, 0.1, 0.1, 0.5, 0.5, 0.05, 0.1, 0.5, 0.9])
-    fuzzy = report.assumed_outcomes(TEN, risk, Method.FUZZY, 1.0)
+    fuzzy = report.assumed_outcomes(TEN, risk, InferenceMethod.FUZZY, 1.0)
     assert fuzzy.tolist() == [0] * 6 + [0.05, 0.1, 0.5, 0.9]
-    parcelled = report.assumed_outcomes(TEN, risk, Method.PARCELLING, 0.5)
+    parcelled = report.assumed_outcomes(TEN, risk, InferenceMethod.PARCELLING, 0.5)
     # The highest band holds the one accepted defaulter: its rate 1 times the uplift.
     assert parcelled.tolist() == [0] * 8 + [0.5, 0.5]
     nothing = Measurement(measure="x", n=0, outcome=Outcome.INCONCLUSIVE)
-    rate = report.measure_scenario(TEN, fuzzy, Method.FUZZY, nothing)
+    rate = report.measure_scenario(TEN, fuzzy, InferenceMethod.FUZZY, nothing)
     assert rate.value == pytest.approx((2 + 1.55) / 10)
     assert rate.outcome is Outcome.INCONCLUSIVE
 
@@ -85,7 +85,7 @@ def test_fuzzy_and_parcelled_outcomes_are_what_a_hand_computes() -> None:
 def test_a_scenario_is_held_against_the_exploration(value: float, is_held: bool) -> None:
     explored = Measurement(measure="x", n=90, value=0.3, low=0.2, high=0.4)
     share = np.where(TEN.is_known, 0.0, (value * 10 - 2) / 4)
-    found = report.measure_scenario(TEN, share, Method.PARCELLING, explored)
+    found = report.measure_scenario(TEN, share, InferenceMethod.PARCELLING, explored)
     assert found.value == pytest.approx(value)
     assert ("does not contradict" in found.reason) is is_held
 
@@ -93,7 +93,7 @@ def test_a_scenario_is_held_against_the_exploration(value: float, is_held: bool)
 @pytest.mark.parametrize(("explored", "outcome"), [(19, "INCONCLUSIVE"), (20, "INFO")])
 def test_fewer_than_twenty_explored_customers_stand_for_nobody(explored: int, outcome: str) -> None:
     few = people([1] * 60, [0, 1] * 30, [0] * 60, [1] * explored + [0] * (60 - explored))
-    found = report.measure_default_rate(few, Method.EXPLORATION)
+    found = report.measure_default_rate(few, InferenceMethod.EXPLORATION)
     assert (found.outcome.value, found.value) == (outcome, 0.5)
 
 
@@ -141,8 +141,8 @@ def test_without_an_exploration_only_bounds_are_left() -> None:
     model = report.accepted_only(LogisticRegression, risk[:, None], asked, seed=0)
     found = report.measure(asked, model, uplift=1.25, widest=0.1)
     by_method = {m.scope["method"]: m for m in found if m.measure == report.RATE}
-    assert by_method.keys() == set(Method)
-    for method in (Method.EXPLORATION, Method.FUZZY, Method.PARCELLING):
+    assert by_method.keys() == set(InferenceMethod)
+    for method in (InferenceMethod.EXPLORATION, InferenceMethod.FUZZY, InferenceMethod.PARCELLING):
         assert by_method[method.value].outcome is Outcome.INCONCLUSIVE
     assert by_method["accepted_only"].outcome is Outcome.INFO
 

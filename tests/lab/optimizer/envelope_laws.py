@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lab.optimizer.envelope import Envelope, find_envelope
+from lab.optimizer.envelope import LimitBounds, find_envelope
 from limits.checking.lawbook import Case
 from limits.checking.laws import LAWS, Law
 from limits.checking.laws_of_risk import RISK_LAWS
@@ -51,7 +51,7 @@ def breaks(case: Case) -> dict[str, np.ndarray]:
     }
 
 
-def found(case: Case) -> Envelope:
+def found(case: Case) -> LimitBounds:
     moment = case.moment
     plan = Plan.of(case.policy, as_of=moment.as_of, freeze=moment.freeze, climate=moment.climate)
     return find_envelope(plan, case.batch)
@@ -90,7 +90,7 @@ def floor(case: Case) -> np.ndarray:
     return np.minimum(wanted, np.minimum(case.before, case.after))
 
 
-def disordered(case: Case, here: Envelope) -> np.ndarray:
+def disordered(case: Case, here: LimitBounds) -> np.ndarray:
     again = case.given(default_probability=case.batch.column("other_probability"))
     there = found(again)
     mine, other = case["default_probability"], again["default_probability"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from governance.errors import ContractError
 from lab.optimizer import optimization
 from lab.optimizer.economics import Economics, packaged
-from lab.optimizer.envelope import Envelope, find_envelope
+from lab.optimizer.envelope import LimitBounds, find_envelope
 from limits import engine, inputs
 from limits.checking import cases
 from limits.checking.lawbook import Case
@@ -82,7 +82,7 @@ def plan_of(
     return Plan.of(policy, as_of=day, freeze=freeze, climate=Climate(regime=regime))
 
 
-def in_thousands(found: Envelope) -> tuple[float, float, float]:
+def in_thousands(found: LimitBounds) -> tuple[float, float, float]:
     lower, policy, upper = (int(a[0]) / THOUSAND for a in (found.lower, found.policy, found.upper))
     return lower, policy, upper
 

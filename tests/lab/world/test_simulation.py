@@ -113,6 +113,9 @@ def test_the_risky_borrow_more_out_of_a_higher_limit_and_slowly(baseline: WorldS
     shares = []
     for _ in range(12):
         plain, raised = simulation.advance(plain, given), simulation.advance(raised, higher)
+        # Debt that a limit causes comes up to the propensity, and no further.
+        most = raised.traits.borrowing * (raised.limit - raised.traits.reference_limit)
+        assert np.all(raised.borrowed <= most + 1e-6)
         both = plain.is_active & raised.is_active
         debt, room = (raised.balance - plain.balance) * both, (raised.limit - plain.limit) * both
         shares.append(np.bincount(quarter, debt, 4) / np.bincount(quarter, room, 4))
