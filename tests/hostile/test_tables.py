@@ -277,13 +277,15 @@ def test_what_is_no_whole_number_in_plain_digits_is_none(tmp_path: Path, cell: s
 
 
 class SlowText(io.StringIO):
-    """A text that takes its time, and counts who asks."""
+    """A text that takes its time, and says whether somebody is reading."""
 
-    asked = 0
+    asked, is_being_read = 0, False
 
     def read(self, size: int | None = -1, /) -> str:
         self.asked += 1
+        self.is_being_read = True
         time.sleep(0.1)
+        self.is_being_read = False
         return super().read(size)
 
 
@@ -294,6 +296,7 @@ def test_nobody_reads_on_when_a_table_is_left() -> None:
         pa_csv.open_csv(
             pa.PythonFile(records, mode="r"), read_options=pa_csv.ReadOptions(block_size=16)
         )
+    assert not slow.is_being_read
     asked = slow.asked
     time.sleep(0.3)
     assert asked == slow.asked < 20
