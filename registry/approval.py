@@ -17,7 +17,6 @@ from registry.record import (
     Record,
     append,
     bindings,
-    in_force,
     read_decision,
     read_evidence,
     subject_of,
@@ -57,8 +56,10 @@ def approve(
     signer = Signer.open(settings.keyring, Role(role))
     for entry in record.approvals(version):
         said = entry.statement.predicate
-        is_same = said["binds"] == binds and entry.statement.person.key_id == signer.key_id
-        if is_same and in_force(entry, on):
+        is_same = entry.statement.person.key_id == signer.key_id
+        if is_same and record.history.counts(
+            record.history.entries[entry.seq], binds, on.isoformat()
+        ):
             return {**said, "seq": entry.seq, "is_new": False, "rests_on": _told(record, version)}
     predicate = {
         "role": role,

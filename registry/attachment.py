@@ -2,9 +2,9 @@
 
 A model version is a default model *and* a limit policy, and the validator measures the two
 together. What a policy does by itself (whether any input makes it break a law, whom it would
-concern, what comes of it in a closed loop) is measured by other commands and attached here. Who
-signed is part of the statement: a developer's attachment is never the validator's evidence, and
-speaks of no measure that is the validator's.
+concern) is measured by other commands and attached here. Who signed is part of the statement: a
+developer's attachment is never the validator's evidence, and speaks of no measure that is the
+validator's.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from registry import card
 from registry.attestation import check_subject, document
 from registry.ledger import Entry
 from registry.record import Record, append, subject_of
+from registry.rules import POLICY_EVIDENCE
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
@@ -31,13 +32,10 @@ class Measured(NamedTuple):
 
 
 KINDS: Mapping[str, Measured] = {
-    "policy-check": Measured(
-        ("policy.violations", "policy.broken_law"), "python -m limits policy check --version {}"
-    ),
-    "policy-impact": Measured(("policy.impact.",), "python -m limits policy impact --version {}"),
-    "policy-backtest": Measured(("backtest.",), "python -m lab backtest --version {}"),
+    kind: Measured(measures, f"python -m limits {kind.replace('-', ' ')} --version {{}}")
+    for kind, measures in POLICY_EVIDENCE.items()
 }
-"""Every kind of policy evidence. `registry.rules.POLICY_EVIDENCE` lists the same names."""
+"""Every kind of policy evidence."""
 
 
 def attach(settings: Settings, version: int, evidence: Evidence, *, role: Role) -> int:
@@ -49,7 +47,7 @@ def attach(settings: Settings, version: int, evidence: Evidence, *, role: Role) 
     Parameters
     ----------
     evidence : Evidence
-        Of kind ``policy-check``, ``policy-impact`` or ``policy-backtest``; its subject names the
+        Of kind ``policy-check`` or ``policy-impact``; its subject names the
         digest of the version's policy as ``policy``.
     role : Role
         Whose key signs: the developer's or the validator's.

@@ -18,6 +18,7 @@ from registry.catalogue import Catalogue
 from registry.record import (
     Record,
     attached_digests,
+    read,
     read_decision,
     read_evidence,
     waiver_key,
@@ -241,7 +242,9 @@ def _studies(record: Record, version: int) -> Iterator[str]:
         yield f"**{_cell(name)}**: {len(said['run_ids'])} child runs of the version's run; "
         yield f"signed digest `{said['digest']}`. Nobody chooses by these; validation judges."
         yield ""
-        yield from _table([Measurement.model_validate(item) for item in said["headlines"]], set())
+        yield from _table(
+            [read(Measurement, item, where="A study") for item in said["headlines"]], set()
+        )
     if not found:
         yield "None. `python -m training challenge` makes the alternatives."
         yield ""

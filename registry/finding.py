@@ -18,7 +18,7 @@ from governance.settings import Settings
 from registry import offline
 from registry.attestation import document
 from registry.ledger import Entry
-from registry.record import CLOSED, OPENED, Record, append, subject_of
+from registry.record import CLOSED, OPENED, Record, append, read, subject_of
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
@@ -78,7 +78,9 @@ def close_finding(
         raise UsageError(f"A finding is closed by {', '.join(allowed)}; given: {role}.")
     record = Record.load(settings)
     opened = _opening(record, finding_id)
-    finding = Finding.model_validate(opened.statement.predicate["finding"])
+    finding = read(
+        Finding, opened.statement.predicate["finding"], where=f"Ledger entry {opened.seq}"
+    )
     if on < finding.opened_on:
         raise GateClosed(f"{finding_id} was opened on {finding.opened_on}; {on} is before that.")
     signer = Signer.open(settings.keyring, role)

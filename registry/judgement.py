@@ -17,7 +17,7 @@ from registry.attachment import check_attached, how_to_measure
 from registry.attestation import check_subject, document
 from registry.ledger import Entry
 from registry.offline import APPROVERS
-from registry.record import Record, append, read_decision, read_evidence, subject_of
+from registry.record import Record, append, read, read_decision, read_evidence, subject_of
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
@@ -88,7 +88,7 @@ def signed_appetite(record: Record, version: int, on: date) -> RiskAppetite:
             f"The {' and '.join(sorted(set(older)))} of version {version} was recorded before its "
             "risk appetite was signed. Measure again; thresholds come before figures."
         )
-    return RiskAppetite.model_validate(held.appetite)
+    return read(RiskAppetite, held.appetite, where=f"Ledger entry {held.seq}")
 
 
 def gate(

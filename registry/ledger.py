@@ -266,7 +266,7 @@ class Ledger:
         return head
 
     def _read(self, path: Path, bodies: Sequence[bytes]) -> Checkpoint:
-        with checked():
+        with checked(), offline.reading(path.name):
             return rules.read_checkpoint(path.read_text(encoding="utf-8"), bodies)
 
     @contextmanager
@@ -298,9 +298,13 @@ def _bodies(connection: sqlite3.Connection) -> list[bytes]:
 def _labels_fit(body: bytes, kind: str, subject: str) -> bool:
     try:
         entry = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
-    return isinstance(entry, dict) and (entry.get("kind"), entry.get("subject")) == (kind, subject)
+    return (
+        isinstance(body, bytes)
+        and isinstance(entry, dict)
+        and (entry.get("kind"), entry.get("subject")) == (kind, subject)
+    )
 
 
 @contextmanager

@@ -36,6 +36,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -75,6 +76,9 @@ SIGNERS: Mapping[str, frozenset[str]] = {
 """Which role's key may sign which kind of statement."""
 
 KEY_BYTES = 32
+
+PARTS = frozenset({"seq", "kind", "subject", "recorded_at", "envelope"})
+"""What a ledger entry holds: nothing beside what is signed but its place, label and time."""
 
 NOT_JUDGED = (
     "Nothing was judged or measured again: that a decision follows from its evidence is the "
@@ -305,7 +309,7 @@ def _in_toto(payload: bytes) -> dict[str, Any]:
         is_one = statement["_type"] == STATEMENT_TYPE and all(isinstance(t, str) for t in texts)
         is_one = is_one and isinstance(statement["predicate"], dict)
         is_one = is_one and canonical(statement) == payload
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise VerificationError("A signed payload is not an in-toto statement.") from error
     if not is_one:
         raise VerificationError(
@@ -417,9 +421,10 @@ def verify_entry(body: bytes, seq: int, people: People) -> dict[str, Any]:
     """
     try:
         entry = json.loads(body)
-        is_plain = canonical(entry) == body and entry["seq"] == seq
+        is_plain = canonical(entry) == body and entry["seq"] == seq and set(entry) == PARTS
+        is_plain = is_plain and datetime.fromisoformat(entry["recorded_at"]).tzinfo is not None
         kind, subject, envelope = entry["kind"], entry["subject"], entry["envelope"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise VerificationError(f"Ledger entry {seq} is damaged.") from error
     if not is_plain:
         raise VerificationError(f"Ledger entry {seq} is not at its place or not canonical.")

@@ -22,7 +22,7 @@ from registry.judgement import evidence_of
 from registry.ledger import Entry
 from registry.load import verify_version
 from registry.offline import APPROVERS
-from registry.record import ABANDONED, APPLIED, INTENT, Record, append_event, bindings, in_force
+from registry.record import ABANDONED, APPLIED, INTENT, Record, append_event, bindings
 from registry.rules import people_problem
 
 
@@ -112,9 +112,7 @@ def check(record: Record, version: int, on: date) -> tuple[Entry, ...]:
     given = [
         entry
         for entry in reversed(record.approvals(version))
-        if entry.statement.predicate["binds"] == binds
-        and in_force(entry, on)
-        and entry.statement.person.key_id in record.history.roll.active
+        if record.history.counts(record.history.entries[entry.seq], binds, on.isoformat())
     ]
     missing = sorted(APPROVERS - {entry.statement.person.role for entry in given})
     if missing:

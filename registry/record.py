@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from governance.appetite import RiskAppetite
-from governance.errors import GateClosed, UsageError
+from governance.errors import GateClosed, IntegrityError, UsageError
 from governance.evidence import Decision, Evidence, Finding, Waiver
 from governance.settings import Settings
 from registry import offline, rules
@@ -29,6 +31,8 @@ APPLIED = "promotion-applied"
 ABANDONED = "promotion-abandoned"
 DRIFTED = "catalogue-drifted"
 AGREED = "catalogue-agrees-again"
+
+Read = TypeVar("Read", bound=BaseModel)
 
 OPENED = "opened"
 CLOSED = "closed"
@@ -126,7 +130,9 @@ class Record:
         """Return every waiver once for each person, role and key that signed it."""
         signed: list[tuple[Waiver, Person]] = []
         for entry in self.of(Kind.WAIVER, version):
-            waiver = Waiver.model_validate(entry.statement.predicate["waiver"])
+            waiver = read(
+                Waiver, entry.statement.predicate["waiver"], where=f"Ledger entry {entry.seq}"
+            )
             by = entry.statement.person
             if all(waiver != other or rules.are_two(by, person) for other, person in signed):
                 signed.append((waiver, by))
@@ -188,7 +194,9 @@ class Record:
         agreed: dict[str, list[Entry]] = {}
         for entry in self.of(Kind.FINDING, version):
             said = entry.statement.predicate
-            finding = Finding.model_validate({**said["finding"], "closed_on": None})
+            finding = read(
+                Finding, {**said["finding"], "closed_on": None}, where=f"Ledger entry {entry.seq}"
+            )
             if said["event"] == OPENED:
                 # The first opening stands: a milder one under the same id would be a closing.
                 found.setdefault(finding.id, finding)
@@ -217,18 +225,45 @@ class Record:
         return newest
 
 
+def read(model: type[Read], said: object, *, where: str) -> Read:
+    """Return what is said in some place as a `model`.
+
+    Raises
+    ------
+    IntegrityError
+        If it breaks a rule of the model: what was signed past the product is not believed.
+    """
+    try:
+        return model.model_validate(said)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_input=False, include_url=False, include_context=False)
+        place = ".".join(map(str, first["loc"])) or model.__name__.lower()
+        raise IntegrityError(
+            f"{where} does not say what a statement of its kind must say: {place}."
+        ) from None
+
+
 def read_evidence(entry: Entry) -> Evidence:
     """Return the evidence that an entry holds."""
-    return Evidence.model_validate(entry.statement.predicate["evidence"])
+    return read(Evidence, entry.statement.predicate["evidence"], where=f"Ledger entry {entry.seq}")
 
 
 def read_decision(entry: Entry) -> tuple[Decision, RiskAppetite]:
     """Return the decision that an entry holds, with the appetite it was made with."""
     predicate = entry.statement.predicate
     return (
-        Decision.model_validate(predicate["decision"]),
-        RiskAppetite.model_validate(predicate["appetite"]),
+        read(Decision, predicate["decision"], where=f"Ledger entry {entry.seq}"),
+        read(RiskAppetite, predicate["appetite"], where=f"Ledger entry {entry.seq}"),
     )
+
+
+_MODELS: Mapping[Kind, tuple[str, type[BaseModel]]] = {
+    **dict.fromkeys((Kind.EVIDENCE, Kind.POLICY, Kind.ALTERNATIVES), ("evidence", Evidence)),
+    Kind.APPETITE: ("appetite", RiskAppetite),
+    Kind.DECISION: ("decision", Decision),
+    Kind.WAIVER: ("waiver", Waiver),
+    Kind.FINDING: ("finding", Finding),
+}
 
 
 def append(
@@ -241,9 +276,18 @@ def append(
 ) -> int:
     """Sign a statement about ``(name, sha256)`` and append it to the ledger."""
     name, sha256 = subject
+    if kind in _MODELS:
+        part, model = _MODELS[kind]
+        read(model, predicate[part], where="The new entry")
     envelope = make(name, sha256, kind=kind, predicate=predicate, signer=signer)
     keeper = Signer.open(settings.keyring, Role.LEDGER)
     ledger = Ledger.open(settings.ledger, keeper, people=People.load(settings.keyring))
+    said, again = ledger.history().words, 0
+    while (signer.key_id, envelope.payload) in said:
+        # The same words once more, by the same key: told apart from a copy of the old signature.
+        again += 1
+        numbered = {**predicate, "again": again}
+        envelope = make(name, sha256, kind=kind, predicate=numbered, signer=signer)
     return ledger.append(envelope, kind=kind, subject=name)
 
 

@@ -9,6 +9,8 @@ which runs it; both need nothing but Python and `cryptography`. The registry ask
 from __future__ import annotations
 
 import json
+import math
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -38,10 +40,16 @@ from registry.offline import (
 MODEL = "credit-limit@"
 """How the subject of a statement about a model version begins; its number follows."""
 
-POLICY_EVIDENCE = ("policy-check", "policy-impact", "policy-backtest")
-"""Kinds of evidence about a version's policy; a gate decision and its approvals bind each by it."""
+POLICY_EVIDENCE: Mapping[str, tuple[str, ...]] = {
+    "policy-check": ("policy.violations", "policy.broken_law"),
+    "policy-impact": ("policy.impact.",),
+}
+"""Each kind of evidence about a version's policy, and what it may measure; the rest is the
+validator's. A gate decision and its approvals bind each by its kind."""
 
-WAIVER_MAX_DAYS = 180
+POLICY_FILE, FEATURES_FILE = "artifacts/limit_policy.toml", "artifacts/features.toml"
+
+WAIVER_MAX_DAYS, SHORTEST_REASON = 180, 10
 SEVERITIES = ("low", "medium", "severe")
 DAYS = frozenset({"on", "approved_on", "expires_on", "frozen_on"})
 ROLES = frozenset[str]().union(*SIGNERS.values())
@@ -51,7 +59,21 @@ _LETTERS = str.maketrans(
     "αγεικνορτυχагеѕікмнорстухјһԁԛԝӏօıɑɡłøđ01i|", "ayeiknoptuxaresikmhopctyxjhdqwloiaglodolll"
 )
 _ONE_SCRIPT = frozenset({"CJK", "HANGUL", "HIRAGANA", "KATAKANA", "BOPOMOFO"})
-_INVISIBLE = "\u115f\u1160\u3164\uffa0"
+_INVISIBLE = "\u115f\u1160\u17b4\u17b5\u3164\uffa0"
+_LATIN = re.compile(
+    r"LATIN (?:SMALL|CAPITAL|LETTER SMALL CAPITAL)(?: LETTER)?(?: DOTLESS| SCRIPT| BARRED)* ([A-Z])"
+    r"(?: WITH .*)?"
+)
+"""How Unicode names a letter that a reader takes for one of a to z, whatever is drawn through."""
+_ALPHABETS = frozenset(
+    {
+        *("ARABIC", "ARMENIAN", "BENGALI", "BOPOMOFO", "CJK", "CYRILLIC", "DEVANAGARI"),
+        *("ETHIOPIC", "GEORGIAN", "GREEK", "GUJARATI", "GURMUKHI", "HANGUL", "HEBREW"),
+        *("HIRAGANA", "KANNADA", "KATAKANA", "KHMER", "LAO", "LATIN", "MALAYALAM", "MODIFIER"),
+        *("MYANMAR", "ORIYA", "SINHALA", "TAMIL", "TELUGU", "THAANA", "THAI", "TIBETAN"),
+    }
+)
+"""Those that Unicode recommends for identifiers (UAX 31, table 5); others only look like one."""
 
 
 def holder(name: str) -> str:
@@ -68,13 +90,29 @@ def holder(name: str) -> str:
     False
     """
     plain = unicodedata.normalize("NFKD", name).translate(_CAPITALS).casefold()
-    return "".join(
-        sign
-        for sign in unicodedata.normalize("NFKD", plain).translate(_LETTERS)
-        if unicodedata.category(sign)[0] in "LMN"
-        and not "\u0300" <= sign <= "\u036f"
-        and sign not in _INVISIBLE
-    ).translate(_LETTERS)
+    signs = map(_letter, unicodedata.normalize("NFKD", plain).translate(_LETTERS))
+    return "".join(filter(_is_read, signs)).translate(_LETTERS)
+
+
+def _letter(sign: str) -> str:
+    found = _LATIN.fullmatch(unicodedata.name(sign, ""))
+    return found[1].lower() if found else sign
+
+
+def _is_read(sign: str) -> bool:
+    """Tell whether a sign makes a name another name: letters, digits and the vowels of Asia do."""
+    kind, name = unicodedata.category(sign), unicodedata.name(sign, "")
+    is_accent = kind == "Me" or unicodedata.combining(sign) == 1 or "VARIATION SELECTOR" in name
+    is_accent |= 10 <= unicodedata.combining(sign) <= 36 or unicodedata.combining(sign) >= 200
+    is_accent |= name.startswith(("MODIFIER LETTER", "COMBINING GRAPHEME"))
+    return kind[0] in "LMN" and not is_accent and sign not in _INVISIBLE and "SALTILLO" not in name
+
+
+def _wording(text: str) -> str:
+    """Return what a reader recognizes in an id or a version: width, case and blanks are nothing."""
+    plain = unicodedata.normalize("NFKC", text).translate(_CAPITALS).casefold()
+    plain = "".join(sign for sign in plain if sign.isprintable() and not sign.isspace())
+    return plain.translate(_LETTERS)
 
 
 def _scripts(name: str) -> set[str]:
@@ -84,6 +122,167 @@ def _scripts(name: str) -> set[str]:
     return {
         script for script in found if script.partition("-")[0] not in _ONE_SCRIPT | {"MODIFIER"}
     }
+
+
+def _is_day(text: str) -> bool:
+    return date.fromisoformat(text).isoformat() == text
+
+
+def _is_measure(text: str) -> bool:
+    return re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)*", text) is not None
+
+
+def _is_count(number: int) -> bool:
+    return type(number) is int and number >= 0
+
+
+def _is_number(text: str) -> bool:
+    return math.isfinite(float(text))
+
+
+TEXTS = {...: str}
+_NUMBER, _LATER_DAY = (None, _is_number), (None, _is_day)
+_MEASUREMENT = {
+    "measure": _is_measure,
+    "scope": TEXTS,
+    "n": _is_count,
+    "unit": str,
+    "reason": str,
+    "value": _NUMBER,
+    "low": _NUMBER,
+    "high": _NUMBER,
+    "outcome": ("PASS", "BREACH", "INCONCLUSIVE", "INFO"),
+}
+_EVIDENCE = {
+    "schema": "evidence/1",
+    "kind": str,
+    "subject": TEXTS,
+    "measured_on": _is_day,
+    "measurements": [_MEASUREMENT],
+    "not_evidenced": [str],
+}
+_WAIVER = {
+    "measure": str,
+    "scope": TEXTS,
+    "owner": str,
+    "reason": str,
+    "granted_on": _is_day,
+    "expires_on": _is_day,
+}
+_DECISION = {
+    "schema": "gate-decision/1",
+    "outcome": _MEASUREMENT["outcome"],
+    "decided_on": _is_day,
+    "evidence": str,
+    "appetite": str,
+    "subject": TEXTS,
+    "judged": [_MEASUREMENT],
+    "refusals": [str],
+    "waived": [_WAIVER],
+}
+_FINDING = {
+    "id": str,
+    "measure": str,
+    "scope": TEXTS,
+    "severity": SEVERITIES,
+    "text": str,
+    "owner": str,
+    "opened_on": _is_day,
+    "closed_on": _LATER_DAY,
+}
+_THRESHOLD = {
+    "measure": str,
+    "scope": TEXTS,
+    "at_least": _NUMBER,
+    "at_most": _NUMBER,
+    "basis": ("interval", "point"),
+    "minimum_n": int,
+    "minimum_count?": int,
+    "need": ("required", "reported"),
+    "is_waivable": bool,
+    "waiver_max_days?": int,
+    "severity?": SEVERITIES,
+    "kind": ("law", "guidance", "house"),
+    "owner": str,
+    "source": str,
+    "effective_from": _is_day,
+    "effective_to": _LATER_DAY,
+}
+_APPETITE = {
+    "schema": "risk-appetite/1",
+    "id": str,
+    "version": str,
+    "countersigned_from?": SEVERITIES,
+    "thresholds": [_THRESHOLD],
+}
+_FILE = {"path": str, "sha256": str, "size": int}
+FORMS: Mapping[str, Mapping[str, Any]] = {
+    "people": {"add": [dict], "revoke": [str]},
+    "model-manifest": {
+        "files": [_FILE],
+        "declared": TEXTS,
+        "estimators": TEXTS,
+        "lineage": dict,
+        "location": str,
+        "run_id": str,
+        "model_id": str,
+        "submission": str,
+    },
+    "risk-appetite": {"appetite": _APPETITE, "digest": str, "on": _is_day},
+    "validation-evidence": {"evidence": _EVIDENCE, "digest": str},
+    "policy-evidence": {"evidence": _EVIDENCE, "digest": str, "role": str},
+    "alternatives-evidence": {"evidence": _EVIDENCE, "digest": str, "judgement": dict},
+    "gate-decision": {"decision": _DECISION, "digest": str, "appetite": _APPETITE},
+    "approval": {
+        "role": str,
+        "binds": TEXTS,
+        "closed_before": [str],
+        "approved_on": _is_day,
+        "expires_on": _is_day,
+    },
+    "waiver": {"waiver": _WAIVER, "role": str},
+    "finding": {"event": ("opened", "closed"), "finding": _FINDING, "note": str},
+    "heartbeat": {"monitor": str, "on": _is_day, "facts": TEXTS},
+    "freeze": {"event": ("frozen", "released"), "on": _is_day, "reason": str},
+    "review": {"event": str, "vintage": str, "on": _is_day, "acts": [dict]},
+    "developer-study": {
+        "study": str,
+        "document": dict,
+        "digest": str,
+        "headlines": [_MEASUREMENT],
+        "run_ids": [str],
+    },
+    "lifecycle": {
+        "event": (
+            *("promotion-intent", "promotion-applied", "promotion-abandoned"),
+            *("catalogue-drifted", "catalogue-agrees-again"),
+        )
+    },
+}
+"""What a statement of each kind says at least, part by part; a part holds that and no more."""
+
+
+def _fits(value: Any, form: Any) -> bool:
+    """Tell whether a part of a statement is of its form."""
+    match form:
+        case dict() if ... in form:
+            return isinstance(value, dict) and all(_fits(one, form[...]) for one in value.values())
+        case dict():
+            parts = {name.removesuffix("?"): part for name, part in form.items()}
+            return (
+                isinstance(value, dict)
+                and form.keys() & parts.keys() <= value.keys() <= parts.keys()
+                and all(_fits(value[name], parts[name]) for name in value)
+            )
+        case list():
+            return isinstance(value, list) and all(_fits(one, form[0]) for one in value)
+        case tuple():
+            return any(_fits(value, one) for one in form)
+        case type():
+            return type(value) is form
+        case None | str():
+            return bool(value == form)
+    return bool(form(value))
 
 
 class Roll:
@@ -121,6 +320,8 @@ class Roll:
             return "a name without letters or with signs that do not print"
         if len(_scripts(person.name)) > 1:
             return "a name in letters of two alphabets"
+        if not {script.partition("-")[0] for script in _scripts(person.name)} <= _ALPHABETS:
+            return "a name in letters that look like those of another alphabet"
         if person.key_id in self.known:
             return "with a key that was listed before"
         if any(
@@ -205,6 +406,8 @@ class History:
         self._said: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._appetites: dict[tuple[str, str], str] = {}
         self.agreed: dict[str, list[dict[str, Any]]] = {}
+        self.findings: dict[str, Mapping[str, Any]] = {}
+        self.words: set[tuple[str, bytes]] = set()
         self._rules: Mapping[str, Callable[[dict[str, Any]], str]] = {
             "people": lambda entry: self.roll.change(entry["statement"]["predicate"]),
             "model-manifest": self._manifest_problem,
@@ -214,6 +417,9 @@ class History:
             "gate-decision": self._decision_problem,
             "approval": self._approval_problem,
             "lifecycle": self._event_problem,
+            "finding": self._finding_problem,
+            "freeze": self._freeze_problem,
+            "waiver": self._waiver_problem,
         }
 
     def take(self, body: bytes) -> None:
@@ -283,7 +489,7 @@ class History:
             raise VerificationError(f"{subject} has newer evidence than its gate decision.")
         return {
             "model": manifest["subject"][0]["digest"]["sha256"],
-            "policy": _policy_file(manifest["predicate"]),
+            "policy": _file(manifest["predicate"], POLICY_FILE),
             "lineage": digest(manifest["predicate"]["lineage"]),
             "evidence": evidence,
             "appetite": digest(made["appetite"]),
@@ -294,6 +500,8 @@ class History:
     def _problem(self, entry: dict[str, Any]) -> str:
         """Say what an entry contradicts, given the ones before it; or nothing."""
         kind, name, said = entry["kind"], entry["subject"], entry["statement"]["predicate"]
+        if not all(name in said and _fits(said[name], form) for name, form in FORMS[kind].items()):
+            return "does not say what a statement of its kind must say"
         if not all(_is_day(said[key]) for key in DAYS & said.keys()):
             return "holds a day that is not written YYYY-MM-DD"
         if said.get("role", entry["person"].role) != entry["person"].role:
@@ -303,7 +511,13 @@ class History:
             if known is None or known["statement"]["subject"] != entry["statement"]["subject"]:
                 return f"is about other bytes than the manifest of {name}"
         rule = self._rules.get(kind)
-        return rule(entry) if rule else ""
+        problem = rule(entry) if rule else ""
+        # One who keeps the ledger could say again, later, what somebody once signed.
+        words = (entry["person"].key_id, payload_of(entry["envelope"]))
+        if not problem and words in self.words:
+            return "was signed before; the same words do not count twice"
+        self.words.add(words)
+        return problem
 
     def _manifest_problem(self, entry: dict[str, Any]) -> str:
         name, statement = entry["subject"], entry["statement"]
@@ -320,10 +534,13 @@ class History:
     def _appetite_problem(self, entry: dict[str, Any]) -> str:
         said = entry["statement"]["predicate"]
         appetite = said["appetite"]
-        found, named = digest(appetite), (str(appetite["id"]), str(appetite["version"]))
+        found, named = digest(appetite), (appetite["id"], appetite["version"])
         if found != said["digest"] or found != _sha256(entry):
             return "holds another risk appetite than its digest says"
-        if self._appetites.setdefault(named, found) != found:
+        if entry["subject"] != f"appetite:{appetite['id']}":
+            return "is about another risk appetite than it holds"
+        told = (_wording(named[0]), _wording(named[1]))
+        if self._appetites.setdefault(told, found) != found:
             return (
                 f"changes the risk appetite {' '.join(named)}, which was signed with other "
                 "thresholds; another appetite needs another version"
@@ -343,12 +560,56 @@ class History:
         about, sha256 = said["evidence"]["subject"], _sha256(entry)
         if digest(said["evidence"]) != said["digest"]:
             return "is evidence that is not what its digest says"
-        if about.get("model", "" if entry["kind"] == "validation-evidence" else sha256) != sha256:
+        is_policy = entry["kind"] == "policy-evidence"
+        if about.get("model", sha256 if is_policy else "") != sha256:
             return "is evidence about another model than its subject"
         held = manifest["statement"]["predicate"]
-        policies = {_policy_file(held), held["declared"].get("policy_digest")}
-        if about.get("policy", _policy_file(held)) not in policies:
-            return "is evidence about another policy than its subject's"
+        for name, path in (("policy", POLICY_FILE), ("features", FEATURES_FILE)):
+            known = {_file(held, path), held["declared"].get(f"{name}_digest")}
+            if about.get(name, "" if is_policy and name == "policy" else None) not in {
+                *known,
+                None,
+            }:
+                return f"is evidence about another {name} than its subject's"
+        measured = tuple(item["measure"] for item in said["evidence"]["measurements"])
+        if is_policy:
+            may = POLICY_EVIDENCE.get(said["evidence"]["kind"], ())
+            if not measured or not all(measure.startswith(may) for measure in measured):
+                return "is policy evidence that measures what is not its kind's"
+        elif said["evidence"]["kind"] != "validation":
+            return "is evidence of another kind than the validator's"
+        return ""
+
+    def _waiver_problem(self, entry: Said) -> str:
+        said = entry["statement"]["predicate"]["waiver"]
+        if said["expires_on"] <= said["granted_on"]:
+            return "is a waiver that ends before it begins"
+        is_short = len(said["reason"]) < SHORTEST_REASON or not holder(said["reason"])
+        if not holder(said["owner"]) or is_short:
+            return "is a waiver of nobody or without a reason"
+        return ""
+
+    def _freeze_problem(self, entry: Said) -> str:
+        said = entry["statement"]["predicate"]
+        if digest(said) != _sha256(entry):
+            return "is about another freeze than its digest says"
+        return ""
+
+    def _finding_problem(self, entry: Said) -> str:
+        said = entry["statement"]["predicate"]
+        finding, is_closing = said["finding"], said["event"] == "closed"
+        if entry["subject"] not in self.manifests:
+            return "is a finding about no version"
+        if is_closing != bool(finding["closed_on"]):
+            return "is a finding that is opened and closed at once"
+        if is_closing:
+            opened = self.findings.get(finding["id"])
+            if opened != {**finding, "closed_on": None}:
+                return "closes another finding than was opened"
+            if finding["closed_on"] < finding["opened_on"]:
+                return "closes a finding before it was opened"
+        else:
+            self.findings.setdefault(finding["id"], finding)
         return ""
 
     def _decision_problem(self, entry: Said) -> str:
@@ -371,10 +632,12 @@ class History:
         found = {
             item: digest(attached[item]["statement"]["predicate"]["evidence"]) for item in attached
         }
-        told = {item: decision["subject"].get(item) for item in POLICY_EVIDENCE}
-        evidence = digest(measured[-1]["statement"]["predicate"]["evidence"])
-        if decision["evidence"] != evidence or told != {**dict.fromkeys(POLICY_EVIDENCE), **found}:
+        evidence = measured[-1]["statement"]["predicate"]["evidence"]
+        about = {**evidence["subject"], **found}
+        if decision["evidence"] != digest(evidence) or decision["subject"] != about:
             return "is a gate decision on other evidence than the newest"
+        if (decision["outcome"] == "PASS") != (not decision["refusals"]):
+            return "is a gate decision that is open with refusals, or closed without"
         problems = (
             waiver_problem(
                 waiver, said["appetite"], decision["decided_on"], self.said("waiver", name)
@@ -425,7 +688,7 @@ class History:
             entry["statement"]["predicate"]["on"],
         )
         before = champion(self)
-        if name != f"{MODEL}{said['version']}":
+        if type(said["version"]) is not int or name != f"{MODEL}{said['version']}":
             return "names another version than it is about"
         if said["previous"] != (before and before["statement"]["predicate"]["version"]):
             return "names another champion before it than there was"
@@ -463,8 +726,10 @@ class History:
         )
 
     def counts(self, approval: Said, binds: Mapping[str, str], on: str) -> bool:
-        """Tell whether an approval holds for exactly `binds` on a day."""
+        """Tell whether an approval holds for exactly `binds` on a day, every refusal known."""
         said = approval["statement"]["predicate"]
+        if said["closed_before"] != self.closed(approval["subject"]):
+            return False
         is_for = said["binds"] == dict(binds) and approval["person"].key_id in self.roll.active
         return bool(is_for and said["approved_on"] <= on <= said["expires_on"])
 
@@ -605,18 +870,14 @@ def signers(history: History) -> list[dict[str, Any]]:
     ]
 
 
-def _policy_file(manifest: Said) -> str:
-    """Return the SHA-256 of the policy file that a manifest lists, or the empty text."""
+def _file(manifest: Said, path: str) -> str:
+    """Return the SHA-256 of a file that a manifest lists, or the empty text."""
     files = {file["path"]: str(file["sha256"]) for file in manifest["files"]}
-    return files.get("artifacts/limit_policy.toml", "")
+    return files.get(path, "")
 
 
 def _sha256(entry: Said) -> str:
     return str(entry["statement"]["subject"][0]["digest"]["sha256"])
-
-
-def _is_day(text: str) -> bool:
-    return date.fromisoformat(text).isoformat() == text
 
 
 def read_history(bodies: Sequence[bytes]) -> History:

@@ -89,6 +89,25 @@ def test_a_second_signature_on_better_figures_hides_no_breach_that_cannot_be_wai
         assert entry.statement.predicate["closed_before"] == [refused.digest]
 
 
+def test_approvals_of_figures_that_were_refused_since_count_no_more_when_the_figures_return(
+    home: Settings,
+) -> None:
+    measure(home, auc=0.77)
+    first = lifecycle.gate(home, 1, on=DAY)
+    approve(home)
+    measure(home, auc=0.5)
+    refused = lifecycle.gate(home, 1, on=DAY)
+    measure(home, auc=0.77)
+    assert lifecycle.gate(home, 1, on=DAY) == first
+
+    with pytest.raises(GateClosed, match="lacks an approval in force"):
+        lifecycle.promote(home, 1, on=DAY)
+    approve(home)
+    assert lifecycle.promote(home, 1, on=DAY).version == 1
+    given = [entry.statement.predicate for entry in Record.load(home).approvals(1)]
+    assert [said["closed_before"] for said in given] == [[], [], *[[refused.digest]] * 2]
+
+
 def test_what_never_was_refused_is_not_said_to_be(champion: Settings) -> None:
     (version,) = status(champion, DAY)["versions"]
 

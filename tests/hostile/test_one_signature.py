@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -26,7 +28,7 @@ from governance.settings import Settings
 from limits import book
 from registry import approval, offline, people, promotion, rules, signing, verification
 from registry.attachment import attach
-from registry.ledger import Ledger
+from registry.ledger import DATABASE, Ledger
 from registry.record import Record, append
 from registry.signing import FOLDER, PEOPLE_FILE, People, Role, Signer
 from registry.statement import Kind
@@ -286,7 +288,7 @@ def judged_before_it_was_measured(home: Settings) -> Forgery:
         )
         for role in ("risk_approver", "business_approver")
     ]
-    measured = Forgery(Kind.EVIDENCE, _said(home, Kind.EVIDENCE), "validator")
+    measured = Forgery(Kind.EVIDENCE, {**_said(home, Kind.EVIDENCE), "again": 1}, "validator")
     said = _said(home, Kind.DECISION)
     said["decision"]["decided_on"] = (ON - timedelta(days=1)).isoformat()
     said["digest"] = canonical.digest(said["decision"])
@@ -334,7 +336,7 @@ def a_second_risk_approver(home: Settings) -> Forgery:
 def _closed_decision(home: Settings) -> Forgery:
     """The ledger's key records that the gate was closed after all."""
     said = _said(home, Kind.DECISION)
-    said["decision"]["outcome"] = "BREACH"
+    said["decision"] |= {"outcome": "BREACH", "refusals": ["accuracy.auc = 0.5: BREACH."]}
     said["digest"] = canonical.digest(said["decision"])
     return Forgery(Kind.DECISION, said, "ledger")
 
@@ -403,6 +405,151 @@ def measured_about_another_policy(home: Settings) -> Forgery:
     return Forgery(Kind.EVIDENCE, said, "validator")
 
 
+def _waived(home: Settings, **changed: str) -> Forgery:
+    """One approver signs a waiver past the command."""
+    waiver = {
+        "measure": "accuracy.auc",
+        "scope": {},
+        "owner": "Head of Cards",
+        "reason": "Too few cases in this group",
+        "granted_on": "2005-10-01",
+        "expires_on": "2005-12-01",
+        **changed,
+    }
+    waiver = {name: said for name, said in waiver.items() if said is not None}
+    return Forgery(
+        Kind.WAIVER, {"waiver": waiver, "role": "risk_approver", "decision": ""}, "risk_approver"
+    )
+
+
+def waived_by_nobody(home: Settings) -> Forgery:
+    return _waived(home, owner=" \u200b ")
+
+
+def waived_without_a_word(home: Settings) -> Forgery:
+    return _waived(home, reason=" . . . . . . . ")
+
+
+def waived_backwards(home: Settings) -> Forgery:
+    return _waived(home, expires_on="2005-10-01")
+
+
+def waived_on_no_day(home: Settings) -> Forgery:
+    return _waived(home, granted_on="whenever")
+
+
+def waived_with_more_than_a_waiver_holds(home: Settings) -> Forgery:
+    return _waived(home, scopes="*")
+
+
+def _finding(**changed: Any) -> dict[str, Any]:
+    held = {
+        "id": "F-1",
+        "measure": "drift.psi",
+        "scope": {},
+        "severity": "severe",
+        "text": "Far",
+        "owner": "Head of Cards",
+        "opened_on": "2005-10-01",
+        "closed_on": None,
+        **changed,
+    }
+    return {"event": "closed" if held["closed_on"] else "opened", "finding": held, "note": "Done"}
+
+
+def found_gravely_in_no_words(home: Settings) -> Forgery:
+    return Forgery(Kind.FINDING, _finding(severity="very"), "validator")
+
+
+def closed_before_it_was_opened(home: Settings) -> Forgery:
+    """A closing that would make a finding one that was never open."""
+    opened = Forgery(Kind.FINDING, _finding(), "validator")
+    said = _finding(closed_on="2005-09-30")
+    return Forgery(Kind.FINDING, said, "risk_approver", after=[opened])
+
+
+def closed_as_a_milder_one(home: Settings) -> Forgery:
+    opened = Forgery(Kind.FINDING, _finding(), "validator")
+    said = _finding(closed_on="2005-10-02", severity="low")
+    return Forgery(Kind.FINDING, said, "risk_approver", after=[opened])
+
+
+def closed_by_saying_something_else(home: Settings) -> Forgery:
+    """Neither an opening nor a closing, which readers once took for a closing."""
+    opened = Forgery(Kind.FINDING, _finding(), "validator")
+    said = {**_finding(closed_on="2005-10-02"), "event": "noted"}
+    return Forgery(Kind.FINDING, said, "risk_approver", after=[opened])
+
+
+def _frozen() -> Forgery:
+    said = {"event": "frozen", "number": 1, "on": "2005-10-01", "reason": "Losses in one branch"}
+    return Forgery(Kind.FREEZE, said, "risk_approver", subject=("raises", canonical.digest(said)))
+
+
+def frozen_again_under_the_same_digest(home: Settings) -> Forgery:
+    """A freeze of a later day that takes the place of the first in whoever looks it up."""
+    later = _frozen()
+    later.said["on"] = "2999-01-01"
+    later.after = [_frozen()]
+    return later
+
+
+def frozen_in_the_same_words_again(home: Settings) -> Forgery:
+    again = _frozen()
+    again.after = [_frozen()]
+    return again
+
+
+def _attached(home: Settings, kind: str = "policy-check", **changed: Any) -> Forgery:
+    """The developer signs policy evidence past the command."""
+    declared = Record.load(home).manifest(1).statement.predicate["declared"]
+    measured = {
+        "measure": "policy.violations",
+        "scope": {},
+        "n": 9,
+        "unit": "count",
+        "reason": "",
+        "value": "0",
+        "low": None,
+        "high": None,
+        "outcome": "INFO",
+        **changed,
+    }
+    evidence = {
+        "schema": "evidence/1",
+        "kind": kind,
+        "measurements": [measured],
+        "subject": {"policy": declared["policy_digest"]},
+        "measured_on": "2005-10-01",
+        "not_evidenced": [],
+    }
+    said = {"evidence": evidence, "digest": canonical.digest(evidence), "role": "developer"}
+    return Forgery(Kind.POLICY, said, "developer")
+
+
+def measured_by_the_developer(home: Settings) -> Forgery:
+    """Own homework: a figure that is the validator's, as evidence on a policy."""
+    return _attached(home, measure="accuracy.auc", value="0.99")
+
+
+def attached_as_another_kind(home: Settings) -> Forgery:
+    return _attached(home, kind="validation")
+
+
+def attached_to_no_policy(home: Settings) -> Forgery:
+    forgery = _attached(home)
+    forgery.said["evidence"]["subject"] = {}
+    forgery.said["digest"] = canonical.digest(forgery.said["evidence"])
+    return forgery
+
+
+def _measured(home: Settings, **changed: Any) -> Forgery:
+    said = _said(home, Kind.EVIDENCE)
+    said["evidence"] |= changed
+    said["digest"] = canonical.digest(said["evidence"])
+    return Forgery(Kind.EVIDENCE, said, "validator")
+
+
 def an_appetite_about_other_bytes(home: Settings) -> Forgery:
     said = {**_said(home, Kind.APPETITE), "role": "risk_approver"}
     subject = (f"appetite:{said['appetite']['id']}", "0" * 64)
@@ -413,6 +560,82 @@ def revoked_unknown(home: Settings) -> Forgery:
     said = {"add": [], "revoke": ["0" * 64], "reason": "a key that nobody holds"}
     return Forgery(Kind.PEOPLE, said, "root", subject=("people", canonical.digest(said)))
 
+
+def measured_about_other_features(home: Settings) -> Forgery:
+    subject = _said(home, Kind.EVIDENCE)["evidence"]["subject"]
+    return _measured(home, subject={**subject, "features": "0" * 64})
+
+
+def measured_as_another_kind(home: Settings) -> Forgery:
+    return _measured(home, kind="policy-check")
+
+
+def measured_in_no_numbers(home: Settings) -> Forgery:
+    (first, *others) = _said(home, Kind.EVIDENCE)["evidence"]["measurements"]
+    return _measured(home, measurements=[{**first, "value": "nan"}, *others])
+
+
+def judged_about_another_model(home: Settings) -> Forgery:
+    """A decision on the right evidence that names another model in its subject."""
+    said = _said(home, Kind.DECISION)
+    said["decision"]["subject"]["model"] = "0" * 64
+    said["digest"] = canonical.digest(said["decision"])
+    return Forgery(Kind.DECISION, said, "ledger")
+
+
+def opened_with_a_refusal(home: Settings) -> Forgery:
+    said = _said(home, Kind.DECISION)
+    said["decision"]["refusals"] = ["accuracy.auc = 0.5: BREACH; not waivable."]
+    said["digest"] = canonical.digest(said["decision"])
+    return Forgery(Kind.DECISION, said, "ledger")
+
+
+def promoted_as_a_text(home: Settings) -> Forgery:
+    return Forgery(Kind.LIFECYCLE, _event(home, version="1"), "ledger")
+
+
+def an_event_that_nobody_knows(home: Settings) -> Forgery:
+    said = {"event": "champion-changed", "version": 1, "on": "2005-10-01"}
+    return Forgery(Kind.LIFECYCLE, said, "ledger")
+
+
+def said_again_by_who_keeps_the_ledger(home: Settings) -> Forgery:
+    """Old figures once more, under the validator's old signature."""
+    return Forgery(Kind.EVIDENCE, _said(home, Kind.EVIDENCE), "validator")
+
+
+def _softened(home: Settings, **named: str) -> Forgery:
+    said = _said(home, Kind.APPETITE)
+    said["appetite"] |= {
+        name: spelt.format(said["appetite"][name]) for name, spelt in named.items()
+    }
+    said["appetite"]["thresholds"][0]["at_least"] = "0.1"
+    said |= {"digest": canonical.digest(said["appetite"]), "role": "risk_approver"}
+    subject = (f"appetite:{said['appetite']['id']}", said["digest"])
+    return Forgery(Kind.APPETITE, said, "risk_approver", subject=subject)
+
+
+def softened_behind_a_blank(home: Settings) -> Forgery:
+    return _softened(home, version="{}\u00a0")
+
+
+def softened_behind_what_does_not_print(home: Settings) -> Forgery:
+    return _softened(home, id="\u200b{}")
+
+
+def softened_in_full_width(home: Settings) -> Forgery:
+    version = _said(home, Kind.APPETITE)["appetite"]["version"]
+    wide = "".join(chr(ord(sign) + 0xFEE0) for sign in version)
+    return _softened(home, version=wide)
+
+
+def adopted_under_another_name(home: Settings) -> Forgery:
+    forgery = _softened(home, version="{}.1")
+    forgery.subject = ("appetite:other", forgery.said["digest"])
+    return forgery
+
+
+SHAPE = "does not say what a statement of its kind must say"
 
 ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     other_bytes: "is a second manifest of credit-limit@1",
@@ -454,6 +677,32 @@ ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     measured_about_another_policy: "is evidence about another policy than its subject",
     an_appetite_about_other_bytes: "holds another risk appetite than its digest says",
     revoked_unknown: "revokes a key that is not in force",
+    waived_by_nobody: "is a waiver of nobody or without a reason",
+    waived_without_a_word: "is a waiver of nobody or without a reason",
+    waived_backwards: "is a waiver that ends before it begins",
+    waived_on_no_day: SHAPE,
+    waived_with_more_than_a_waiver_holds: SHAPE,
+    found_gravely_in_no_words: SHAPE,
+    closed_before_it_was_opened: "closes a finding before it was opened",
+    closed_as_a_milder_one: "closes another finding than was opened",
+    closed_by_saying_something_else: SHAPE,
+    frozen_again_under_the_same_digest: "is about another freeze than its digest says",
+    said_again_by_who_keeps_the_ledger: "was signed before; the same words do not count twice",
+    frozen_in_the_same_words_again: "was signed before; the same words do not count twice",
+    measured_by_the_developer: "measures what is not its kind's",
+    attached_as_another_kind: "measures what is not its kind's",
+    attached_to_no_policy: "is evidence about another policy than its subject's",
+    measured_about_other_features: "is evidence about another features than its subject's",
+    measured_as_another_kind: "is evidence of another kind than the validator's",
+    measured_in_no_numbers: SHAPE,
+    judged_about_another_model: "is a gate decision on other evidence than the newest",
+    opened_with_a_refusal: "is a gate decision that is open with refusals",
+    promoted_as_a_text: "names another version than it is about",
+    an_event_that_nobody_knows: SHAPE,
+    softened_behind_a_blank: "which was signed with other thresholds",
+    softened_behind_what_does_not_print: "which was signed with other thresholds",
+    softened_in_full_width: "which was signed with other thresholds",
+    adopted_under_another_name: "is about another risk appetite than it holds",
 }
 
 each_attack = pytest.mark.parametrize(
@@ -482,15 +731,18 @@ def test_the_ledger_refuses_it_through_the_product(
         )
     count = len(bodies(home))
     signer = Signer.open(home.keyring, forgery.signer)
-    refusal = (IntegrityError, signing.KeyringError)
-    with pytest.raises(refusal, match=words.replace("The role ", "")):
-        append(
-            home,
-            forgery.kind,
-            subject=_subject(home, forgery),
-            predicate=forgery.said,
-            signer=signer,
-        )
+    keeper = Signer.open(home.keyring, "ledger")
+    ledger = Ledger.open(home.ledger, keeper, people=People.load(home.keyring))
+    name, sha256 = _subject(home, forgery)
+    said = {
+        "_type": offline.STATEMENT_TYPE,
+        "predicate": forgery.said,
+        "subject": [{"name": name, "digest": {"sha256": sha256}}],
+        "predicateType": forgery.kind.predicate_type,
+    }
+    envelope = signer.sign(canonical.dumps(said))
+    with pytest.raises(IntegrityError, match=words):
+        ledger.append(envelope, kind=forgery.kind, subject=name)
     assert len(bodies(home)) == count
     assert Record.load(home).champion() == mine.champion
 
@@ -592,6 +844,15 @@ SPELLINGS = [
     "\U0001d40b\U0001d422 \U0001d416\U0001d41e\U0001d422",
     "Li Wei\u3164",
     "L1 We1",
+    "Li Wei\ufe0f",
+    "Li We\u20ddi",
+    "Li \u1e98ei",
+    "\u029fi Wei",
+    "\u026bi Wei",
+    "Li\u02bc Wei",
+    "Li Wei\ua78c",
+    "Li Wei\u180b",
+    "L\u034fi Wei",
 ]
 """One person, as the keyboard of somebody writes it who wants to be two."""
 
@@ -618,10 +879,30 @@ def test_a_name_in_look_alike_letters_of_another_alphabet_is_the_same_name(
 
 
 @pytest.mark.parametrize(
-    "name", ["Li Wen", "Wei Li", "\u674e\u4f1f", "\u674e\u5a01", "Li Wei (Risk)", "Jos\u00e9 Li"]
+    "name",
+    [
+        "Li Wen",
+        "Wei Li",
+        "\u0939\u0930\u093f",
+        "\u0939\u0930\u0947",
+        "\u674e\u4f1f",
+        "\u674e\u5a01",
+        "Li Wei (Risk)",
+        "Jos\u00e9 Li",
+    ],
 )
 def test_other_people_stay_other_people(name: str) -> None:
     assert rules.holder(name) not in ("", rules.holder("Li Wei"))
+
+
+@pytest.mark.parametrize(
+    "name", ["\ua4e1\ua4f2 \ua4ea\ua4f0\ua4f2", "\u13de\u13a5 \u13b3\u13ac\u13a5"]
+)
+def test_a_name_in_an_alphabet_that_only_looks_like_another_is_not_listed(
+    empty_home: Settings, name: str
+) -> None:
+    with pytest.raises(IntegrityError, match="letters that look like those of another alphabet"):
+        people.rotate(empty_home, "risk_approver", name=name, reason="A test of names")
 
 
 @pytest.mark.parametrize("name", TWO_ALPHABETS)
@@ -631,7 +912,11 @@ def test_a_name_in_two_alphabets_is_not_listed(empty_home: Settings, name: str) 
 
 
 @pytest.mark.parametrize(
-    "name", ["\u674e\u4f1f (Risk)", "\u041b\u0438 \u0412\u044d\u0439", "O\u2019Neill"]
+    "name",
+    [
+        *("\u674e\u4f1f (Risk)", "\u041b\u0438 \u0412\u044d\u0439", "O\u2019Neill", "\u0141ukasz"),
+        *("\u0939\u0930\u093f", "\uc774\uc601\ud76c", "\u0e2a\u0e21\u0e0a\u0e32\u0e22"),
+    ],
 )
 def test_names_of_one_alphabet_and_east_asian_ones_are_listed(
     empty_home: Settings, name: str
@@ -820,3 +1105,81 @@ def test_a_revocation_names_its_key_by_something(empty_home: Settings) -> None:
     """Every key begins with nothing at all, and those of root and ledger are always in force."""
     with pytest.raises(UsageError, match="keys in force begin with ''"):
         people.revoke(empty_home, "", reason="A test of no name")
+
+
+# Entries that are no statements: whoever owns the file and the ledger's key writes any bytes.
+
+
+def _without_a_time(entry: dict[str, Any]) -> bytes:
+    del entry["recorded_at"]
+    return offline.canonical(entry)
+
+
+def _at_no_time(entry: dict[str, Any]) -> bytes:
+    return offline.canonical({**entry, "recorded_at": "soon"})
+
+
+def _with_a_word_that_nobody_signed(entry: dict[str, Any]) -> bytes:
+    return offline.canonical({**entry, "approved_by": "everybody"})
+
+
+def _endlessly_nested(entry: dict[str, Any]) -> bytes:
+    return b"[" * 200_000
+
+
+def _validator(home: Settings) -> Signer:
+    return Signer.open(home.keyring, "validator")
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        _without_a_time,
+        _at_no_time,
+        _with_a_word_that_nobody_signed,
+        _endlessly_nested,
+    ],
+)
+def test_an_entry_of_other_parts_is_refused_in_words(
+    mine: World, tmp_path: Path, bend: Callable[[dict[str, Any]], bytes]
+) -> None:
+    home = mine.settings
+    beat = {"monitor": "m", "on": ON.isoformat(), "facts": {}}
+    about = ("monitor:m", canonical.digest(beat))
+    append(home, Kind.HEARTBEAT, subject=about, predicate=beat, signer=_validator(home))
+    *held, last = bodies(home)
+    entry = json.loads(last)
+    bent = bend(entry)
+    with closing(sqlite3.connect(home.ledger / DATABASE)) as connection:
+        row = (len(held), entry["kind"], entry["subject"], bent)
+        connection.execute("DROP TRIGGER entry_is_never_deleted")
+        connection.execute("DELETE FROM entry WHERE seq = ?", (len(held),))
+        connection.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", row)
+        connection.commit()
+    leaves = [offline.leaf_hash(one) for one in [*held, bent]]
+    head = Signer.open(home.keyring, "ledger").sign_checkpoint(
+        len(leaves), offline.tree_root(leaves)
+    )
+    (home.ledger / "checkpoint.txt").write_text(head)
+    (home.ledger / "witness" / "checkpoint.txt").write_text(head)
+
+    with pytest.raises(IntegrityError, match=f"Ledger entry {len(held)}"):
+        verification.verify_home(home)
+    with pytest.raises(offline.VerificationError, match=f"Ledger entry {len(held)}"):
+        rules.verify_ledger([*held, bent], head)
+
+
+@pytest.mark.parametrize("kept", ["", "\ud800", "x\n\n", "a\nb\nc\n\nd"])
+def test_a_head_of_other_words_is_refused_in_words(mine: World, kept: str) -> None:
+    for place in (mine.settings.ledger, mine.settings.ledger / "witness"):
+        (place / "checkpoint.txt").write_bytes(kept.encode("utf-8", "surrogatepass"))
+    with pytest.raises(IntegrityError, match="checkpoint"):
+        verification.verify_home(mine.settings)
+
+
+def test_an_endlessly_nested_payload_is_refused_in_words(mine: World) -> None:
+    signer = _validator(mine.settings)
+    people = People.load(mine.settings.keyring)
+    envelope = signer.sign(b"[" * 200_000)
+    with pytest.raises(offline.VerificationError, match="is not an in-toto statement"):
+        offline.verify_statement(envelope.as_json(), people.by_key)

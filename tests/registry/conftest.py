@@ -201,8 +201,8 @@ POLICY_APPETITE = appetite_text(
     *THRESHOLDS,
     threshold("policy.violations", "at_most = 0", 'basis = "point"', "is_waivable = false"),
     threshold(
-        "backtest.profit_over_static",
-        'scope = { strategy = "rule", seed = "*" }',
+        "policy.impact.moved",
+        'scope = { segment = "*" }',
         "at_least = 0.0",
         'basis = "point"',
         "is_waivable = false",
@@ -214,15 +214,14 @@ POLICY_APPETITE = appetite_text(
 def policy_evidence(
     home: Settings, kind: str, *values: float, version: int = 1, measure: str = "", **subject: str
 ) -> Evidence:
-    """Make evidence about a version's policy; one value for each seed of a backtest."""
+    """Make evidence about a version's policy; one value for each segment of an impact."""
     declared = Record.load(home).manifest(version).statement.predicate["declared"]
     measures = {
         "policy-check": "policy.violations",
         "policy-impact": "policy.impact.moved",
-        "policy-backtest": "backtest.profit_over_static",
     }
     scopes = [
-        {"strategy": "rule", "seed": str(101 + place)} if kind == "policy-backtest" else {}
+        {"segment": f"segment {place}"} if kind == "policy-impact" else {}
         for place in range(len(values))
     ]
     return Evidence(
@@ -233,7 +232,7 @@ def policy_evidence(
             for value, scope in zip(values, scopes, strict=True)
         ),
         measured_on=DAY,
-        not_evidenced=("more than the simulator knows",),
+        not_evidenced=("more than was asked",),
     )
 
 
@@ -241,8 +240,7 @@ def attach_policy_evidence(home: Settings, version: int = 1) -> None:
     """Attach every kind of policy evidence to a version, so that it opens the gate."""
     for kind, values in (
         ("policy-check", [0.0]),
-        ("policy-impact", [0.25]),
-        ("policy-backtest", [0.08, 0.09, 0.10]),
+        ("policy-impact", [0.08, 0.09, 0.10]),
     ):
         found = policy_evidence(home, kind, *values, version=version)
         lifecycle.attach(home, version, found, role=signing.Role.DEVELOPER)

@@ -133,10 +133,10 @@ def test_without_policy_evidence_the_gate_names_what_is_missing_and_the_command(
 
     assert decision.refusals == (
         "policy.violations was not measured.",
-        "backtest.profit_over_static (seed=*, strategy=rule) was not measured.",
+        "policy.impact.moved (segment=*) was not measured.",
     )
     assert missing[0].endswith("Run `python -m limits policy check --version 1`.")
-    assert missing[1].endswith("Run `python -m lab backtest --version 1`.")
+    assert missing[1].endswith("Run `python -m limits policy impact --version 1`.")
     with pytest.raises(Inconclusive, match=r"limits policy check --version 1"):
         raise judgement.closed(1, decision)
     assert how_to_measure("accuracy.auc", 1) == ""
@@ -162,19 +162,21 @@ def test_with_all_of_it_a_version_goes_live_and_an_outsider_can_check_it(
     assert found["promotions"] == verify(tmp_path / "pack.zip")["promotions"] == 1
     shown = status(validated, DAY)["versions"][0]["policy_evidence"]
     assert [item["kind"] for item in shown] == sorted(KINDS)
-    assert "more than the simulator knows" in card.describe(Record.load(validated), 1)
+    assert "more than was asked" in card.describe(Record.load(validated), 1)
 
 
 @pytest.mark.parametrize("values", [(0.08, -0.01, 0.10), (-0.01,)])
-def test_one_losing_seed_closes_the_gate(validated: Settings, values: tuple[float, ...]) -> None:
+def test_one_segment_beyond_the_line_closes_the_gate(
+    validated: Settings, values: tuple[float, ...]
+) -> None:
     attach_policy_evidence(validated)
-    worse = policy_evidence(validated, "policy-backtest", *values)
+    worse = policy_evidence(validated, "policy-impact", *values)
     attach(validated, 1, worse, role=Role.DEVELOPER)
     decision = gate(validated, 1, appetite=WANTED, on=DAY)
 
     (refusal,) = decision.refusals
-    assert refusal.startswith("backtest.profit_over_static (seed=10")
-    with pytest.raises(GateClosed, match=r"backtest\.profit_over_static .*BREACH"):
+    assert refusal.startswith("policy.impact.moved (segment=")
+    with pytest.raises(GateClosed, match=r"policy\.impact\.moved .*BREACH"):
         raise judgement.closed(1, decision)
 
 
@@ -183,7 +185,7 @@ def test_an_approval_for_other_policy_evidence_does_not_count(validated: Setting
     gate(validated, 1, appetite=WANTED, on=DAY)
     for role in ("risk_approver", "business_approver"):
         approve(validated, 1, role=role, on=DAY)
-    other = policy_evidence(validated, "policy-backtest", 0.5, 0.5, 0.5)
+    other = policy_evidence(validated, "policy-impact", 0.5, 0.5, 0.5)
     attach(validated, 1, other, role=Role.DEVELOPER)
 
     with pytest.raises(GateClosed, match="newer evidence"):
@@ -212,6 +214,15 @@ def test_the_pure_gate_refuses_two_attachments_of_one_kind(validated: Settings) 
 
     with pytest.raises(ValueError, match="two things called policy-check"):
         pure_gate.judge(measured, WANTED, [], DAY, attached=twice)
+
+
+def test_the_closed_loop_is_no_evidence_about_a_policy(home: Settings) -> None:
+    other = policy_evidence(home, "policy-impact", 0.1).model_copy(
+        update={"kind": "policy-backtest"}
+    )
+    with pytest.raises(ContractError, match="known: policy-check, policy-impact"):
+        attach(home, 1, other, role=Role.DEVELOPER)
+    assert how_to_measure("backtest.profit_over_static", 1) == ""
 
 
 def test_the_offline_verifier_knows_the_same_kinds() -> None:
@@ -243,8 +254,8 @@ def _forge_about(home: Settings, kind: Kind, said: dict[str, Any], signer: str) 
     forge(home, kind, said, subject=subject, signer=signer)
 
 
-def _better_the_backtest(home: Settings) -> None:
-    said = copy.deepcopy(dict(Record.load(home).attached(1)["policy-backtest"].statement.predicate))
+def _better_the_impact(home: Settings) -> None:
+    said = copy.deepcopy(dict(Record.load(home).attached(1)["policy-impact"].statement.predicate))
     said["evidence"]["measurements"][0]["value"] = "0.5"
     _forge_about(home, Kind.POLICY, said, "developer")
 
@@ -263,7 +274,7 @@ def _judge_something_else(home: Settings) -> None:
     [
         (_drop_the_list, "other policy evidence than the newest"),
         (_point_elsewhere, "other policy evidence than the newest"),
-        (_better_the_backtest, "not what its digest says"),
+        (_better_the_impact, "not what its digest says"),
         (_judge_something_else, "on other evidence than the newest"),
     ],
 )
