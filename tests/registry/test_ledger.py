@@ -25,11 +25,12 @@ from pathlib import Path
 from registry.ledger import Ledger
 from registry.signing import People, Signer
 from registry.statement import Kind, make
-place, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-ledger = Ledger.open(place / "ledger", Signer.open(place, "ledger"), people=People.load(place))
-signer = Signer.open(place, "validator")
-for number in range(count):
-    said = {"n": number}
+home, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+ledger = Ledger.open(home / "ledger", Signer.open(home, "ledger"), people=People.load(home))
+signer = Signer.open(home, "validator")
+for _ in range(count):
+    place = str(len(ledger.bodies()))
+    said = {"monitor": name, "on": "2006-01-01", "facts": {"n": place}}
     beat = make(f"monitor:{name}", "a" * 64, kind=Kind.HEARTBEAT, predicate=said, signer=signer)
     print(ledger.append(beat, kind="heartbeat", subject=f"monitor:{name}"), flush=True)
 """
@@ -47,10 +48,9 @@ def ledger(tmp_path: Path, people: People) -> Ledger:
 
 def _append(ledger: Ledger, count: int, *, name: str = "drift") -> None:
     signer = Signer.open(ledger.folder.parent, "validator")
-    for number in range(count):
-        beat = make(
-            f"monitor:{name}", "a" * 64, kind=Kind.HEARTBEAT, predicate={"n": number}, signer=signer
-        )
+    for _ in range(count):
+        said = {"monitor": name, "on": "2006-01-01", "facts": {"n": str(len(ledger.bodies()))}}
+        beat = make(f"monitor:{name}", "a" * 64, kind=Kind.HEARTBEAT, predicate=said, signer=signer)
         ledger.append(beat, kind="heartbeat", subject=f"monitor:{name}")
 
 
