@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -279,6 +280,16 @@ def test_other_purposes_and_other_mandates_are_no_second_purse(attacker: Attacke
     assert same.where(group=WOMEN).total() == attacker.told[0]
     less = attacker.count(rows.slice(1), by=[], purpose=Purpose.TRAINING, mandate="another")
     assert less["sex"].total() is None
+
+
+def test_questions_at_the_same_time_spend_one_purse(attacker: Attacker) -> None:
+    def all_but(target: int) -> bool:
+        rows = pa.array(np.delete(attacker.pseudonyms, target), PSEUDONYM_TYPE)
+        counts = attacker.count(pa.table({PSEUDONYM: rows}), by=[], mandate=f"race {target}")
+        return counts["sex"].total() is not None
+
+    with ThreadPoolExecutor(6) as at_once:
+        assert sum(at_once.map(all_but, range(12))) == 1
 
 
 def test_the_same_question_is_free_for_ever(attacker: Attacker) -> None:
