@@ -18,6 +18,7 @@ PORT ?= 5000
 
 VENV := .venv
 PY := $(VENV)/bin/python -P
+LIMITLINE := $(PY) -m limitline
 READY := $(VENV)/.ready
 SPARK := $(VENV)/.spark
 
@@ -35,60 +36,60 @@ test: $(READY) ## The test suite; needs nothing but the locked environment
 	@$(PY) -m pytest -q -n 2 --dist loadgroup -m "not system"
 	@echo "Left out: tests that need a real service (Chromium, Java for Spark). They run with: make system"
 
-##@ Monthly work (each is also a verb; see python -m ROOM --help)
+##@ Monthly work (each is also a verb: .venv/bin/limitline --help)
 
 .PHONY: protect
 protect: $(READY) ## Raw rows to encrypted, pseudonymized feature tables
-	@$(PY) -m training simulate --customers $(CUSTOMERS)
-	@$(PY) -m privacy protect --purpose training
-	@$(PY) -m privacy protect --purpose decision
+	@$(LIMITLINE) simulate --customers $(CUSTOMERS)
+	@$(LIMITLINE) protect --purpose training
+	@$(LIMITLINE) protect --purpose decision
 
 .PHONY: train
 train: $(READY) ## Train a challenger and log it to MLflow with its policy
-	@$(PY) -m training train
+	@$(LIMITLINE) train
 
 .PHONY: validate
 validate: $(READY) ## Measure VERSION on the sealed customers, sign the evidence, ask the gate
-	@$(PY) -m monitoring validate --version $(VERSION) --on $(ON)
-	@$(PY) -m registry gate --version $(VERSION) --on $(ON)
+	@$(LIMITLINE) validate --version $(VERSION) --on $(ON)
+	@$(LIMITLINE) gate --version $(VERSION) --on $(ON)
 
 .PHONY: appetite
 appetite: $(READY) ## Sign the risk appetite in the role ROLE (two different roles, before figures)
-	@$(PY) -m registry appetite --as $(ROLE) --on $(ON)
+	@$(LIMITLINE) appetite --as $(ROLE) --on $(ON)
 
 .PHONY: approve
 approve: $(READY) ## Approve VERSION in the role ROLE (two different roles are needed)
-	@$(PY) -m registry approve --version $(VERSION) --as $(ROLE) --on $(ON)
+	@$(LIMITLINE) approve --version $(VERSION) --as $(ROLE) --on $(ON)
 
 .PHONY: promote
 promote: $(READY) ## Make VERSION the champion, if the gate and two approvals allow it
-	@$(PY) -m registry promote --version $(VERSION) --on $(ON)
+	@$(LIMITLINE) promote --version $(VERSION) --on $(ON)
 
 .PHONY: decide
 decide: $(READY) ## Decide the book with the verified champion as of ON
-	@$(PY) -m limits decide --as-of $(ON)
+	@$(LIMITLINE) decide --as-of $(ON)
 
 .PHONY: watch
 watch: $(READY) ## Judge every monitoring window that is due
-	@$(PY) -m monitoring watch --on $(ON)
+	@$(LIMITLINE) watch --on $(ON)
 
 .PHONY: report
 report: $(READY) ## Say where the newest reports lie
-	@$(PY) -m monitoring report
+	@$(LIMITLINE) report
 
 ##@ Look
 
 .PHONY: serve
 serve: $(READY) ## MLflow on loopback: http://127.0.0.1:PORT
-	@$(PY) -m registry serve --port $(PORT)
+	@$(LIMITLINE) serve --port $(PORT)
 
 .PHONY: status
 status: $(READY) ## What happened, what was refused and why, from the ledger
-	@$(PY) -m registry status --on $(ON)
+	@$(LIMITLINE) status --on $(ON)
 
 .PHONY: evidence
 evidence: $(READY) ## Write the evidence pack that an outsider can check
-	@$(PY) -m registry evidence --on $(ON)
+	@$(LIMITLINE) evidence --on $(ON)
 
 ##@ Developers
 
@@ -115,7 +116,7 @@ proof: $(READY) ## Print the slow figures that docs/proofs.md keeps (minutes)
 	@$(VENV)/bin/python -m benchmarks.fairness
 	@$(VENV)/bin/python -m benchmarks.drift
 	@$(VENV)/bin/python -m benchmarks.detectors
-	@$(VENV)/bin/python -m lab backtest --accounts 30000 --seeds 101,102,103
+	@$(LIMITLINE) lab backtest --accounts 30000 --seeds 101,102,103
 	@$(VENV)/bin/python -m benchmarks.training --more
 
 .PHONY: format

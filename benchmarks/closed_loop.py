@@ -1,7 +1,7 @@
 """Figures of the closed-loop backtest: python -m benchmarks.closed_loop [develop] [sensitivity].
 
 ``develop`` prints the seeds on which the shipped policy and economics were chosen; what is reported
-(seeds 101, 102, 103) is printed by ``python -m lab backtest``. ``sensitivity`` asks the
+(seeds 101, 102, 103) is printed by ``limitline lab backtest``. ``sensitivity`` asks the
 reported seeds what the order of the strategies owes to what is assumed: the optimizer is told
 another response than the world has, and the world is given another effect of limits on risk.
 Everything is simulated; nothing is a test.
@@ -12,6 +12,10 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from decisions import features
+from decisions import policy as policies
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
 from lab.backtest import closed_loop, default_model
 from lab.backtest.comparison import measure_over, measure_share
 from lab.backtest.strategy import ReviewedFiles, Strategy
@@ -19,10 +23,6 @@ from lab.backtest.trial import DEVELOPMENT_SEEDS, REPORT_SEEDS, Trial
 from lab.optimizer import economics as prices
 from lab.optimizer.economics import Economics
 from lab.world.settings import WorldSettings, packaged
-from limits import features
-from limits import policy as policies
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
 
 COMPARED = (Strategy.STATIC, Strategy.RULE, Strategy.OPTIMIZED)
 FILED = WorldSettings.parse(packaged())

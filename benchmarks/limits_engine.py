@@ -22,12 +22,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import limits
-from limits import engine, features, scoring
-from limits.checking import cases
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy, packaged
-from limits.stages.climate import Climate
+import decisions
+from decisions import engine, features, scoring
+from decisions.checking import cases
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy, packaged
+from decisions.stages.climate import Climate
 from training.recipes import CHAMPION
 
 CUSTOMERS = 1_000_000
@@ -39,7 +39,7 @@ CLIMATE = Climate(demand_index=1.2)
 
 
 def main() -> None:
-    print(f"code: {Path(limits.__file__).parent}")
+    print(f"code: {Path(decisions.__file__).parent}")
     spec, models, rows = _models()
     drawn = np.random.default_rng(1).integers(0, len(rows), ONLINE)
     for name, as_of in DAYS.items():

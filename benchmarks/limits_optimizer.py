@@ -11,18 +11,18 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from decisions import features
+from decisions.engine import Freeze
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
+from decisions.policy import packaged as packaged_policy
+from decisions.scoring import DEFAULT_PROBABILITY, design_matrix
+from decisions.stages.climate import PLAIN
+from decisions.stages.plan import Plan
 from governance.outcome import Outcome
 from lab.optimizer import accounts, optimization
 from lab.optimizer.economics import Economics, packaged
 from lab.optimizer.envelope import find_envelope
-from limits import features
-from limits.engine import Freeze
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
-from limits.policy import packaged as packaged_policy
-from limits.scoring import DEFAULT_PROBABILITY, design_matrix
-from limits.stages.climate import PLAIN
-from limits.stages.plan import Plan
 from training import evaluation, recipes, source
 
 POLICY = LimitPolicy.parse(packaged_policy("uci_demo"))

@@ -29,11 +29,11 @@ import pyarrow as pa
 from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
+from decisions import features, scoring
+from decisions.explaining.contributions import explain
+from decisions.features import FeatureSpec
 from governance.measurement import Measurement
 from governance.measures import calibration, discrimination
-from limits import features, scoring
-from limits.explaining.contributions import explain
-from limits.features import FeatureSpec
 from registry import serialize
 from training import (
     alternatives,

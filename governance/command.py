@@ -43,15 +43,15 @@ stdout = Console(soft_wrap=False, highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
 
-def room(name: str, promise: str) -> typer.Typer:
-    """Return the command group of one room."""
+def group(promise: str) -> typer.Typer:
+    """Return the command that every room's verbs are added to."""
     return typer.Typer(
-        name=f"python -m {name}",
+        name="limitline",
         help=promise,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode=None,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
 
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from decisions.options import AsOf, DemandIndex, Regime
 from governance import command
 from governance.command import AsJson, Encoding
 from governance.errors import Inconclusive, UsageError
 from governance.measurement import Measurement, describe_scope
-from limits.options import AsOf, DemandIndex, Regime
 
 if TYPE_CHECKING:
     from governance.settings import Settings
     from lab.backtest.strategy import ReviewedFiles
     from lab.world.settings import WorldSettings
 
-app = command.room("lab", "Rehearse a policy in a simulated world; nothing here decides anybody.")
+app = typer.Typer()
 
 WORLD_POLICY = "world_demo"
 WORLD_FEATURES = "world_features"
@@ -202,14 +202,14 @@ def _files(
     policy: Path | None, economics: Path | None, features: Path | None, filed: WorldSettings
 ) -> ReviewedFiles:
     """Read the files, hold them against each other, and fit the default model."""
+    from decisions import features as specs
+    from decisions import policy as policies
+    from decisions.features import FeatureSpec
+    from decisions.policy import LimitPolicy
     from lab.backtest import default_model
     from lab.backtest.strategy import ReviewedFiles, require_together
     from lab.optimizer import economics as prices
     from lab.optimizer.economics import Economics
-    from limits import features as specs
-    from limits import policy as policies
-    from limits.features import FeatureSpec
-    from limits.policy import LimitPolicy
 
     bundled = prices.packaged(WORLD_ECONOMICS)
     agreed = Economics.load(economics) if economics else Economics.parse(bundled)
@@ -239,8 +239,8 @@ def optimize(
     as_json: AsJson = False,
 ) -> None:
     """Recommend limits within policy and budgets; exit 14 if a budget cannot be met."""
+    from decisions.stages.climate import Climate, Freeze
     from lab.optimizer import recommendation
-    from limits.stages.climate import Climate, Freeze
 
     if freeze not in set(Freeze):
         raise UsageError("--freeze takes nothing or raises.")
@@ -289,8 +289,8 @@ def reject_inference(
     as_json: AsJson = False,
 ) -> None:
     """Report what the refused may hide: rates, scenarios and bounds; nothing is applied."""
+    from decisions.features import FeatureSpec
     from lab import reject_inference
-    from limits.features import FeatureSpec
     from privacy.feature_table import FeatureTable
     from privacy.keyring import Keyring
     from training.recipes import CHAMPION

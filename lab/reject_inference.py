@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from threadpoolctl import threadpool_limits
 
+from decisions import features, scoring
+from decisions.features import FeatureSpec
 from governance.contract import Purpose
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.measures.discrimination import Z95, Scores
 from governance.outcome import Outcome
 from governance.proportion import wilson
-from limits import features, scoring
-from limits.features import FeatureSpec
 from privacy.feature_table import PSEUDONYM, FeatureTable
 from training import evaluation, label, suspicion
 from training.evaluation import Matrix

@@ -16,6 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from decisions import scoring
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
+from decisions.scoring import DEFAULT_PROBABILITY, Estimator
 from governance.appetite import RiskAppetite, Threshold
 from governance.contract import Purpose
 from governance.errors import ContractError, UsageError
@@ -24,10 +28,6 @@ from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
 from governance.proportion import wilson
 from governance.settings import Settings
-from limits import scoring
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
-from limits.scoring import DEFAULT_PROBABILITY, Estimator
 from monitoring import maturity, newest, verdict
 from monitoring.bins import MINIMUM_CELL
 from monitoring.counted_pairs import by_action, count_pairs, measure_ratios

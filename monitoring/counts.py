@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from decisions import sql
 from governance.counts import Counts
-from limits import sql
 from monitoring.bins import Bins, FeatureBins, fit_bins
 from monitoring.columns import Column, Scale, countable
 

@@ -33,7 +33,7 @@ def schedule(settings: Settings, *, plan: Path | None = None, time_zone: str = "
         If a path holds a line break, another control character or bytes that are no UTF-8: cron
         and systemd read lines of text.
     """
-    arguments = [sys.executable, "-P", "-m", "monitoring", "tick"]
+    arguments = [sys.executable, "-P", "-m", "limitline", "watch"]
     arguments += [] if plan is None else ["--plan", str(plan.absolute())]
     home = str(settings.home)
     for path in (home, *arguments):

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from decisions import scoring
+from decisions.features import FeatureSpec
+from decisions.scoring import DEFAULT_PROBABILITY, Estimator
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from limits import scoring
-from limits.features import FeatureSpec
-from limits.scoring import DEFAULT_PROBABILITY, Estimator
 
 # Shares of a feature's 1-99 % range by which it is worsened: a nudge and a jump.
 _STEPS = (0.05, 0.5)
@@ -90,7 +90,7 @@ def measure_feedback(
     rows : pyarrow.Table
         Released columns.
     as_scored : pyarrow.Table
-        The same rows, in the same order, as `limits.scoring.score` returned them.
+        The same rows, in the same order, as `decisions.scoring.score` returned them.
 
     Raises
     ------

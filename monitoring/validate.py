@@ -15,6 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from decisions import scoring
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
+from decisions.scoring import DEFAULT_PROBABILITY
 from governance import canonical
 from governance.appetite import RiskAppetite
 from governance.contract import Purpose
@@ -22,10 +26,6 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from governance.settings import Settings
-from limits import scoring
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
-from limits.scoring import DEFAULT_PROBABILITY
 from monitoring import maturity, newest, publication
 from monitoring.bins import Bins, fit_bins
 from monitoring.counts import reduce

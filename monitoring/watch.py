@@ -16,6 +16,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from decisions import sql
+from decisions.decision_log import DecisionLog
 from governance import canonical
 from governance.appetite import RiskAppetite
 from governance.contract import Purpose
@@ -23,8 +25,6 @@ from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from governance.settings import Settings
-from limits import sql
-from limits.decision_log import DecisionLog
 from monitoring.bins import fit_bins
 from monitoring.counts import reduce
 from monitoring.decisions import (

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from decisions import sql
 from governance.declaration import Declaration
 from governance.errors import ContractError
 from governance.evidence import Severity
-from limits import sql
 
 PACKAGED = "uci_monthly"
 

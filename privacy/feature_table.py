@@ -263,7 +263,7 @@ def _read_manifest(path: Path, keyring: Keyring) -> dict[str, Any]:
     not another ring.
     """
     if not (path / MANIFEST).is_file():
-        raise UsageError(f"There is no feature table at {path}. Run `python -m privacy protect`.")
+        raise UsageError(f"There is no feature table at {path}. Run `limitline protect`.")
     places.require_own_folder(path)
     raw = (path / MANIFEST).read_bytes()
     try:

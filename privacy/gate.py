@@ -192,7 +192,7 @@ def latest(features: Path, *, contract_id: str, purpose: Purpose, keyring: Keyri
     if not pointer.is_file():
         raise UsageError(
             f"There is no feature table of {contract_id} for {purpose} below {features}. "
-            "Run `python -m privacy protect` first."
+            "Run `limitline protect` first."
         )
     # Read before the pointer, which meanwhile can only become newer.
     seen = last_seen.at(pointer, keyring)

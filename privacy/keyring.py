@@ -36,7 +36,7 @@ _NONCE_BYTES = 12
 _WRAP_MAGIC = b"LLW1"
 _LARGEST_FILE_BYTES = 1 << 20
 _LASTING = "lasting"
-_RUN_INIT = "Run `python -m privacy init` first"
+_RUN_INIT = "Run `limitline keys init` first"
 
 
 class KeyMap(Mapping[str, bytes]):

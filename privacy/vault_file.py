@@ -231,7 +231,7 @@ def require(path: Path, keyring: Keyring) -> None:
     claim = last_seen.at(path, keyring)
     if claim is not None:
         raise _gone(path, claim)
-    raise UsageError(f"There is no vault at {path}. Run `python -m privacy protect` first.")
+    raise UsageError(f"There is no vault at {path}. Run `limitline protect` first.")
 
 
 def _gone(path: Path, claim: LastSeen) -> IntegrityError:

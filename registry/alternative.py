@@ -144,7 +144,7 @@ def _nothing_logged(record: Record, version: int) -> str:
     known = f"; there are alternatives of version {', '.join(others)}, which are not its own"
     return (
         f"No alternatives of version {version} were logged{known if others else ''}. Run "
-        f"`python -m training challenge --version {version}` first."
+        f"`limitline challenge --version {version}` first."
     )
 
 
@@ -159,7 +159,7 @@ def _check(told: Mapping[str, Any], entry: Entry, version: int) -> None:
     if "artifacts" not in statement.predicate:
         raise IntegrityError(
             f"The study in ledger entry {entry.seq} is from before files were listed, so its "
-            f"models cannot be verified. Run `python -m training challenge --version {version}`."
+            f"models cannot be verified. Run `limitline challenge --version {version}`."
         )
     if len(statement.predicate["artifacts"]) != len(told["alternatives"]):
         raise IntegrityError(

@@ -105,7 +105,7 @@ def require_open(record: Record, version: int, on: date) -> Decision:
     bindings(record, version)
     entry, measured = record.decision(version), record.evidence(version)
     if entry is None or measured is None:
-        raise GateClosed(f"Version {version} was not judged. Run `python -m registry gate` first.")
+        raise GateClosed(f"Version {version} was not judged. Run `limitline gate` first.")
     decision, appetite = read_decision(entry)
     if on < decision.decided_on:
         raise GateClosed(f"The gate decided on {decision.decided_on}; {on} is before that day.")

@@ -32,7 +32,7 @@ class Measured(NamedTuple):
 
 
 KINDS: Mapping[str, Measured] = {
-    kind: Measured(measures, f"python -m limits {kind.replace('-', ' ')} --version {{}}")
+    kind: Measured(measures, f"limitline {kind.replace('-', ' ')} --version {{}}")
     for kind, measures in POLICY_EVIDENCE.items()
 }
 """Every kind of policy evidence."""

@@ -1,6 +1,6 @@
 """The card: what the catalogue shows about a version, a projection of the ledger and nothing else.
 
-Anybody with access to MLflow can edit it there; `python -m registry reconcile` writes it anew.
+Anybody with access to MLflow can edit it there; `limitline reconcile` writes it anew.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _summary(record: Record, version: int) -> Iterator[str]:
     run = record.manifest(version).statement.predicate["run_id"]
     yield f"written from the facts at the hand-over: [source run](#/runs/{run}) `{run}`, "
     yield "Artifacts, `documents` （模型卡与技术文件，中英文，见来源运行的 Artifacts）。Or: "
-    yield f"`python -m training document --version {version}`."
+    yield f"`limitline document --version {version}`."
     yield ""
 
 
@@ -246,7 +246,7 @@ def _studies(record: Record, version: int) -> Iterator[str]:
             [read(Measurement, item, where="A study") for item in said["headlines"]], set()
         )
     if not found:
-        yield "None. `python -m training challenge` makes the alternatives."
+        yield "None. `limitline challenge` makes the alternatives."
         yield ""
 
 
@@ -256,7 +256,7 @@ def _alternatives(record: Record, version: int) -> Iterator[str]:
     yield "## Alternatives, judged by the validator"
     yield ""
     if entry is None:
-        yield f"Not judged. `python -m monitoring alternatives --version {version}` judges them."
+        yield f"Not judged. `limitline alternatives --version {version}` judges them."
         yield ""
         return
     said, study = entry.statement.predicate["judgement"], record.studies(version)["alternatives"]
@@ -302,7 +302,7 @@ def _digests(record: Record, version: int) -> Iterator[str]:
         yield f"- risk appetite {appetite.id} {appetite.version}: `{appetite.digest}`"
         yield f"- gate decision: `{made.digest}`"
     yield ""
-    yield "Check them: `python -m registry verify`, or `verify.py` in an evidence pack."
+    yield "Check them: `limitline verify`, or `verify.py` in an evidence pack."
 
 
 def _cell(text: str) -> str:

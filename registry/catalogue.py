@@ -57,7 +57,7 @@ _GONE = "RESOURCE_DOES_NOT_EXIST"
 
 MODEL_TEXT = (
     "Credit-limit models under governance: a default model and a limit policy, as one. The signed "
-    "ledger says what is true of them; these pages show it, and `python -m registry reconcile` "
+    "ledger says what is true of them; these pages show it, and `limitline reconcile` "
     "holds the two against each other."
 )
 
@@ -358,7 +358,7 @@ def _quiet(doing: str) -> Iterator[None]:
             if code == _GONE:
                 raise IntegrityError(
                     f"MLflow failed at {doing} ({code}): it does not hold what it should; somebody "
-                    "removed or never made it. Run `python -m registry reconcile`."
+                    "removed or never made it. Run `limitline reconcile`."
                 ) from None
             raise EnvironmentFault(_scrubbed(doing, code)) from None
         except Exception as error:

@@ -124,7 +124,7 @@ def waive(settings: Settings, version: int, request: WaiverRequest) -> Exemption
     record = Record.load(settings)
     entry = record.decision(version)
     if entry is None:
-        raise UsageError(f"Version {version} was not judged. Run `python -m registry gate` first.")
+        raise UsageError(f"Version {version} was not judged. Run `limitline gate` first.")
     decision, appetite = read_decision(entry)
     matches = _matches(request, decision, appetite)
     _refuse_unwaivable(matches, request)
@@ -178,7 +178,7 @@ def _matches(
     if not found:
         raise UsageError(
             f"Nothing that closes the gate matches {request.measure} "
-            f"({describe_scope(request.scope)}). `python -m registry gate` lists what does."
+            f"({describe_scope(request.scope)}). `limitline gate` lists what does."
         )
     return found
 

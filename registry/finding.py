@@ -110,9 +110,7 @@ def _opening(record: Record, finding_id: str) -> Entry:
         said = entry.statement.predicate
         if said["finding"]["id"] == finding_id and said["event"] == OPENED:
             return entry
-    raise UsageError(
-        f"There is no finding {finding_id}; `python -m registry finding list` lists them."
-    )
+    raise UsageError(f"There is no finding {finding_id}; `limitline finding list` lists them.")
 
 
 def open_findings(settings: Settings, on: date) -> tuple[Finding, ...]:

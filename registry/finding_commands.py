@@ -1,4 +1,4 @@
-"""The verbs of ``python -m registry finding``."""
+"""The verbs of ``limitline finding``."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def signed_appetite(record: Record, version: int, on: date) -> RiskAppetite:
     if held is None:
         raise GateClosed(
             f"No risk appetite is signed by both approvers for {on}, so nothing can be judged. Run "
-            "`python -m registry appetite` with --as risk_approver and --as business_approver."
+            "`limitline appetite` with --as risk_approver and --as business_approver."
         )
     measured = [evidence_of(record, version), *record.attached(version).values()]
     newest = max(entry.statement.effective_on for entry in measured)
@@ -146,7 +146,7 @@ def evidence_of(record: Record, version: int) -> Entry:
     if entry is None:
         raise GateClosed(
             f"Version {version} has no validation evidence, so nothing can open the gate. "
-            f"Run `python -m monitoring validate --version {version}`."
+            f"Run `limitline validate --version {version}`."
         )
     return entry
 
@@ -178,7 +178,7 @@ def closed(version: int, decision: Decision) -> LimitlineError:
         decision.refusals, key=lambda line: ("not waivable" not in line, "BREACH" not in line)
     )
     others = len(decision.refusals) - 1
-    more = f" And {others} more; `python -m registry gate` lists them." if others else ""
+    more = f" And {others} more; `limitline gate` lists them." if others else ""
     hint = how_to_measure(gravest.partition(" ")[0], version)
     said = f"{gravest} {hint}" if hint and gravest.endswith(pure_gate.NOT_MEASURED) else gravest
     text = f"The gate is closed for version {version} on {decision.decided_on}: {said}{more}"

@@ -106,7 +106,7 @@ class Ledger:
                     f"A part of the ledger in {folder} is missing; it was removed."
                 )
             raise EnvironmentFault(
-                f"There is no ledger in {folder}. Run `python -m registry init` first."
+                f"There is no ledger in {folder}. Run `limitline keys init` first."
             )
         return ledger
 

@@ -1,4 +1,4 @@
-"""The verbs of ``python -m registry people``."""
+"""The verbs of ``limitline people``."""
 
 from __future__ import annotations
 

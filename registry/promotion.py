@@ -67,7 +67,7 @@ def promote(settings: Settings, version: int, *, on: date) -> Promotion:
         if version not in catalogue.versions():
             raise IntegrityError(
                 f"Version {version} was deleted in MLflow, so nothing was promoted. Restore "
-                "mlflow.db from a copy; `python -m registry reconcile` says what differs."
+                "mlflow.db from a copy; `limitline reconcile` says what differs."
             )
         finish_pending(settings, record, catalogue)
         record = Record.load(settings)
@@ -81,7 +81,7 @@ def promote(settings: Settings, version: int, *, on: date) -> Promotion:
         elif catalogue.alias_version(CHAMPION) != version:
             raise IntegrityError(
                 f"Version {version} is champion in the ledger; MLflow's alias was moved outside. "
-                "Run `python -m registry reconcile`."
+                "Run `limitline reconcile`."
             )
         note = _show(settings, catalogue, version, previous)
         return Promotion(version=version, previous=previous, is_new=is_new, note=note)
@@ -95,7 +95,7 @@ def _show(settings: Settings, catalogue: Catalogue, version: int, previous: int 
         for touched in {version, previous or version}.intersection(catalogue.versions()):
             card.project(settings, touched)
     except EnvironmentFault as fault:
-        return f"MLflow does not show it yet: {fault} Then run `python -m registry reconcile`."
+        return f"MLflow does not show it yet: {fault} Then run `limitline reconcile`."
     return ""
 
 

@@ -310,9 +310,7 @@ def bindings(record: Record, version: int) -> dict[str, str]:
     if record.evidence(version) is None:
         raise GateClosed(f"Version {version} has no validation evidence. Validate it first.")
     if record.decision(version) is None:
-        raise GateClosed(
-            f"Version {version} has no gate decision. Run `python -m registry gate` first."
-        )
+        raise GateClosed(f"Version {version} has no gate decision. Run `limitline gate` first.")
     try:
         return record.history.bindings(subject_of(version))
     except offline.VerificationError as error:

@@ -99,7 +99,7 @@ class People:
         """
         path = folder / FOLDER / PEOPLE_FILE
         if not path.is_file():
-            raise KeyringError(f"There is no {path}. Run `python -m registry init` first.")
+            raise KeyringError(f"There is no {path}. Run `limitline keys init` first.")
         with checked():
             people = offline.read_people(path.read_bytes())
         founding = folder / FOLDER / FOUNDING_FILE
@@ -132,9 +132,7 @@ class Signer:
     def read(cls, path: Path, role: Role | str) -> Signer:
         """Open the key of `role` in the file `path`."""
         if path.is_symlink() or not path.is_file():
-            raise KeyringError(
-                f"There is no signing key {path}. Run `python -m registry init` first."
-            )
+            raise KeyringError(f"There is no signing key {path}. Run `limitline keys init` first.")
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise KeyringError(f"The signing key {path} is open to others. Run `chmod 600` on it.")
         try:
@@ -183,7 +181,7 @@ def create_people(folder: Path, names: Mapping[str, str] | None = None) -> Peopl
     if given.keys() - set(Role) or (given and (folder / FOLDER).exists()):
         raise UsageError(
             f"Names are given once, when keys are made, for the roles {', '.join(Role)}. Later, "
-            "`python -m registry people rotate` gives a role's key to somebody else."
+            "`limitline people rotate` gives a role's key to somebody else."
         )
     durable.make_folder(folder)
     with durable.locked(folder / f".{FOLDER}.lock", what="The signing keyring"):

@@ -64,10 +64,10 @@ def where(settings: Settings, versions: Sequence[int], *, port: int = PORT) -> d
     address = f"http://127.0.0.1:{port}/#/models/{MODEL_NAME}"
     newest = f"/versions/{versions[-1]}" if versions else ""
     return {
-        "catalogue": f"python -m registry serve --port {port}, then {address}{newest}",
+        "catalogue": f"limitline serve --port {port}, then {address}{newest}",
         "reports": str(settings.reports),
         "ledger": str(settings.ledger),
-        "evidence": "python -m registry evidence",
+        "evidence": "limitline evidence",
     }
 
 

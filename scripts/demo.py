@@ -1,6 +1,6 @@
 """The main job, end to end: every step is a command that you can run by itself.
 
-The script holds no logic of the product. It runs the rooms' verbs in order, shows each command,
+The script holds no logic of the product. It runs the verbs in order, shows each command,
 checks that what must be refused is refused with the right exit code, and says how long it took.
 """
 
@@ -75,12 +75,12 @@ class Demo:
     def _finished(
         self, line: str, expect: tuple[int, ...], stdout: int | None
     ) -> subprocess.CompletedProcess[str]:
-        out.print(f"$ python -m {line}", style="cyan", soft_wrap=True)
-        arguments = [sys.executable, "-P", "-m", *shlex.split(line)]
+        out.print(f"$ limitline {line}", style="cyan", soft_wrap=True)
+        arguments = [sys.executable, "-P", "-m", "limitline", *shlex.split(line)]
         done = subprocess.run(arguments, stdout=stdout, text=True, check=False)
         if done.returncode not in expect:
             wanted = " or ".join(str(code) for code in expect)
-            raise StepFailed(f"`python -m {line}` ended with {done.returncode}, not {wanted}.")
+            raise StepFailed(f"`limitline {line}` ended with {done.returncode}, not {wanted}.")
         return done
 
 
@@ -119,26 +119,25 @@ def journey(demo: Demo) -> None:
     refuse_the_fault(demo, versions["fault"])
     promote(demo, versions["sound"])
     demo.step("Decide every limit, do it again, and say why")
-    demo.run(f"limits decide --as-of {DAY}")
-    demo.run(f"limits replay --vintage {DAY[:7]} --sample 10000 --seed 1")
-    demo.run(f"limits explain --vintage {DAY[:7]} --action cut")
-    demo.run(f"limits explain --vintage {DAY[:7]} --action cut --language zh")
+    demo.run(f"decide --as-of {DAY}")
+    demo.run(f"replay --vintage {DAY[:7]} --sample 10000 --seed 1")
+    demo.run(f"explain --vintage {DAY[:7]} --action cut")
+    demo.run(f"explain --vintage {DAY[:7]} --action cut --language zh")
     demo.step("Watch the six monthly statements")
-    demo.run(f"monitoring watch --on {OUTCOME_DAY}", expect=(0, 13))
+    demo.run(f"watch --on {OUTCOME_DAY}", expect=(0, 13))
 
 
 def protect(demo: Demo) -> None:
     """Keys, raw rows, encrypted feature tables."""
     demo.step("Protect: raw rows stop at the gate")
-    demo.run("privacy init")
-    demo.run("registry init")
+    demo.run("keys init")
     for role in APPROVERS:
         # Thresholds come before figures: nothing is judged by an appetite signed later.
-        demo.run(f"registry appetite --as {role} --on {DAY}")
-    demo.run(f"training simulate --customers {demo.customers}")
+        demo.run(f"appetite --as {role} --on {DAY}")
+    demo.run(f"simulate --customers {demo.customers}")
     raw = settings.load().home / RAW
     for purpose in ("training", "decision"):
-        demo.run(f"privacy protect --input {shlex.quote(str(raw))} --purpose {purpose}")
+        demo.run(f"protect --input {shlex.quote(str(raw))} --purpose {purpose}")
 
 
 def train(demo: Demo) -> dict[str, int]:
@@ -146,9 +145,9 @@ def train(demo: Demo) -> dict[str, int]:
     demo.step("Train: three candidates, one with a planted fault")
     versions = {}
     candidates = {
-        "additive": "training train --challenger",
-        "fault": "training train --fault limit-leak",
-        "sound": "training train",
+        "additive": "train --challenger",
+        "fault": "train --fault limit-leak",
+        "sound": "train",
     }
     for name, line in candidates.items():
         document = demo.ask(line)
@@ -160,49 +159,49 @@ def train(demo: Demo) -> dict[str, int]:
 def refuse_the_fault(demo: Demo, version: int) -> None:
     """The candidate that rewards itself for raising limits must be refused."""
     demo.step("Refuse the faulty candidate")
-    demo.run(f"monitoring validate --version {version} --on {DAY}")
+    demo.run(f"validate --version {version} --on {DAY}")
     closed = (GateClosed.exit_code,)
-    demo.run(f"registry gate --version {version} --on {DAY}", expect=closed)
+    demo.run(f"gate --version {version} --on {DAY}", expect=closed)
 
 
 def promote(demo: Demo, version: int) -> None:
     """The sound candidate: real findings, recorded waivers, two approvals, champion."""
     demo.step("Validate the sound candidate")
-    demo.run(f"monitoring validate --version {version} --on {DAY}")
+    demo.run(f"validate --version {version} --on {DAY}")
     if demo.with_alternatives:
         demo.step("Ask whether a fairer model would have done as well")
-        demo.run(f"training challenge --version {version}")
-        demo.run(f"monitoring alternatives --version {version} --on {DAY}")
+        demo.run(f"challenge --version {version}")
+        demo.run(f"alternatives --version {version} --on {DAY}")
     demo.step("What its policy shows before it decides anybody: laws and impact")
-    demo.run(f"limits policy check --version {version} --inputs 100000 --on {DAY}")
-    demo.run(f"limits policy impact --version {version} --as-of {DAY}")
+    demo.run(f"policy check --version {version} --inputs 100000 --on {DAY}")
+    demo.run(f"policy impact --version {version} --as-of {DAY}")
     demo.step("Waive what is known, approve and promote")
     closed = (0, GateClosed.exit_code, Inconclusive.exit_code)
-    if demo.run(f"registry gate --version {version} --on {DAY}", expect=closed) != 0:
+    if demo.run(f"gate --version {version} --on {DAY}", expect=closed) != 0:
         demo.run(
-            f"registry waive --version {version} --measure fairness.* --as risk_approver "
+            f"waive --version {version} --measure fairness.* --as risk_approver "
             f"--owner 'head of credit risk' --on {DAY} --expires {WAIVER_ENDS} --reason "
             "'Known finding of the demonstration book; remediation plan due before expiry'",
             expect=(0, 2),
         )
         if demo.customers < SMALL_WORLD:
             demo.run(
-                f"registry waive --version {version} --measure * --as risk_approver "
+                f"waive --version {version} --measure * --as risk_approver "
                 f"--owner 'head of credit risk' --on {DAY} --expires {WAIVER_ENDS} --reason "
                 "'Small demonstration world: too few sealed customers to tell'",
                 expect=(0, 2),
             )
-        demo.run(f"registry gate --version {version} --on {DAY}")
+        demo.run(f"gate --version {version} --on {DAY}")
     for role in APPROVERS:
-        demo.run(f"registry approve --version {version} --as {role} --on {DAY}")
-    demo.run(f"registry promote --version {version} --on {DAY}")
+        demo.run(f"approve --version {version} --as {role} --on {DAY}")
+    demo.run(f"promote --version {version} --on {DAY}")
 
 
 def close(demo: Demo) -> None:
     """Say what happened, from the ledger, and how long it took."""
     demo.step("What happened, from the ledger")
-    demo.run(f"registry reconcile --on {OUTCOME_DAY}")
-    demo.run(f"registry status --on {OUTCOME_DAY}")
+    demo.run(f"reconcile --on {OUTCOME_DAY}")
+    demo.run(f"status --on {OUTCOME_DAY}")
     demo.end()
     table = Table(title="Seconds by step", title_justify="left")
     table.add_column("step")

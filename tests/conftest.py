@@ -152,8 +152,8 @@ def own_world(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _made(settings: Settings) -> World:
+    from decisions import features, policy
     from governance.contract import Purpose
-    from limits import features, policy
     from privacy import contract_files, gate, keyring
     from registry import approval, attestation, judgement, ledger, promotion, signing
     from training import candidate, recipes, simulate

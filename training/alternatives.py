@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from decisions.features import FeatureSpec
 from governance.errors import ContractError
 from governance.measurement import Measurement
-from limits.features import FeatureSpec
 from training import comparison, fitted, recipes
 from training.evaluation import OutOfFold
 from training.fitted import Fitted, Lesson, say_nothing

@@ -14,12 +14,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from decisions import model
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
 from governance import canonical
 from governance.measurement import Measurement
 from governance.settings import Settings
-from limits import model
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
 from privacy.feature_table import FeatureTable
 from privacy.keyring import Keyring
 from registry import serialize, submission
@@ -153,7 +153,7 @@ def describe(job: Job, spec: FeatureSpec, policy: LimitPolicy, rows: Sample) -> 
         "recipe_parameters": canonical.dumps(job.recipe.parameters).decode(),
         "seed": str(job.seed),
         "operator": Role.DEVELOPER.value,
-        "script": "python -m training train",
+        "script": "limitline train",
         "script_digest": lineage.script(),
         **lineage.code(),
         **lineage.environment(),

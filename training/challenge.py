@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from decisions.features import FeatureSpec
 from governance import canonical, durable
 from governance.measurement import Measurement
-from limits.features import FeatureSpec
 from registry import serialize
 from registry.candidate import RunFacts
 from registry.study import Study

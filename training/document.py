@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from decisions.features import FeatureSpec
+from decisions.policy import BASIS_POINTS, LimitPolicy
 from governance import durable
 from governance.outcome import Outcome
-from limits.features import FeatureSpec
-from limits.policy import BASIS_POINTS, LimitPolicy
 from registry import traceability
 from training import suspicion, terms
 from training.wording import (

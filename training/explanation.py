@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from decisions.explaining.reference import GOOD_BELOW, SMALLEST_REFERENCE, Reference
+from decisions.features import FeatureSpec
 from governance.errors import ContractError
 from governance.measures.discrimination import Labels, Scores
-from limits.explaining.reference import GOOD_BELOW, SMALLEST_REFERENCE, Reference
-from limits.features import FeatureSpec
 from training.evaluation import Matrix
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 
+from decisions.features import FeatureSpec
 from governance.measurement import Measurement, describe_scope
 from governance.measures.customers import Customers
 from governance.measures.discrimination import Labels
 from governance.outcome import Outcome
-from limits.features import FeatureSpec
 from training import breakdown, direction, evaluation, lift, lineage, vintages
 from training.calibration import Verdict
 from training.evaluation import FOLDS, Matrix, OutOfFold

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
 from governance.errors import ContractError
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
 from training import suspicion
 from training.label import LabelRule
 from training.recipes import Recipe

@@ -128,7 +128,7 @@ class Unknown:
             return ""
         # Who has no outcome was often refused, and is not like those who have one.
         selected = (
-            " Those without an outcome are neither weighted nor inferred; `python -m training "
+            " Those without an outcome are neither weighted nor inferred; `limitline "
             "selection` reports what refused customers may hide."
             if self.missing
             else ""

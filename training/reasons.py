@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
+from decisions.explaining import reason_texts
+from decisions.explaining.contributions import Explanation, columns_of, explain
+from decisions.explaining.method import Method
+from decisions.explaining.reason_texts import Lever, ReasonTexts
+from decisions.explaining.reference import Reference
+from decisions.features import FeatureSpec
 from governance import canonical
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.measures.discrimination import undefined
 from governance.outcome import Outcome
-from limits.explaining import reason_texts
-from limits.explaining.contributions import Explanation, columns_of, explain
-from limits.explaining.method import Method
-from limits.explaining.reason_texts import Lever, ReasonTexts
-from limits.explaining.reference import Reference
-from limits.features import FeatureSpec
 from training.evaluation import Matrix
 from training.explanation import make_reference
 from training.fitted import Fitted

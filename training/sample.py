@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from decisions import features, scoring
+from decisions.features import FeatureSpec
 from governance.contract import Purpose
 from governance.errors import ContractError
 from governance.measures.customers import Customers
 from governance.measures.discrimination import Labels
-from limits import features, scoring
-from limits.features import FeatureSpec
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable
 from privacy.gate import DECLARED
 from training import label, suspicion
@@ -180,7 +180,7 @@ def _refuse_other_purposes(table: FeatureTable) -> None:
     if table.purpose is not Purpose.TRAINING:
         raise ContractError(
             f"The table {table.path.name} was released for {table.purpose}; training needs one "
-            "released for training. Run `python -m privacy protect --purpose training`."
+            "released for training. Run `limitline protect --purpose training`."
         )
 
 

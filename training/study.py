@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from decisions.features import FeatureSpec
 from governance import canonical
 from governance.measurement import Measurement
 from governance.settings import Settings
-from limits.features import FeatureSpec
 from registry.load import load_verified
 from registry.signing import Role, Signer
 from registry.study import Recorded, Study, record_study

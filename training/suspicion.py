@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from decisions.features import FeatureSpec
 from governance import canonical
 from governance.errors import ContractError, UsageError
 from governance.measures import discrimination
 from governance.measures.discrimination import Labels
-from limits.features import FeatureSpec
 from training.evaluation import Matrix
 
 LEAK_AUC = 0.99

@@ -39,8 +39,8 @@ def document(
     as_json: command.AsJson = False,
 ) -> None:
     """Write model card and technical file of a verified version, in English and Chinese."""
-    from limits.features import FeatureSpec
-    from limits.policy import LimitPolicy
+    from decisions.features import FeatureSpec
+    from decisions.policy import LimitPolicy
     from registry.load import load_verified
     from training import document as documents
 

@@ -12,12 +12,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from decisions.features import FeatureSpec
 from governance import durable
 from governance.appetite import Threshold
 from governance.errors import ContractError
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
-from limits.features import FeatureSpec
 from privacy.feature_table import FeatureTable
 from training import evaluation, label, sample, vintages
 from training.label import LabelRule

@@ -20,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from decisions.engine import Regime
 from governance.errors import UsageError
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
@@ -31,7 +32,6 @@ from lab.backtest.trial import KNOWN_AFTER, Trial
 from lab.world.anchors import Floats
 from lab.world.population import Flags
 from lab.world.simulation import MINOR
-from limits.engine import Regime
 
 ALL = "all"
 MOST_LOSSES, MOST_LIMITS = 0.01, 0.03

@@ -14,6 +14,9 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
+from decisions import features, scoring
+from decisions.features import FeatureSpec
+from decisions.scoring import Estimator
 from governance.errors import ContractError
 from lab.backtest.trial import MODEL_SEED, WARM_UP, month_start
 from lab.world import account_file, records, simulation, statements
@@ -22,9 +25,6 @@ from lab.world.anchors import Integers
 from lab.world.population import ARMS, Use
 from lab.world.settings import RegimeEffect, RegimeTurn, WorldSettings
 from lab.world.simulation import WorldState
-from limits import features, scoring
-from limits.features import FeatureSpec
-from limits.scoring import Estimator
 from training import evaluation, recipes
 
 ACCOUNTS = 20_000

@@ -10,6 +10,15 @@ import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from decisions import engine, inputs, scoring
+from decisions import model as models
+from decisions.engine import Freeze, Regime
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
+from decisions.scoring import DEFAULT_PROBABILITY
+from decisions.sections import REFERENCE
+from decisions.stages.climate import Climate
+from decisions.stages.plan import Plan
 from governance.errors import ContractError
 from governance.outcome import Outcome
 from lab.backtest import default_model
@@ -21,15 +30,6 @@ from lab.world.account_file import LimitHistory
 from lab.world.anchors import Integers
 from lab.world.population import LIMIT_STEP, SEGMENTS
 from lab.world.simulation import LARGEST_LIMIT, MINOR, WorldState
-from limits import engine, inputs, scoring
-from limits import model as models
-from limits.engine import Freeze, Regime
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
-from limits.scoring import DEFAULT_PROBABILITY
-from limits.sections import REFERENCE
-from limits.stages.climate import Climate
-from limits.stages.plan import Plan
 
 CURRENCY = "TWD"
 BLANKET_RAISE, BLANKET_MONTHS = 0.10, 6

@@ -11,11 +11,11 @@ from datetime import date
 
 import numpy as np
 
+from decisions.engine import Regime
 from governance.errors import ContractError, UsageError
 from lab.world import economy
 from lab.world.account_file import HISTORY
 from lab.world.settings import RegimeTurn, WorldSettings
-from limits.engine import Regime
 
 WARM_UP = HISTORY
 KNOWN_AFTER = 3

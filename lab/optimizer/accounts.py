@@ -23,14 +23,14 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from decisions import inputs
+from decisions.inputs import Flags
+from decisions.policy import LimitPolicy
+from decisions.sections import BASIS_POINTS
+from decisions.stages.plan import Floats
 from governance.errors import ContractError
 from lab.optimizer.economics import Economics, Response
 from lab.optimizer.envelope import LimitBounds
-from limits import inputs
-from limits.inputs import Flags
-from limits.policy import LimitPolicy
-from limits.sections import BASIS_POINTS
-from limits.stages.plan import Floats
 
 # A whole number of basis points of a limit is compared in floats; half a cent absorbs their error.
 _HALF_A_CENT = 0.5

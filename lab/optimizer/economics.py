@@ -13,9 +13,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from decisions.currency import Currency
 from governance.declaration import Declaration
 from governance.errors import ContractError
-from limits.currency import Currency
 
 __all__ = ["BUDGETS", "Budget", "Economics", "packaged"]
 

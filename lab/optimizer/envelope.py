@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from decisions import engine, inputs
+from decisions.inputs import Flags, Rows
+from decisions.sections import BASIS_POINTS, REFERENCE
+from decisions.stages.plan import Integers, Plan
+from decisions.stages.trail import Trail
 from governance.errors import ContractError
-from limits import engine, inputs
-from limits.inputs import Flags, Rows
-from limits.sections import BASIS_POINTS, REFERENCE
-from limits.stages.plan import Integers, Plan
-from limits.stages.trail import Trail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +60,13 @@ def find_envelope(plan: Plan, batch: pa.RecordBatch) -> LimitBounds:
     Parameters
     ----------
     batch : pyarrow.RecordBatch
-        As for `limits.engine.decide`. If the policy's envelope has a floor, also `REFERENCE`, the
-        limit once granted; a row that does not tell it is not cut below the policy's decision.
+        As for `decisions.engine.decide`. If the policy's envelope has a floor, also `REFERENCE`,
+        the limit once granted; a row that does not tell it is not cut below the policy's decision.
 
     Raises
     ------
     ContractError
-        As `limits.engine.decide`, or if the column `REFERENCE` does not hold whole numbers.
+        As `decisions.engine.decide`, or if the column `REFERENCE` does not hold whole numbers.
     """
     rows, is_usable = engine.read(plan, batch)
     decided = engine.carry(plan, rows, is_usable)

@@ -17,6 +17,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from decisions.inputs import Flags
+from decisions.policy import LimitPolicy
+from decisions.stages.plan import Integers, Plan
 from governance.outcome import Outcome
 from lab.optimizer.accounts import (
     Accounts,
@@ -31,9 +34,6 @@ from lab.optimizer.accounts import (
 from lab.optimizer.economics import BUDGETS, Economics
 from lab.optimizer.envelope import LimitBounds, find_envelope
 from lab.optimizer.support import Support
-from limits.inputs import Flags
-from limits.policy import LimitPolicy
-from limits.stages.plan import Integers, Plan
 
 NOT_EVIDENCED = (
     "How customers answer to another limit: the declared response is assumed, not observed.",
@@ -149,7 +149,7 @@ def optimize(
     Raises
     ------
     ContractError
-        As `limits.engine.decide`, or if a column that the economics declare is missing.
+        As `decisions.engine.decide`, or if a column that the economics declare is missing.
     """
     book = survey(plan, economics, batches, support)
     everybody, terms = book.accounts, book.terms

@@ -16,6 +16,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from decisions import engine, plain_table
+from decisions.engine import Freeze
+from decisions.plain_table import Source
+from decisions.policy import LimitPolicy
+from decisions.reasons import Reason
+from decisions.sections import REFERENCE
+from decisions.stages.climate import PLAIN, Climate
+from decisions.stages.plan import Plan
 from governance import durable
 from governance.errors import ContractError
 from governance.outcome import Outcome
@@ -24,14 +32,6 @@ from lab.optimizer import optimization
 from lab.optimizer.economics import Economics
 from lab.optimizer.optimization import Optimization, Status
 from lab.optimizer.support import HISTORY, Support
-from limits import engine, plain_table
-from limits.engine import Freeze
-from limits.plain_table import Source
-from limits.policy import LimitPolicy
-from limits.reasons import Reason
-from limits.sections import REFERENCE
-from limits.stages.climate import PLAIN, Climate
-from limits.stages.plan import Plan
 
 ADDED = (
     "policy_limit_minor",

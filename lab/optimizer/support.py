@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from decisions.inputs import Flags
+from decisions.stages.plan import Floats, Integers, Plan
 from governance import column_types
 from governance.errors import ContractError
 from lab.optimizer.accounts import Accounts, Terms, is_too_small
 from lab.optimizer.envelope import cells
-from limits.inputs import Flags
-from limits.stages.plan import Floats, Integers, Plan
 
 HISTORY = ("default_probability", "utilization", "limit_before_minor", "limit_after_minor")
 MINIMUM_OBSERVED = 30

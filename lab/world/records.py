@@ -252,7 +252,7 @@ def read_settings(folder: Path) -> WorldSettings:
         If ``world.json`` is not what was written.
     """
     if not (folder / FACTS).is_file():
-        raise UsageError(f"There is no world at {folder}. Run `python -m lab world`.")
+        raise UsageError(f"There is no world at {folder}. Run `limitline lab world`.")
     try:
         facts = json.loads((folder / FACTS).read_bytes())
         settings = WorldSettings.model_validate(facts["settings"])

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
+from decisions.decision_log import DecisionLog
+from decisions.explaining.method import Method
 from governance import gate
 from governance.errors import ContractError, IntegrityError, KeyringError, LimitlineError
 from governance.evidence import Decision, Waiver
-from limits.decision_log import DecisionLog
-from limits.explaining.method import Method
 from privacy.feature_table import FeatureTable, Part
 from privacy.keyring import Keyring
 from registry import evidence, rules

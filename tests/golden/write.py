@@ -23,6 +23,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from decisions import decision_log, engine, features, inputs
+from decisions.decision_log import DecisionLog
+from decisions.explaining import reason_texts
+from decisions.explaining.method import Method
+from decisions.explaining.reference import Reference
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
 from governance import canonical, durable
 from governance.appetite import RiskAppetite
 from governance.contract import Purpose
@@ -30,13 +37,6 @@ from governance.declaration import Declaration
 from governance.evidence import Finding, Severity
 from governance.outcome import Outcome
 from governance.settings import Settings
-from limits import decision_log, engine, features, inputs
-from limits.decision_log import DecisionLog
-from limits.explaining import reason_texts
-from limits.explaining.method import Method
-from limits.explaining.reference import Reference
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
 from privacy import contract_files, gate, keyring
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, Part
 from privacy.keyring import KEK_FILE, RING_FILE, Keyring
@@ -69,8 +69,8 @@ VINTAGE, CUSTOMERS = "2005-10", 40
 DECLARED: Mapping[str, tuple[type[Declaration], str]] = {
     "contract.toml": (type(contract_files.packaged("uci_credit")), "privacy/contracts/uci_credit"),
     "risk_appetite.toml": (RiskAppetite, "governance/appetite/uci_demo"),
-    "limit_policy.toml": (LimitPolicy, "limits/policies/uci_demo"),
-    "features.toml": (FeatureSpec, "limits/specs/uci_features"),
+    "limit_policy.toml": (LimitPolicy, "decisions/policies/uci_demo"),
+    "features.toml": (FeatureSpec, "decisions/specs/uci_features"),
 }
 
 
@@ -185,7 +185,7 @@ def _table(home: Settings, out: Path, ring: Keyring) -> dict[str, object]:
 
 def _decisions(out: Path, ring: Keyring) -> dict[str, object]:
     """Decide made-up customers and keep the vintage of the decision log."""
-    policy = LimitPolicy.parse(_packaged("limits/policies/uci_demo"))
+    policy = LimitPolicy.parse(_packaged("decisions/policies/uci_demo"))
     rng = np.random.default_rng(0)
     drawn = {
         name: pa.array(rng.integers(1, 12, CUSTOMERS)).cast(kind)

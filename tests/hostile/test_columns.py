@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from governance.inference import MARKER, VALUE
-from monitoring.__main__ import app
+from limitline.commands import app
 from monitoring.bins import fit_bins
 from monitoring.counts import reduce
 from monitoring.coverage import Coverage

@@ -14,8 +14,8 @@ from governance.counts import Counts
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
+from limitline.commands import app
 from monitoring import fairness
-from monitoring.__main__ import app
 from monitoring.record import judge
 from monitoring.watch import read_appetite
 

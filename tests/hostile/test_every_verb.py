@@ -17,12 +17,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lab.commands import app as lab
+from decisions.policy import packaged as policy
 from lab.optimizer.economics import packaged as economics
-from limits.__main__ import app as limits
-from limits.policy import packaged as policy
-from monitoring.__main__ import app as monitoring
-from privacy.__main__ import app as privacy
+from limitline.commands import app
 
 DOCUMENTED = {0, 2, 10, 11, 12, 13, 14, 15, 16}
 CANARY = "canary7"
@@ -98,51 +95,43 @@ legal_basis = "c"
     )
 )
 
-# Verb, its application, its arguments, and the tables that it is handed with their options.
-VERBS: dict[str, tuple[Any, str, dict[str, dict[str, list[Any]]]]] = {
-    "drift": (monitoring, "drift", {"--reference": DECISIONS, "--current": DECISIONS}),
+# Verb, its arguments, and the tables that it is handed with their options.
+VERBS: dict[str, tuple[str, dict[str, dict[str, list[Any]]]]] = {
+    "drift": ("drift", {"--reference": DECISIONS, "--current": DECISIONS}),
     "misjudgment": (
-        monitoring,
         "misjudgment --action action --outcome bad --amount amount --count people",
         {"--decisions": DECISIONS},
     ),
     "fairness": (
-        monitoring,
         "fairness --action action --outcome bad --group branch",
         {"--decisions": DECISIONS},
     ),
     "decide": (
-        limits,
         "decide --policy policy.toml --as-of 2005-10-01 --customer customer --output o.parquet",
         {"--input": BOOK},
     ),
     "explain": (
-        limits,
         "explain --policy policy.toml --as-of 2005-10-01 --row 3",
         {"--input": BOOK},
     ),
     "impact": (
-        limits,
         "policy impact --policy policy.toml --against policy.toml --as-of 2005-10-01 --by segment",
         {"--input": BOOK},
     ),
     "ownership": (
-        limits,
         "ownership --key id --excess 0.9 --influence 0.9",
         {"--decisions": OWNED, "--suggestions": SUGGESTED},
     ),
     "optimize": (
-        lab,
-        "optimize --policy policy.toml --economics e.toml --as-of 2005-10-01 --output o.parquet",
+        "lab optimize --policy policy.toml --economics e.toml --as-of 2005-10-01 --output o.pq",
         {"--input": BOOK, "--history": PAST},
     ),
     "protect": (
-        privacy,
         "protect --contract contract.toml --purpose training",
         {"--input": RAW},
     ),
 }
-TABLES = [(verb, option) for verb, (_, _, tables) in VERBS.items() for option in tables]
+TABLES = [(verb, option) for verb, (_, tables) in VERBS.items() for option in tables]
 # An application is some hundred commands, and building it costs as much as running one of them.
 BUILT = functools.cache(typer.main.get_command)
 # Three verbs read a book alike, and what differs behind it is seen with columns.
@@ -158,13 +147,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "policy.toml").write_text(policy("uci_demo"), encoding="utf-8")
     (tmp_path / "e.toml").write_text(economics("uci_stylized"), encoding="utf-8")
     (tmp_path / "contract.toml").write_text(CONTRACT, encoding="utf-8")
-    assert CliRunner().invoke(privacy, ["init"]).exit_code == 0
+    assert CliRunner().invoke(app, ["keys", "init"]).exit_code == 0
     return tmp_path
 
 
 def answer(verb: str, spoiled: str, path: Path) -> tuple[int, str]:
     """Run a verb on good tables but for the one of the option `spoiled`."""
-    app, arguments, tables = VERBS[verb]
+    arguments, tables = VERBS[verb]
     named = []
     for option, rows in tables.items():
         good = Path(f"good{option}.parquet")
@@ -192,7 +181,7 @@ def written(rows: dict[str, list[Any]]) -> Path:
 
 @pytest.mark.parametrize(("verb", "option"), TABLES)
 def test_a_good_table_is_no_refusal(here: Path, verb: str, option: str) -> None:
-    rows = VERBS[verb][2][option]
+    rows = VERBS[verb][1][option]
     pq.write_table(pa.table(rows), "t.parquet")
     assert answer(verb, option, Path("t.parquet"))[0] in {0, 13, 14}
     said, again = answer(verb, option, written(rows)), answer(verb, option, Path("t.parquet"))
@@ -257,7 +246,7 @@ def turns(items: Mapping[str, Any] | Sequence[str], place: int) -> Iterator[tupl
 
 @pytest.mark.parametrize(("verb", "option"), TABLES)
 def test_a_column_of_any_kind_is_answered_or_refused(here: Path, verb: str, option: str) -> None:
-    rows = pa.table(VERBS[verb][2][option])
+    rows = pa.table(VERBS[verb][1][option])
     found = []
     for place, name in enumerate([*rows.column_names, "extra"]):
         for _, kind in turns(COLUMNS, place):
@@ -278,7 +267,7 @@ CELLS = [
 
 @pytest.mark.parametrize(("verb", "option"), READERS)
 def test_a_cell_of_any_kind_is_answered_or_refused(here: Path, verb: str, option: str) -> None:
-    rows = VERBS[verb][2][option]
+    rows = VERBS[verb][1][option]
     found = []
     for place, name in enumerate(rows):
         for turn, cell in turns(CELLS, place):
@@ -327,7 +316,7 @@ TEXTS: dict[str, Callable[[str], bytes]] = {
 
 @pytest.mark.parametrize(("verb", "option"), READERS)
 def test_a_text_of_any_kind_is_answered_or_refused(here: Path, verb: str, option: str) -> None:
-    text = written(VERBS[verb][2][option]).read_text(encoding="utf-8")
+    text = written(VERBS[verb][1][option]).read_text(encoding="utf-8")
     found = []
     for turn, kind in enumerate(TEXTS):
         ending = ("csv", "csv", "CSV", "parquet", "txt")[turn % 5]
@@ -339,7 +328,7 @@ def test_a_text_of_any_kind_is_answered_or_refused(here: Path, verb: str, option
 
 @pytest.mark.parametrize(("verb", "option"), TABLES)
 def test_a_path_of_any_kind_is_answered_or_refused(here: Path, verb: str, option: str) -> None:
-    pq.write_table(pa.table(VERBS[verb][2][option]).slice(0, 0), "no rows.parquet")
+    pq.write_table(pa.table(VERBS[verb][1][option]).slice(0, 0), "no rows.parquet")
     pq.write_table(pa.table({}), "no columns.parquet")
     (here / "folder.csv").mkdir()
     (here / "loop.csv").symlink_to("loop.csv")
@@ -353,7 +342,7 @@ def test_a_path_of_any_kind_is_answered_or_refused(here: Path, verb: str, option
 @pytest.mark.parametrize("output", ["none/out.parquet", "folder", "policy.toml/x", "x" * 300])
 def test_a_place_that_takes_no_output_is_no_bug(here: Path, verb: str, output: str) -> None:
     (here / "folder").mkdir()
-    app, arguments, tables = VERBS[verb]
+    arguments, tables = VERBS[verb]
     named = []
     for option, rows in tables.items():
         pq.write_table(pa.table(rows), f"good{option}.parquet")

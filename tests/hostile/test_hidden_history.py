@@ -16,8 +16,8 @@ from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, IntegrityError
 from governance.evidence import Evidence
 from governance.settings import Settings
+from limitline.commands import app
 from registry import card, evidence, lifecycle, people
-from registry.__main__ import app
 from registry.attachment import attach
 from registry.candidate import RunFacts
 from registry.load import load_verified

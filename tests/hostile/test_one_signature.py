@@ -22,10 +22,10 @@ from typing import Any
 
 import pytest
 
+from decisions import book
 from governance import canonical
 from governance.errors import GateClosed, IntegrityError, UsageError
 from governance.settings import Settings
-from limits import book
 from registry import approval, offline, people, promotion, rules, signing, verification
 from registry.attachment import attach
 from registry.ledger import DATABASE, Ledger

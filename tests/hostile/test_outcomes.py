@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from governance.errors import ContractError
-from monitoring.__main__ import app
+from limitline.commands import app
 from monitoring.decisions import observed_in_time
 from monitoring.watch import with_outcomes
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM

@@ -27,9 +27,9 @@ from typer.testing import CliRunner
 from governance.errors import IntegrityError
 from governance.evidence import Finding, Severity
 from governance.settings import Settings
+from limitline.commands import app
 from registry import evidence, freeze, lifecycle, offline, signing
 from registry import people as roll
-from registry.__main__ import app
 from registry.ledger import Ledger
 from registry.record import Record, append_event
 from registry.signing import People, Signer

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from governance.appetite import RiskAppetite
 from governance.errors import IntegrityError
 from governance.settings import Settings
+from limitline.commands import app
 from registry import card, lifecycle, promotion, submission
-from registry.__main__ import app
 from registry.candidate import CandidateFiles, RunFacts
 from registry.catalogue import CHALLENGER, CHAMPION, MODEL_NAME, Catalogue
 from registry.evidence import write_pack

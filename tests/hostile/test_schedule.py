@@ -18,16 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from decisions.standing import standing
 from governance import command
 from governance.errors import ContractError, UsageError
 from governance.settings import Settings
-from limits.standing import standing
-from monitoring.__main__ import app
+from limitline.commands import app
 from monitoring.schedule import schedule
 from monitoring.watch import rows_digest
 from monitoring.windows import WatchPlan
 from registry.finding import record_heartbeat
-from tests.limits.test_standing import DAY, POLICY, PROMOTED
+from tests.decisions.test_standing import DAY, POLICY, PROMOTED
 from tests.monitoring.test_windows import PLAN
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ def _lines(home: str, plan: Path | None = None) -> dict[str, str]:
 def _run_by_cron(line: str, *, halves_backslashes: bool) -> dict[str, object]:
     """Run the command of a cron line in a real shell, with Python asked for what it was given."""
     told = _cron_command(line, halves_backslashes=halves_backslashes)
-    assert told.count(" -P -m monitoring tick") == 1
+    assert told.count(" -P -m limitline watch") == 1
     script = "import json, os, sys; print(json.dumps([os.environ['LIMITLINE_HOME'], sys.argv[1:]]))"
-    asked = told.replace(" -P -m monitoring tick", f' -I -c "{script}"')
+    asked = told.replace(" -P -m limitline watch", f' -I -c "{script}"')
     done = subprocess.run(
         ["/bin/sh", "-c", asked], capture_output=True, check=True, env={"PATH": os.environ["PATH"]}
     )
@@ -134,7 +134,7 @@ def test_systemd_gives_the_watch_its_home(home: str) -> None:
     assert lines["ExecStart"].startswith(":")
     words = _systemd_words(lines["ExecStart"][1:])
     assert words == [
-        sys.executable, "-P", "-m", "monitoring", "tick", "--plan", str(Path(home) / "plan.toml")
+        sys.executable, "-P", "-m", "limitline", "watch", "--plan", str(Path(home) / "plan.toml")
     ]  # fmt: skip
     assert lines["OnCalendar"] == "*-*-* 06:15 Asia/Shanghai"
 
@@ -227,7 +227,7 @@ def test_the_digest_of_rows_ignores_their_order_and_nothing_else() -> None:
     assert rows_digest(pa.table({"a": ["ab", "c"]})) != rows_digest(pa.table({"a": ["a", "bc"]}))
 
 
-@pytest.mark.parametrize("verb", [["tick"], ["watch"], ["watch", "--acknowledge"]])
+@pytest.mark.parametrize("verb", [["watch"], ["watch", "--acknowledge"]])
 def test_nobody_watches_on_a_day_that_has_not_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str]
 ) -> None:

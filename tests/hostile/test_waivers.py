@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from decisions.standing import expired
 from governance import canonical
 from governance.appetite import LONGEST_WAIVER_DAYS, WAIVER_MAX_DAYS, RiskAppetite
 from governance.errors import ContractError, GateClosed, IntegrityError, UsageError
@@ -19,9 +20,8 @@ from governance.evidence import Decision, Evidence, Waiver
 from governance.gate import judge
 from governance.measurement import Measurement
 from governance.settings import Settings
-from limits.standing import expired
+from limitline.commands import app
 from registry import lifecycle, rules
-from registry.__main__ import app
 from registry.attestation import document
 from registry.evidence import write_pack
 from registry.exemption import WaiverRequest, waive

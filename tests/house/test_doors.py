@@ -8,18 +8,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("governance", "privacy", "registry", "limits", "training", "monitoring", "lab")
+ROOMS = (
+    *("governance", "privacy", "registry", "decisions", "training", "monitoring", "lab"),
+    "limitline",
+)
 
 # Library to the modules that may import it; a folder stands for all its modules.
 DOORS: dict[str, set[str]] = {
-    "mlflow": {"registry/catalogue.py", "limits/credit_limit_model.py"},
+    "mlflow": {"registry/catalogue.py", "decisions/credit_limit_model.py"},
     "skops": {"registry/serialize.py"},
     "evidently": {"monitoring/report.py"},
     "plotly": {"monitoring/report.py"},
     "fairlearn": {"monitoring/fairness.py"},
-    "duckdb": {"limits/sql.py"},
-    "pyspark": {"limits/spark.py"},
-    "apprise": {"limits/notifying/messenger.py"},
+    "duckdb": {"decisions/sql.py"},
+    "pyspark": {"decisions/spark.py"},
+    "apprise": {"decisions/notifying/messenger.py"},
     "faker": {"training/identities.py"},
     "matplotlib": {
         "monitoring/alternatives_picture.py",
@@ -28,21 +31,18 @@ DOORS: dict[str, set[str]] = {
     },
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py", "lab"},
-    "typer": {f"{room}/__main__.py" for room in ROOMS}
-    | {f"limits/{place}/commands.py" for place in ("checking", "notifying", "reviewing")}
+    "typer": {f"{room}/commands.py" for room in ROOMS}
+    | {f"decisions/{place}/commands.py" for place in ("checking", "notifying", "reviewing")}
     | {
         "governance/command.py",
-        "limits/options.py",
-        "limits/ownership_commands.py",
-        "limits/replay_commands.py",
+        "decisions/options.py",
+        "decisions/ownership_commands.py",
+        "decisions/replay_commands.py",
         "monitoring/alternatives_commands.py",
         "monitoring/options.py",
         "registry/finding_commands.py",
         "registry/gate_commands.py",
         "registry/people_commands.py",
-    }
-    | {
-        "lab/commands.py",
         "training/table_commands.py",
         "training/version_commands.py",
     },

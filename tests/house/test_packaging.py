@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ROOMS = {"governance", "privacy", "registry", "limits", "training", "monitoring", "lab"}
+ROOMS = {
+    *("governance", "privacy", "registry", "decisions", "training", "monitoring", "lab"),
+    "limitline",
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,8 @@ def test_declared_files_and_the_data_set_travel_in_the_wheel(wheel: zipfile.ZipF
     names = set(wheel.namelist())
     assert {
         "governance/appetite/uci_demo.toml",
-        "limits/specs/uci_features.toml",
-        "limits/policies/uci_demo.toml",
+        "decisions/specs/uci_features.toml",
+        "decisions/policies/uci_demo.toml",
         "privacy/contracts/uci_credit.toml",
         "training/data/uci_credit_default.parquet",
         "training/data/NOTICE",

@@ -24,7 +24,7 @@ class Journey:
 
     def verb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run one verb in the home of the journey."""
-        return run([sys.executable, "-P", "-m", *arguments], self.home)
+        return run([sys.executable, "-P", "-m", "limitline", *arguments], self.home)
 
 
 def run(command: list[str], home: Path) -> subprocess.CompletedProcess[str]:

@@ -20,23 +20,22 @@ DAY = "2005-10-01"
 
 # Verb and the largest file, in KiB, that its home allows.
 WRITERS = {
-    "training simulate --customers 2000": 20,
-    "privacy protect --purpose training": 20,
-    f"limits decide --as-of {DAY}": 40,
-    "monitoring watch --on 2005-11-01": 20,
-    f"registry evidence --on {DAY}": 40,
-    "registry waive --version 3 --measure fairness.* --owner 'head of risk' "
+    "simulate --customers 2000": 20,
+    "protect --purpose training": 20,
+    f"decide --as-of {DAY}": 40,
+    "watch --on 2005-11-01": 20,
+    f"evidence --on {DAY}": 40,
+    "waive --version 3 --measure fairness.* --owner 'head of risk' "
     f"--reason 'known gap, watched' --on {DAY} --expires 2005-11-30": 1,
 }
 
 VERBS = (
-    "privacy init",
-    "registry init",
-    "training simulate",
-    "training train",
-    f"limits decide --as-of {DAY}",
-    f"monitoring watch --on {DAY}",
-    f"registry status --on {DAY}",
+    "keys init",
+    "simulate",
+    "train",
+    f"decide --as-of {DAY}",
+    f"watch --on {DAY}",
+    f"status --on {DAY}",
 )
 
 
@@ -47,7 +46,7 @@ def run(line: str, home: Path, kibibytes: int | None = None) -> subprocess.Compl
             resource.setrlimit(resource.RLIMIT_FSIZE, (kibibytes * 1024, kibibytes * 1024))
 
     return subprocess.run(
-        [sys.executable, "-P", "-m", *shlex.split(line)],
+        [sys.executable, "-P", "-m", "limitline", *shlex.split(line)],
         capture_output=True,
         text=True,
         check=False,
@@ -70,7 +69,7 @@ def full(journey: Journey, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("line", WRITERS)
 def test_a_full_home_is_an_environment_fault(full: Path, line: str) -> None:
     tables, aside = full / "features", full.parent / "features"
-    if line.startswith("privacy protect"):
+    if line.startswith("protect"):
         # A finished table needs no room, so it is put aside and has to be written anew.
         tables.rename(aside)
     done = run(line, full, WRITERS[line])
@@ -93,5 +92,5 @@ def test_a_home_that_cannot_be_made_is_said_in_one_line(tmp_path: Path, line: st
 
 def test_there_was_room_for_it_all_along(full: Path) -> None:
     """After the full disk the same verb succeeds: nothing was lost and nothing is in the way."""
-    done = run(f"limits decide --as-of {DAY}", full)
+    done = run(f"decide --as-of {DAY}", full)
     assert done.returncode == 0, done.stderr

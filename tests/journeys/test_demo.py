@@ -35,7 +35,7 @@ def test_the_faulty_candidate_was_refused_for_its_fault(journey: Journey) -> Non
 
 
 def test_the_champion_stands_on_two_approvals_and_named_waivers(journey: Journey) -> None:
-    status = document(journey, "registry", "status", "--on", "2005-10-01")
+    status = document(journey, "status", "--on", "2005-10-01")
     text = json.dumps(status)
     assert "champion" in text
     for role in ("risk_approver", "business_approver", "head of credit risk"):
@@ -43,19 +43,19 @@ def test_the_champion_stands_on_two_approvals_and_named_waivers(journey: Journey
 
 
 def test_every_limit_was_decided_and_replays_to_the_cent(journey: Journey) -> None:
-    done = journey.verb("limits", "replay", "--vintage", "2005-10", "--sample", "1000")
+    done = journey.verb("replay", "--vintage", "2005-10", "--sample", "1000")
     assert done.returncode == 0, done.stdout
     assert "1,000 decisions of 2005-10 made again: all equal to the cent" in done.stdout
 
 
 def test_september_alarms_and_the_months_before_stay_silent(journey: Journey) -> None:
-    watched = document(journey, "monitoring", "status")["windows"]
+    watched = document(journey, "report")["windows"]
     outcomes = {item["window"]: (item["outcome"], item["breaches"]) for item in watched}  # type: ignore[attr-defined]
     months = [f"2005-{month:02}" for month in range(4, 9)]
     assert [name for name in outcomes if name.startswith("2005-")] == [*months, "2005-09"]
     assert outcomes["2005-09"] == ("BREACH", 1)
     assert {outcomes[name] for name in months} <= {("PASS", 0), ("INFO", 0), ("INCONCLUSIVE", 0)}
-    record = document(journey, "monitoring", "report", "--window", "2005-09")
+    record = document(journey, "report", "--window", "2005-09")
     [alarm] = [m for m in record["measurements"] if m["outcome"] == "BREACH"]  # type: ignore[attr-defined]
     assert (alarm["measure"], alarm["scope"]) == (
         "drift.stability_index",
@@ -66,7 +66,7 @@ def test_september_alarms_and_the_months_before_stay_silent(journey: Journey) ->
     assert 0.2 < value < 0.9
     assert 0.01 < low < value < high
     assert alarm["n"] == CUSTOMERS
-    quiet = document(journey, "monitoring", "report", "--window", "2005-08")
+    quiet = document(journey, "report", "--window", "2005-08")
     [calm] = [
         m
         for m in quiet["measurements"]  # type: ignore[attr-defined]
@@ -79,14 +79,14 @@ def test_september_alarms_and_the_months_before_stay_silent(journey: Journey) ->
 
 
 def test_every_ledger_line_and_every_model_still_verifies(journey: Journey) -> None:
-    assert journey.verb("registry", "verify").returncode == 0
-    assert journey.verb("registry", "reconcile").returncode == 0
+    assert journey.verb("verify").returncode == 0
+    assert journey.verb("reconcile").returncode == 0
 
 
 def test_an_outsider_verifies_the_evidence_with_two_copied_files(
     journey: Journey, tmp_path: Path
 ) -> None:
-    written = document(journey, "registry", "evidence")
+    written = document(journey, "evidence")
     pack = Path(str(written["path"]))
     alone = tmp_path / "verify.py"
     shutil.copyfile(ROOT / "registry" / "offline.py", alone)

@@ -14,26 +14,22 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from decisions.decision_log import DecisionLog
+from decisions.reasons import Reason
 from governance import settings as governance_settings
 from governance.evidence import Evidence
 from governance.measurement import Measurement
-from lab.commands import app as lab
 from lab.world.settings import packaged
-from limits.__main__ import app as limits
-from limits.decision_log import DecisionLog
-from limits.reasons import Reason
-from privacy.__main__ import app as privacy
+from limitline.commands import app
 from privacy.keyring import Keyring
 from registry import approval, attestation, judgement, promotion, signing
-from registry.__main__ import app as registry
 from tests import appetites
 from tests.conftest import APPETITE
-from training.__main__ import app as training
 
 pytestmark = pytest.mark.journey
 
 ROOT = Path(__file__).parents[2]
-SPECS, POLICIES = ROOT / "limits" / "specs", ROOT / "limits" / "policies"
+SPECS, POLICIES = ROOT / "decisions" / "specs", ROOT / "decisions" / "policies"
 ON = date(2025, 10, 31)
 
 
@@ -43,8 +39,8 @@ class Office:
 
     home: Path
 
-    def say(self, app: object, *arguments: str) -> dict[str, object]:
-        ran = CliRunner().invoke(app, [*arguments, "--json"])  # type: ignore[arg-type]
+    def say(self, *arguments: str) -> dict[str, object]:
+        ran = CliRunner().invoke(app, [*arguments, "--json"])
         assert ran.exit_code == 0, ran.output
         found: dict[str, object] = json.loads(ran.stdout)
         return found
@@ -54,7 +50,7 @@ class Office:
         raw = self.home / "raw" / f"{of}-{purpose}.parquet"
         known = ["--known-on", known_on] if known_on else []
         cut = self.say(
-            lab, "snapshot", "--of", of, *asked, *known, "--out", str(raw), *self._world()
+            "lab", "snapshot", "--of", of, *asked, *known, "--out", str(raw), *self._world()
         )
         contract = str(cut["contract"])
         self.protect(raw, contract, purpose)
@@ -62,11 +58,10 @@ class Office:
 
     def protect(self, raw: Path, contract: str, purpose: str) -> dict[str, object]:
         given = ["--contract", contract, "--input", str(raw), "--purpose", purpose]
-        return self.say(privacy, "protect", *given)
+        return self.say("protect", *given)
 
     def train(self, name: str, policy: str, *more: str) -> dict[str, object]:
         return self.say(
-            training,
             "train",
             *("--contract", f"world-{name}", "--target", "is_90_days_late"),
             *("--spec", str(SPECS / f"world_{name}_features.toml")),
@@ -80,12 +75,11 @@ class Office:
 def opened(place: Path, monkeypatch: pytest.MonkeyPatch, *, firms_only: bool) -> Office:
     monkeypatch.setenv("LIMITLINE_HOME", str(place / "home"))
     office = Office(place / "home")
-    for app in (privacy, registry):
-        office.say(app, "init")
+    office.say("keys", "init")
     text = packaged().replace("sme_share = 0.12", "sme_share = 1.0") if firms_only else packaged()
     (place / "world.toml").write_text(text, encoding="utf-8")
     given = ["--settings", str(place / "world.toml"), "--accounts", "3000"]
-    office.say(lab, "world", *given)
+    office.say("lab", "world", *given)
     return office
 
 
@@ -109,7 +103,6 @@ def test_consumers_go_from_the_world_to_a_candidate(
 
     # This world tells outcomes when windows end, so nothing says in which month a default fell.
     found = office.say(
-        training,
         "vintages",
         *("--contract", "world-consumer", "--vintage", "as_of", "--event-on", "outcome_known_on"),
         *("--spec", str(SPECS / "world_consumer_features.toml")),
@@ -138,7 +131,7 @@ def test_firms_are_decided_by_their_figures_end_to_end(
     pq.write_table(spoiled, raw)
     office.protect(raw, "world_business", "decision")
     table = ("--contract", "world-business", "--as-of", ON.isoformat())
-    decided = office.say(limits, "decide", *table)
+    decided = office.say("decide", *table)
     log = decisions(office)
     assert log.num_rows == book.num_rows
     reasons, actions = log["reasons"].to_numpy(), np.array(log["action"].to_pylist())
@@ -153,7 +146,7 @@ def test_firms_are_decided_by_their_figures_end_to_end(
     assert (distressed & (actions != "raise")).sum() == distressed.sum()
     assert ((reasons & int(Reason.DEBT_COVERAGE)) > 0).any()
     assert (actions == "raise").any()
-    replayed = office.say(limits, "replay", "--vintage", "2025-10", "--sample", "200")
+    replayed = office.say("replay", "--vintage", "2025-10", "--sample", "200")
     assert (replayed["decisions"], replayed["differing"]) == (200, {})
     assert decided["is_new"] is True
 
@@ -164,7 +157,7 @@ def test_what_the_refused_may_hide_is_reported_by_command(
     office = opened(tmp_path, monkeypatch, firms_only=False)
     office.release("applicant", [], "training")
     given = ["--spec", str(SPECS / "world_applicant_features.toml"), "--refused", "is_refused"]
-    found = office.say(lab, "reject-inference", *given, "--accepted-anyway", "is_accepted_anyway")
+    found = office.say("lab", "reject-inference", *given, "--accepted-anyway", "is_accepted_anyway")
     assert found["applied"] == "nothing"
     measured = found["measurements"]
     assert isinstance(measured, list)

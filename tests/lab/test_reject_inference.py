@@ -16,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from decisions import features, scoring
+from decisions.features import FeatureSpec
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError
 from governance.measurement import Measurement
@@ -26,8 +28,6 @@ from lab.reject_inference import Applications, InferenceMethod
 from lab.world import population, records, simulation, snapshot
 from lab.world.settings import WorldSettings, packaged
 from lab.world.snapshot import Shape, StudyDay
-from limits import features, scoring
-from limits.features import FeatureSpec
 from privacy import gate, keyring
 from privacy.contract_files import packaged as packaged_contract
 from training.recipes import CHAMPION

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.linear_model import LogisticRegression
 
+from decisions import model
+from decisions import policy as policies
 from governance.contract import ColumnContract, Purpose
 from governance.settings import Settings
-from limits import model
-from limits import policy as policies
 from privacy import gate, keyring
 from registry import alternative, serialize, submission
 from registry.candidate import RunFacts

@@ -18,7 +18,7 @@ from governance.contract import Purpose
 from governance.errors import ContractError, IntegrityError, KeyringError
 from governance.outcome import Outcome
 from governance.settings import HOME_VARIABLE, Settings
-from monitoring.__main__ import app
+from limitline.commands import app
 from monitoring.alternatives import Judged, Question, judge_alternatives, of_model
 from monitoring.verdict import Verdict
 from monitoring.watch import read_appetite

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
-from monitoring.__main__ import app
+from limitline.commands import app
 
 RUNNER = CliRunner()
 SPEC = Path(__file__).parents[1] / "spec" / "data"
@@ -137,10 +137,10 @@ def test_the_schedule_names_this_home_and_asks_for_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "a home"))
-    done = _run("tick", "--print-schedule")
+    done = _run("watch", "--print-schedule")
     assert done.exit_code == 0
     assert f"LIMITLINE_HOME='{tmp_path / 'a home'}'" in done.stdout
-    assert "-m monitoring tick" in done.stdout
+    assert "-m limitline watch" in done.stdout
     assert "Persistent=true" in done.stdout
 
 
@@ -149,4 +149,4 @@ def test_asking_for_a_window_that_was_never_judged_is_a_usage_error(
 ) -> None:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path))
     assert _run("report", "--window", "2005-09").exit_code == 2
-    assert _run("status", "--json").exit_code == 0
+    assert _run("report", "--json").exit_code == 0

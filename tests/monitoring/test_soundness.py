@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from limits import features, scoring
-from limits.features import FeatureSpec
+from decisions import features, scoring
+from decisions.features import FeatureSpec
 from monitoring.soundness import measure_feedback, measure_monotonicity
 
 

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from decisions import book
+from decisions.decision_log import DecisionLog
+from decisions.engine import Freeze
 from governance import durable
 from governance.contract import Purpose
 from governance.errors import EnvironmentFault
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from limits import book
-from limits.decision_log import DecisionLog
-from limits.engine import Freeze
 from monitoring import tick as watching
 from monitoring import watch
 from monitoring.tick import acknowledge, finished, tick
@@ -121,7 +121,7 @@ def test_a_breach_is_an_alarm_until_somebody_has_seen_it(moved_world: World) -> 
     environment = {**os.environ, "LIMITLINE_HOME": str(settings.home)}
 
     def watch(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-m", "monitoring", "watch", "--on", DAY.isoformat()]
+        command = [sys.executable, "-P", "-m", "limitline", "watch", "--on", DAY.isoformat()]
         return subprocess.run(
             [*command, *more], env=environment, capture_output=True, text=True, check=False
         )
@@ -262,7 +262,7 @@ def test_a_second_watch_at_the_same_time_is_told_to_wait(moved_world: World) -> 
 
 def test_a_watch_that_was_killed_is_finished_by_the_next_one(moved_world: World) -> None:
     settings, plan = moved_world.settings, read_plan(None)
-    command = [sys.executable, "-m", "monitoring", "watch", "--on", DAY.isoformat()]
+    command = [sys.executable, "-m", "limitline", "watch", "--on", DAY.isoformat()]
     environment = {**os.environ, "LIMITLINE_HOME": str(settings.home)}
     victim = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -148,7 +148,7 @@ def run(home: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         *arguments: object, preexec: Callable[[], None] | None = None, place: Path = home
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-W", "error", "-m", "privacy", *map(str, arguments)],
+            [sys.executable, "-W", "error", "-m", "limitline", *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=60,

@@ -40,7 +40,7 @@ def source(world: Any, raw: Callable[..., pa.Table]) -> Path:
 
 
 def test_the_verbs_work_end_to_end(home: Path, raw: Callable[..., pa.Table], run: Run) -> None:
-    first, second = run("init", "--json"), run("init", "--json")
+    first, second = run("keys", "init", "--json"), run("keys", "init", "--json")
     assert [json.loads(r.stdout)["created"] for r in (first, second)] == [True, False]
     (home / "raw").mkdir()
     pq.write_table(raw(200), home / "raw" / "uci_credit.parquet")
@@ -48,7 +48,7 @@ def test_the_verbs_work_end_to_end(home: Path, raw: Callable[..., pa.Table], run
     assert protected.returncode == 0, protected.stderr
     table = json.loads(protected.stdout)
     assert table["open_rows"] + table["sealed_rows"] == 200
-    verified = run("verify", table["path"])
+    verified = run("verify", "--table", table["path"])
     assert "intact, 200 rows" in " ".join(verified.stdout.split())
     assert verified.stderr == ""
     planted = home / "planted.txt"
@@ -198,11 +198,11 @@ def test_a_missing_wrong_or_badly_protected_key_is_refused(
     kek.write_text("ab" * 32)
     assert_refused(run("protect"), 11, "does not open ring.json")
     kek.unlink()
-    assert_refused(run("protect"), 11, "python -m privacy init")
+    assert_refused(run("protect"), 11, "limitline keys init")
     (world.home / "aside").write_bytes(good)
     kek.symlink_to(world.home / "aside")
     assert_refused(run("protect"), 11, "symbolic link")
-    assert_refused(run("init"), 11, "symbolic link")
+    assert_refused(run("keys", "init"), 11, "symbolic link")
     assert not world.has_written()
 
 
@@ -214,14 +214,14 @@ def test_a_tampered_table_and_a_table_of_another_ring_are_refused(
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert_refused(run("verify", table.path), 15, "sealed.parquet", "altered")
+    assert_refused(run("verify", "--table", table.path), 15, "sealed.parquet", "altered")
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert run("verify", table.path).returncode == 0
+    assert run("verify", "--table", table.path).returncode == 0
     shutil.rmtree(world.home / "keyring")
     keyring.create(world.home / "keyring")
-    assert_refused(run("verify", table.path), 11, "ring")
-    assert_refused(run("verify", world.home), 2, "no feature table")
+    assert_refused(run("verify", "--table", table.path), 11, "ring")
+    assert_refused(run("verify", "--table", world.home), 2, "no feature table")
 
 
 @pytest.mark.parametrize("kilobytes", [0, 24, 56, 100])
@@ -249,7 +249,7 @@ def test_a_home_that_cannot_be_created_is_an_environment_fault(
     world: Any, source: Path, run: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    for verb in (("init",), ("protect", "--input", source)):
+    for verb in (("keys", "init"), ("protect", "--input", source)):
         result = run(*verb, place=tmp_path / "file" / "home")
         assert_refused(result, 16, "Cannot create the folder", "a file is where a folder should be")
     (world.home / "features").write_text("")
@@ -260,8 +260,8 @@ def test_a_full_home_makes_no_half_of_a_keyring(home: Path, run: Run) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 
-    assert_refused(run("init", preexec=limit), 16)
-    assert run("init").returncode == 0
+    assert_refused(run("keys", "init", preexec=limit), 16)
+    assert run("keys", "init").returncode == 0
 
 
 def test_wrong_usage_is_exit_code_2(world: Any, source: Path, run: Run) -> None:

@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 CHILD = """
 import json, os, signal, sys
 
-from privacy import __main__, gate  # noqa: F401  (imported before counting starts)
+from privacy import commands, gate  # noqa: F401  (imported before counting starts)
 
 target, seen = int(sys.argv[1]), []
 WATCHED = {"execute", "executemany", "mkdir", "open", "write", "rename", "replace", "fsync",
@@ -46,7 +46,7 @@ def watch(frame, event, function):
 
 sys.setprofile(watch)
 try:
-    __main__.app(["protect"])
+    commands.app(["protect"])
 finally:
     sys.setprofile(None)
     print(json.dumps(seen))

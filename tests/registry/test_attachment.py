@@ -135,8 +135,8 @@ def test_without_policy_evidence_the_gate_names_what_is_missing_and_the_command(
         "policy.violations was not measured.",
         "policy.impact.moved (segment=*) was not measured.",
     )
-    assert missing[0].endswith("Run `python -m limits policy check --version 1`.")
-    assert missing[1].endswith("Run `python -m limits policy impact --version 1`.")
+    assert missing[0].endswith("Run `limitline policy check --version 1`.")
+    assert missing[1].endswith("Run `limitline policy impact --version 1`.")
     with pytest.raises(Inconclusive, match=r"limits policy check --version 1"):
         raise judgement.closed(1, decision)
     assert how_to_measure("accuracy.auc", 1) == ""

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from governance.evidence import Evidence
 from governance.settings import Settings
-from registry.__main__ import app
+from limitline.commands import app
 from registry.attestation import attest
 from registry.catalogue import CHAMPION, Catalogue
 from registry.record import Record
@@ -22,7 +22,7 @@ from registry.submission import ModelVersion
 
 ROOT = Path(__file__).parents[2]
 DAY = "2026-01-05"
-VERBS = ("init", "serve", "gate", "waive", "approve", "promote", "status", "verify", "evidence")
+VERBS = ("serve", "gate", "waive", "approve", "promote", "status", "verify", "evidence")
 
 
 def _run(*arguments: str | Path, limit: int | None = None) -> subprocess.CompletedProcess[str]:
@@ -31,7 +31,7 @@ def _run(*arguments: str | Path, limit: int | None = None) -> subprocess.Complet
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.run(
-        [sys.executable, "-m", "registry", *map(str, arguments)],
+        [sys.executable, "-m", "limitline", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -135,12 +135,13 @@ def test_a_home_without_keys_exits_11_and_names_the_command(
 ) -> None:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "nothing"))
 
-    assert "python -m registry init" in _say("status", code=11)
+    assert "limitline keys init" in _say("status", code=11)
 
 
 def test_init_twice_keeps_keys_and_ledger(home: Settings) -> None:
-    first, again = (json.loads(_say("init", "--json")) for _ in range(2))
+    first, again = (json.loads(_say("keys", "init", "--json")) for _ in range(2))
 
+    assert (first.pop("created"), again.pop("created")) == (True, False)
     assert first == again
     assert first["entries"] == 4
 
@@ -162,15 +163,15 @@ def test_init_in_a_full_home_leaves_no_half_keyring(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "full"))
-    assert _run("init", limit=0).returncode == 16
+    assert _run("keys", "init", limit=0).returncode == 16
     assert not (tmp_path / "full" / "keyring" / "signing").exists()
-    assert _run("init").returncode == 0
+    assert _run("keys", "init").returncode == 0
 
 
 OFFLINE = """
 import sys
 from typer.testing import CliRunner
-from registry.__main__ import app
+from limitline.commands import app
 about = ["--version", "1", "--on", "2026-01-05"]
 waiver = ["--measure", "a", "--owner", "o", "--reason", "r", "--expires", "2026-06-30"]
 for verb in (["status"], ["verify"], ["gate", *about, "--appetite", sys.argv[1]],
@@ -198,13 +199,14 @@ def test_help_is_fast_and_names_every_verb(home: Settings) -> None:
     started = time.monotonic()
     said = _run("--help").stdout
 
-    assert all(f"  {verb} " in said for verb in VERBS)
+    assert all(f"│ {verb} " in said for verb in VERBS)
     assert time.monotonic() - started < 5
 
 
 def test_every_verb_that_reports_speaks_json(home: Settings) -> None:
-    for verb in ("init", "status", "verify"):
-        assert (
-            json.loads(_say(verb, "--json"))["schema"]
-            == f"registry-{verb}/{2 if verb == 'verify' else 1}"
-        )
+    for schema, verb in {
+        "keys-init/1": ("keys", "init"),
+        "registry-status/1": ("status",),
+        "registry-verify/2": ("verify",),
+    }.items():
+        assert json.loads(_say(*verb, "--json"))["schema"] == schema

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 from governance.errors import GateClosed, KeyringError, UsageError
 from governance.evidence import Finding, Severity
 from governance.settings import HOME_VARIABLE, Settings
+from limitline.commands import app
 from registry import finding as findings
 from registry import rules
-from registry.__main__ import app
 from registry.record import Record, append, subject_of
 from registry.signing import Signer
 from registry.statement import Kind

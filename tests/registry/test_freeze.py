@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from governance import canonical
 from governance.errors import GateClosed, IntegrityError, KeyringError, UsageError
 from governance.settings import Settings
+from limitline.commands import app
 from registry import evidence as pack
 from registry import freeze, people, rules, statement, status
-from registry.__main__ import app
 from registry.freeze import in_force
 from registry.ledger import Ledger
 from registry.record import Record, append

@@ -238,7 +238,7 @@ def test_a_kill_during_appends_loses_nothing_that_was_promised(
 def test_a_folder_without_a_ledger_names_the_command_that_begins_one(
     tmp_path: Path, people: People
 ) -> None:
-    with pytest.raises(EnvironmentFault, match="python -m registry init"):
+    with pytest.raises(EnvironmentFault, match="limitline keys init"):
         Ledger.open(tmp_path / "nothing", people=people)
 
 

@@ -69,7 +69,7 @@ def test_a_damaged_key_is_refused_without_showing_it(tmp_path: Path) -> None:
 
 
 def test_without_people_the_error_names_the_command_that_makes_them(tmp_path: Path) -> None:
-    with pytest.raises(KeyringError, match="python -m registry init"):
+    with pytest.raises(KeyringError, match="limitline keys init"):
         People.load(tmp_path)
 
 

@@ -103,7 +103,7 @@ def test_the_card_shows_verdicts_waivers_findings_and_digests_in_two_languages(
     assert "闸门拒绝" in text
     assert "违反（BREACH） 2 项（其中豁免 1 项）" in text
     assert f"#/runs/{record.manifest(1).statement.predicate['run_id']}" in text
-    assert "python -m training document --version 1" in text
+    assert "limitline document --version 1" in text
     assert (
         "| BREACH | fairness.raise_ratio | attribute=sex, group=female | 0.5 [0.49, 0.51] |" in text
     )

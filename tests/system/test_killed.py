@@ -38,7 +38,7 @@ def test_a_demonstration_that_was_killed_three_times_ends_well(tmp_path: Path) -
     assert done.returncode == 0, done.stdout[-3_000:]
     assert "made again: all equal to the cent" in done.stdout
     verified = subprocess.run(
-        [sys.executable, "-P", "-m", "registry", "verify"],
+        [sys.executable, "-P", "-m", "limitline", "verify"],
         env={**os.environ, "LIMITLINE_HOME": str(home)},
         capture_output=True,
         text=True,

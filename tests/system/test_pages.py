@@ -46,7 +46,7 @@ def registry_page(home: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        [sys.executable, "-P", "-m", "registry", "serve", "--port", str(port)],
+        [sys.executable, "-P", "-m", "limitline", "serve", "--port", str(port)],
         env={**os.environ, "LIMITLINE_HOME": str(home)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from decisions import book, engine, plain_table, spark
+from decisions.checking import cases
+from decisions.engine import Freeze
+from decisions.plain_table import Moment, Source
+from decisions.policy import LimitPolicy, packaged
+from decisions.shipment import Scorer, Shipment
+from decisions.stages.climate import Climate, Regime
 from governance.errors import ContractError, IntegrityError, UsageError
-from limits import book, engine, plain_table, spark
-from limits.checking import cases
-from limits.engine import Freeze
-from limits.plain_table import Moment, Source
-from limits.policy import LimitPolicy, packaged
-from limits.shipment import Scorer, Shipment
-from limits.stages.climate import Climate, Regime
 from privacy.feature_table import PSEUDONYM
 from registry.load import load_verified
 
@@ -163,7 +163,7 @@ def verb(mixed: Source, output: Path, policy: Path, **env: str) -> subprocess.Co
     own = ["--policy", policy, "--input", mixed.path, "--output", output, "--customer", "account"]
     more = ["--as-of", "2026-11-01", "--demand-index", "1.3", "--engine", "spark", "--json"]
     return subprocess.run(
-        [sys.executable, "-m", "limits", "decide", *map(str, own), *more],
+        [sys.executable, "-m", "limitline", "decide", *map(str, own), *more],
         capture_output=True,
         text=True,
         check=False,

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from decisions import features, scoring
+from decisions import policy as policies
+from decisions.features import FeatureSpec
 from governance.contract import ColumnContract, Purpose
 from governance.settings import HOME_VARIABLE, Settings
-from limits import features, scoring
-from limits import policy as policies
-from limits.features import FeatureSpec
 from privacy import gate, keyring
 from registry import signing
 from registry.ledger import Ledger

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from decisions import features as declared
+from decisions.features import FeatureSpec
 from governance.errors import ContractError
-from limits import features as declared
-from limits.features import FeatureSpec
 from training import alternatives
 from training.alternatives import Alternative, evaluate_family, family, without
 from training.fitted import Lesson

@@ -10,9 +10,9 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.metrics import roc_auc_score
 
+from decisions.features import FeatureSpec
 from governance.outcome import Outcome
 from governance.settings import Settings
-from limits.features import FeatureSpec
 from privacy.feature_table import FeatureTable
 from privacy.keyring import Keyring
 from training import breakdown, evaluation, recipes, sample

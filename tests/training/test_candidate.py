@@ -18,12 +18,12 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from decisions import features, scoring
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError, KeyringError
 from governance.settings import Settings
-from limits import features, scoring
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
 from privacy import assignment, gate
 from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.keyring import Keyring

@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from decisions import scoring
+from decisions.explaining import reason_texts
+from decisions.explaining.counterfactual import Change, Judged, changed, smallest_changes
+from decisions.explaining.reason_texts import Lever, ReasonTexts, refuse_idle
+from decisions.features import FeatureSpec
 from governance.errors import ContractError
-from limits import scoring
-from limits.explaining import reason_texts
-from limits.explaining.counterfactual import Change, Judged, changed, smallest_changes
-from limits.explaining.reason_texts import Lever, ReasonTexts, refuse_idle
-from limits.features import FeatureSpec
 from training import evaluation, recipes
 
 LEVERS = """

@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
+from decisions.features import FeatureSpec
 from governance.measurement import Measurement
 from governance.measures import calibration, customers, discrimination
-from limits.features import FeatureSpec
 from training import alternatives, comparison, evaluation, recipes
 from training.alternatives import Alternative
 from training.fitted import Lesson

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
 from governance.settings import HOME_VARIABLE
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
+from limitline.commands import app
 from privacy.gate import FILE_TIME
 from registry import traceability
 from registry.record import Record
 from training import document, lineage, terms
-from training.__main__ import app
 from training.document import Facts
 from training.wording import NOT_EVIDENCED, WORDS, Language
 

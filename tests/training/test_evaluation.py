@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from decisions.features import FeatureSpec
 from governance.measurement import Measurement
-from limits.features import FeatureSpec
 from training import evaluation
 from training.evaluation import OutOfFold, evaluate, out_of_fold
 from training.recipes import CHALLENGER, CHAMPION, Recipe

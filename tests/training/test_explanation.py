@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from decisions.explaining import reason_texts
+from decisions.explaining.contributions import Explanation, explain
+from decisions.explaining.reference import Reference
+from decisions.features import FeatureSpec
 from governance.contract import ColumnContract
 from governance.errors import ContractError
-from limits.explaining import reason_texts
-from limits.explaining.contributions import Explanation, explain
-from limits.explaining.reference import Reference
-from limits.features import FeatureSpec
 from training import evaluation, reasons, recipes
 from training.explanation import make_reference
 

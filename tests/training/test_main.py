@@ -6,26 +6,23 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from privacy.__main__ import app as privacy
-from registry.__main__ import app as registry
-from training.__main__ import app as training
+from limitline.commands import app
 
 HOME = "LIMITLINE_HOME"
 
 
 def train(*arguments: str) -> Result:
-    return CliRunner().invoke(training, ["train", *arguments])
+    return CliRunner().invoke(app, ["train", *arguments])
 
 
 @pytest.fixture
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "a home"
     monkeypatch.setenv(HOME, str(home))
-    for app, arguments in (
-        (privacy, ["init"]),
-        (registry, ["init"]),
-        (training, ["simulate", "--customers", "350"]),
-        (privacy, ["protect", "--purpose", "training"]),
+    for arguments in (
+        ["keys", "init"],
+        ["simulate", "--customers", "350"],
+        ["protect", "--purpose", "training"],
     ):
         ran = CliRunner().invoke(app, arguments)
         assert ran.exit_code == 0, ran.output
@@ -75,7 +72,7 @@ def test_without_a_protected_table_the_way_is_shown(
 ) -> None:
     monkeypatch.setenv(HOME, str(tmp_path))
     assert train().exit_code == 11
-    assert CliRunner().invoke(privacy, ["init"]).exit_code == 0
+    assert CliRunner().invoke(app, ["keys", "init"]).exit_code == 0
     ran = train()
     assert ran.exit_code == 2
-    assert "privacy protect" in " ".join(ran.stderr.split())
+    assert "limitline protect" in " ".join(ran.stderr.split())

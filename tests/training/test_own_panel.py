@@ -12,15 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from decisions import policy as policies
 from governance import settings
-from limits import policy as policies
+from limitline.commands import app
 from monitoring.validate import validate
 from monitoring.watch import read_appetite
-from privacy.__main__ import app as privacy
-from registry.__main__ import app as registry
 from tests.training.declared import LATE_AND_LOAD
 from training import study
-from training.__main__ import app as training
 
 PEOPLE = 700
 DAYS = (date(2025, 1, 31), date(2025, 2, 28), date(2025, 3, 31))
@@ -115,8 +113,7 @@ def ok(ran: Result) -> dict[str, object]:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "home"))
-    for app in (privacy, registry):
-        assert CliRunner().invoke(app, ["init"]).exit_code == 0
+    assert CliRunner().invoke(app, ["keys", "init"]).exit_code == 0
     (tmp_path / "contract.toml").write_text(contract_text(), encoding="utf-8")
     (tmp_path / "features.toml").write_text(SPEC, encoding="utf-8")
     policy = policies.packaged("uci_demo").replace('currency = "TWD"', 'currency = "CNY"')
@@ -129,7 +126,7 @@ def test_three_vintages_of_each_customer_go_from_a_file_to_a_validated_candidate
     desk: Path,
 ) -> None:
     given = ["--contract", f"{desk}/contract.toml", "--input", f"{desk}/stalls.parquet"]
-    released = ok(CliRunner().invoke(privacy, ["protect", *given, "--json"]))
+    released = ok(CliRunner().invoke(app, ["protect", *given, "--json"]))
     opened, sealed = int(str(released["open_rows"])), int(str(released["sealed_rows"]))
     assert opened % 3 == sealed % 3 == 0
     assert opened + sealed == 3 * PEOPLE
@@ -137,7 +134,7 @@ def test_three_vintages_of_each_customer_go_from_a_file_to_a_validated_candidate
     declared = ["--spec", f"{desk}/features.toml", "--policy", f"{desk}/policy.toml"]
     rule = ["--vintage", "as_of", "--cutoff", "2025-06-01"]
     made = ok(
-        CliRunner().invoke(training, ["train", "--contract", "stalls", *declared, *rule, "--json"])
+        CliRunner().invoke(app, ["train", "--contract", "stalls", *declared, *rule, "--json"])
     )
     lineage, caveats = made["lineage"], made["caveats"]
     assert isinstance(lineage, dict)
@@ -153,7 +150,7 @@ def test_three_vintages_of_each_customer_go_from_a_file_to_a_validated_candidate
 
     subject = study.take_up(settings.load(), "latest")
     assert subject.header("any")["customers"] == opened // 3
-    again = ok(CliRunner().invoke(training, ["reproduce", "latest", "--json"]))
+    again = ok(CliRunner().invoke(app, ["reproduce", "latest", "--json"]))
     assert not again["differences"]
 
     found = validate(

@@ -17,14 +17,12 @@ import pyarrow.csv as pa_csv
 import pytest
 from typer.testing import CliRunner, Result
 
+from decisions import policy as policies
 from governance import settings
-from limits import policy as policies
+from limitline.commands import app
 from monitoring.validate import validate
 from monitoring.watch import read_appetite
-from privacy.__main__ import app as privacy
-from registry.__main__ import app as registry
 from tests.training.declared import LATE_AND_LOAD
-from training.__main__ import app as training
 
 ROWS = 3_000
 LATER = date(2026, 1, 5)
@@ -151,7 +149,7 @@ class Desk:
 
     def protect(self) -> Result:
         given = ["--contract", f"{self.place}/contract.toml", "--input", f"{self.place}/houses.csv"]
-        return CliRunner().invoke(privacy, ["protect", *given, "--purpose", "training", "--json"])
+        return CliRunner().invoke(app, ["protect", *given, "--purpose", "training", "--json"])
 
     def train(self, *arguments: str) -> Result:
         declared = [
@@ -161,14 +159,13 @@ class Desk:
             f"{self.place}/policy.toml",
         ]
         given = ["train", "--contract", "tea-houses", *declared, *arguments]
-        return CliRunner().invoke(training, given)
+        return CliRunner().invoke(app, given)
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "home"))
-    for app in (privacy, registry):
-        assert CliRunner().invoke(app, ["init"]).exit_code == 0
+    assert CliRunner().invoke(app, ["keys", "init"]).exit_code == 0
     return Desk(tmp_path)
 
 
@@ -240,7 +237,7 @@ def test_the_command_works_in_a_process_of_its_own(desk: Desk) -> None:
     assert desk.protect().exit_code == 0
     declared = ["--spec", f"{desk.place}/features.toml", "--policy", f"{desk.place}/policy.toml"]
     ran = subprocess.run(
-        [sys.executable, "-m", "training", "train", "--contract", "tea-houses", *declared],
+        [sys.executable, "-m", "limitline", "train", "--contract", "tea-houses", *declared],
         capture_output=True,
         text=True,
         check=False,

@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from decisions.book import Engine
+from decisions.explaining import method
+from decisions.explaining.adverse import Explainer
 from governance.errors import ContractError
 from governance.settings import Settings
-from limits.book import Engine
-from limits.explaining import method
-from limits.explaining.adverse import Explainer
 from registry.catalogue import Catalogue
 from registry.load import VerifiedModel, load_verified
 from training import candidate, reasons

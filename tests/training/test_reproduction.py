@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
 from governance.errors import EnvironmentFault, IntegrityError
 from governance.settings import HOME_VARIABLE, Settings
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
+from limitline.commands import app
 from privacy.feature_table import FeatureTable
 from privacy.keyring import Keyring
 from registry import submission
 from registry.signing import Role, Signer
 from training import candidate, lineage, probe, recipes, refit, reproduction, sample
-from training.__main__ import app
 from training.candidate import Candidate, Job
 
 Jobs = Callable[..., Job]

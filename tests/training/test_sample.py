@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from decisions.features import FeatureSpec
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError, IntegrityError, KeyringError
 from governance.settings import Settings
-from limits.features import FeatureSpec
 from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.keyring import Keyring
 from tests.planting import write_unchecked

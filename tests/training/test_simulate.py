@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from governance.errors import UsageError
+from limitline.commands import app
 from training import source
-from training.__main__ import app
 from training.simulate import raw_table, simulate
 
 LAYOUT = [

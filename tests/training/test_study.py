@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from decisions.features import FeatureSpec
 from governance.errors import ContractError
 from governance.settings import HOME_VARIABLE, Settings
-from limits.features import FeatureSpec
+from limitline.commands import app
 from registry import card, serialize
 from registry.catalogue import Catalogue
 from registry.record import Record
 from registry.statement import Kind
 from training import challenge, evaluation, study
-from training.__main__ import app
 
 
 @pytest.fixture(scope="module")

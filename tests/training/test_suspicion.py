@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from decisions.features import FeatureSpec
 from governance.errors import ContractError, UsageError
-from limits.features import FeatureSpec
 from training import suspicion
 from training.suspicion import Allowance, Kind
 

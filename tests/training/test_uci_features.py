@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from limits.features import FeatureSpec
+from decisions.features import FeatureSpec
 
 
 def by_hand(table: pa.Table) -> dict[str, np.ndarray]:

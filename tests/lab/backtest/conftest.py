@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from decisions import features
+from decisions import policy as policies
+from decisions.features import FeatureSpec
+from decisions.policy import LimitPolicy
 from lab.backtest import closed_loop, default_model
 from lab.backtest.closed_loop import WarmedUp
 from lab.backtest.default_model import DefaultModel
@@ -17,10 +21,6 @@ from lab.backtest.trial import Trial
 from lab.optimizer import economics as prices
 from lab.optimizer.economics import Economics
 from lab.world.settings import WorldSettings, packaged
-from limits import features
-from limits import policy as policies
-from limits.features import FeatureSpec
-from limits.policy import LimitPolicy
 
 ACCOUNTS = 500
 SEED = 11

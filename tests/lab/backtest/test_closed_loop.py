@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from decisions import features, scoring
+from decisions.features import FeatureSpec
 from governance.errors import ContractError
 from lab.backtest import closed_loop as loop
 from lab.backtest import default_model
@@ -19,8 +21,6 @@ from lab.backtest.trial import DEVELOPMENT_SEEDS, REPORT_SEEDS, Trial
 from lab.world import account_file, population, simulation, snapshot, statements
 from lab.world.settings import WorldSettings
 from lab.world.snapshot import Shape, StudyDay
-from limits import features, scoring
-from limits.features import FeatureSpec
 from tests.lab.backtest.conftest import SEED
 
 MakeFiles = Callable[..., ReviewedFiles]

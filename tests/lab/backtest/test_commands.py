@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from decisions import features
+from decisions import policy as policies
 from lab.backtest import default_model
 from lab.commands import WORLD_FEATURES, WORLD_POLICY
 from lab.commands import app as lab
-from limits import features
-from limits import policy as policies
 
 SMALL = ("--accounts", "80", "--seeds", "101,102", "--strategies", "blanket,rule")
 

@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from decisions.engine import Regime
 from governance.errors import ContractError, UsageError
 from lab.backtest.trial import (
     DEVELOPMENT_SEEDS,
@@ -15,7 +16,6 @@ from lab.backtest.trial import (
 )
 from lab.world import economy
 from lab.world.settings import RegimeTurn, WorldSettings
-from limits.engine import Regime
 
 
 def test_seeds_of_tuning_model_and_report_have_nothing_in_common() -> None:

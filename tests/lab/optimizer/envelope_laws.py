@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from decisions.checking.lawbook import Case
+from decisions.checking.laws import LAWS, Law
+from decisions.checking.laws_of_risk import RISK_LAWS
+from decisions.inputs import MOST_MINOR
+from decisions.sections import BASIS_POINTS, REFERENCE, Dial
+from decisions.stages.climate import Regime
+from decisions.stages.plan import Integers, Plan
 from lab.optimizer.envelope import LimitBounds, find_envelope
-from limits.checking.lawbook import Case
-from limits.checking.laws import LAWS, Law
-from limits.checking.laws_of_risk import RISK_LAWS
-from limits.inputs import MOST_MINOR
-from limits.sections import BASIS_POINTS, REFERENCE, Dial
-from limits.stages.climate import Regime
-from limits.stages.plan import Integers, Plan
 
 _BOUNDS = frozenset(
     {

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decisions import engine, inputs
+from decisions.checking import cases
+from decisions.checking.lawbook import Case
+from decisions.policy import LimitPolicy
+from decisions.policy import packaged as packaged_policy
+from decisions.policy_diff import diff
+from decisions.sections import REFERENCE
+from decisions.stages.climate import Climate, Freeze, Regime
+from decisions.stages.plan import Plan
 from governance.errors import ContractError
 from lab.optimizer import optimization
 from lab.optimizer.economics import Economics, packaged
 from lab.optimizer.envelope import LimitBounds, find_envelope
-from limits import engine, inputs
-from limits.checking import cases
-from limits.checking.lawbook import Case
-from limits.policy import LimitPolicy
-from limits.policy import packaged as packaged_policy
-from limits.policy_diff import diff
-from limits.sections import REFERENCE
-from limits.stages.climate import Climate, Freeze, Regime
-from limits.stages.plan import Plan
 from tests.lab.optimizer.envelope_laws import BOUNDS, breaks, recommended
 
 TEXT, SME_TEXT = packaged_policy("uci_demo"), packaged_policy("consumer_sme")

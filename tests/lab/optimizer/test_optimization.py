@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from scipy import optimize as highs
 from scipy import sparse
 
+from decisions import engine
+from decisions.checking import cases
+from decisions.policy import LimitPolicy
+from decisions.policy import packaged as packaged_policy
+from decisions.stages.climate import Climate, Freeze
+from decisions.stages.plan import Plan
 from governance.outcome import Outcome
 from lab.optimizer import accounts, optimization
 from lab.optimizer.accounts import Accounts, Duals, Terms, best_limits, totals, value
 from lab.optimizer.economics import Economics, packaged
 from lab.optimizer.envelope import find_envelope
 from lab.optimizer.optimization import Optimization, Status
-from limits import engine
-from limits.checking import cases
-from limits.policy import LimitPolicy
-from limits.policy import packaged as packaged_policy
-from limits.stages.climate import Climate, Freeze
-from limits.stages.plan import Plan
 
 UCI = LimitPolicy.parse(packaged_policy("uci_demo"))
 SME = LimitPolicy.parse(packaged_policy("consumer_sme"))

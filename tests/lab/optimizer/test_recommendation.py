@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from decisions.notifying import notices
+from decisions.policy import packaged as packaged_policy
+from decisions.reasons import Reason
 from governance.errors import ContractError
 from lab.commands import app
 from lab.optimizer.economics import Economics, packaged
-from limits.notifying import notices
-from limits.policy import packaged as packaged_policy
-from limits.reasons import Reason
 
 
 def arranged(folder: Path, economics: str, policy: str = "uci_demo") -> list[str]:

@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from decisions.engine import Freeze
+from decisions.policy import LimitPolicy
+from decisions.policy import packaged as packaged_policy
+from decisions.stages.climate import PLAIN
+from decisions.stages.plan import Plan
 from governance.errors import ContractError
 from lab.optimizer import optimization
 from lab.optimizer.economics import Economics, packaged
 from lab.optimizer.optimization import Status
 from lab.optimizer.support import Support
-from limits.engine import Freeze
-from limits.policy import LimitPolicy
-from limits.policy import packaged as packaged_policy
-from limits.stages.climate import PLAIN
-from limits.stages.plan import Plan
 
 POLICY = LimitPolicy.parse(packaged_policy("uci_demo"))
 PLAN = Plan.of(POLICY, as_of=date(2005, 10, 1), freeze=Freeze.NOTHING, climate=PLAIN)

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lab.commands import app as lab
-from privacy.__main__ import app as privacy
+from limitline.commands import app as privacy
 
 
 def world(*arguments: str) -> Result:

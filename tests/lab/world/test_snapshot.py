@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from decisions import features, scoring
+from decisions.features import FeatureSpec
 from governance.contract import Purpose
 from governance.errors import UsageError
 from governance.measures.discrimination import measure_auc
@@ -20,8 +22,6 @@ from lab.world.population import Use
 from lab.world.settings import WorldSettings
 from lab.world.simulation import WorldState
 from lab.world.snapshot import KNOWN_ON, OUTCOME, Shape, StudyDay
-from limits import features, scoring
-from limits.features import FeatureSpec
 from privacy import gate, keyring
 from privacy.contract_files import packaged as packaged_contract
 from privacy.feature_table import FeatureTable

@@ -1,0 +1,164 @@
+"""Commands of the limits room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from decisions.checking.commands import app as policy_app
+from decisions.notifying.commands import notify
+from decisions.options import AsOf, DemandIndex, InLanguage, Language, Regime
+from decisions.ownership_commands import ownership
+from decisions.replay_commands import replay
+from decisions.reviewing.commands import app as review_app
+from governance import command
+from governance.command import AsJson, Encoding
+from governance.errors import UsageError
+
+if TYPE_CHECKING:
+    from decisions.decision_log import DecisionLog
+
+app = typer.Typer()
+
+
+@app.command()
+@command.guarded
+def decide(
+    as_of: AsOf = "",
+    features: Annotated[
+        Path | None, typer.Option(help="Feature table; default: the newest of --contract.")
+    ] = None,
+    contract: Annotated[str, typer.Option(help="Contract id of the table.")] = "uci-credit",
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="Bring your own: a limit policy file; no gate is asked about it."),
+    ] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="Bring your own: a plain Parquet or CSV table.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Bring your own: where the decisions go (Parquet).")
+    ] = None,
+    customer: Annotated[
+        str, typer.Option(help="Bring your own: the column that says whose row it is.")
+    ] = "",
+    engine: Annotated[str, typer.Option(help="Bring your own: embedded, or spark.")] = "embedded",
+    freeze: Annotated[
+        str, typer.Option(help="nothing, or raises; left out, the ledger says.")
+    ] = "",
+    regime: Regime = "neutral",
+    demand_index: DemandIndex = "",
+    encoding: Encoding = "",
+    as_json: AsJson = False,
+) -> None:
+    """Decide a book with the verified champion, or a plain table with a policy of yours."""
+    from decisions import printing
+    from decisions.stages.climate import Climate, Freeze
+
+    day = command.parse_day(as_of)
+    climate = Climate.read({"regime": regime, "demand_index": demand_index})
+    if freeze and freeze not in set(Freeze):
+        raise UsageError("--freeze takes nothing or raises.")
+    frozen = Freeze(freeze) if freeze else None
+    own = [policy, input_file, output]
+    if any(own):
+        if policy is None or input_file is None or output is None:
+            raise UsageError("Your own table needs --policy, --input and --output together.")
+        from decisions import plain_table, spark
+        from decisions.policy import LimitPolicy
+
+        run = spark.decide if spark.is_asked(engine) else plain_table.decide
+        source = plain_table.Source(
+            path=input_file,
+            policy=LimitPolicy.load(policy),
+            customer=customer or None,
+            encoding=encoding,
+        )
+        stop = frozen or Freeze.NOTHING
+        document = run(source, output, as_of=day, freeze=stop, climate=climate)
+        command.emit(document, as_json=as_json, people=lambda out: printing.decided(out, document))
+        return
+    if engine != "embedded":
+        raise UsageError("--engine takes a table of your own: --policy, --input and --output.")
+    from decisions import book
+    from privacy.keyring import Keyring
+
+    settings = command.load_home()
+    keyring = Keyring.open(settings.keyring)
+    with command.stderr.status("Verifying the champion and deciding the book ..."):
+        table = book.open_table(settings, features or contract, keyring=keyring)
+        decided = book.decide(
+            settings, table, keyring=keyring, as_of=day, freeze=frozen, climate=climate
+        )
+    said = {
+        "is_new": decided.is_new,
+        "is_supervised": decided.is_supervised,
+        "raises_stopped_because": list(decided.reasons),
+    }
+    document = {**_document(decided.log), **said}
+    command.emit(document, as_json=as_json, people=lambda out: printing.decided(out, document))
+
+
+@app.command()
+@command.guarded
+def explain(
+    row: Annotated[int, typer.Option(help="Which row, counted from 0.")] = 0,
+    vintage: Annotated[str, typer.Option(metavar="YYYY-MM", help="A vintage of the log.")] = "",
+    action: Annotated[
+        str, typer.Option(help="With --vintage: count only raise, hold, cut or review.")
+    ] = "",
+    policy: Annotated[Path | None, typer.Option(help="Bring your own: a policy.")] = None,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="Bring your own: a table.")
+    ] = None,
+    as_of: AsOf = "",
+    regime: Regime = "neutral",
+    demand_index: DemandIndex = "",
+    language: InLanguage = Language.EN,
+    encoding: Encoding = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say why one limit is what it is: of a vintage, or of a plain table with a policy."""
+    from decisions import explanation, printing
+    from decisions.engine import Action
+    from decisions.explaining import decision
+    from decisions.plain_table import Source
+    from decisions.policy import LimitPolicy
+    from decisions.stages.climate import Climate
+
+    if action and (action not in set(Action) or not vintage):
+        raise UsageError("--action takes raise, hold, cut or review, beside --vintage.")
+    kind = Action(action) if action else None
+    if vintage and (policy or input_file):
+        raise UsageError("Give --vintage, or --policy with --input.")
+    if vintage:
+        document = decision.of_vintage(command.load_home(), vintage, row, kind=kind)
+    elif policy and input_file:
+        source = Source(path=input_file, policy=LimitPolicy.load(policy), encoding=encoding)
+        climate = Climate.read({"regime": regime, "demand_index": demand_index})
+        document = explanation.explain(
+            source.policy, source.row(row), as_of=command.parse_day(as_of), climate=climate
+        )
+    else:
+        raise UsageError("Give --vintage, or --policy with --input.")
+    tell = printing.explained
+    command.emit(document, as_json=as_json, people=lambda out: tell(out, document, language))
+
+
+def _document(log: DecisionLog) -> dict[str, Any]:
+    return {
+        "schema": "decisions/1",
+        "identity": dict(log.identity),
+        "counts": dict(log.manifest["counts"]),
+        "path": str(log.path),
+    }
+
+
+# The order of the list is that of the work: decide, make sure, tell, look again.
+app.command()(replay)
+app.command()(notify)
+app.command()(ownership)
+app.add_typer(policy_app, name="policy")
+app.add_typer(review_app, name="review")

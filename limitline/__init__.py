@@ -1,0 +1,1 @@
+"""One command over all rooms: ``limitline <verb>``."""
