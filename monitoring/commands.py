@@ -95,7 +95,8 @@ def watch(
 ) -> None:
     """Judge every due window that was not judged yet; exit 13 until each breach is acknowledged.
 
-    This is the command for cron too: safe to kill, and to run twice.
+    Without a breach, exit 14 if a window that is judged now cannot tell. This is the command for
+    cron too: safe to kill, and to run twice.
     """
     if print_schedule:
         _print_schedule(plan, as_json=as_json)
@@ -292,6 +293,7 @@ def _watch(on: str, plan: Path | None, *, as_json: bool, with_acknowledgement: b
             say=lambda doing: progress.update(f"Watching: {doing} ..."),
         )
     alarms = [item.name for item in found.done if item.is_alarm]
+    untold = [item.name for item in found.done if item.is_untold and item.name in found.judged]
     document = {
         "schema": "watch/1",
         "on": day.isoformat(),
@@ -300,6 +302,7 @@ def _watch(on: str, plan: Path | None, *, as_json: bool, with_acknowledgement: b
         "waiting": {name: until.isoformat() for name, until in found.waiting.items()},
         "findings": list(found.findings),
         "alarms": alarms,
+        "cannot_tell": untold,
         "acknowledged": list(seen),
         "page": str(settings.reports / "index.html"),
     }
@@ -321,6 +324,11 @@ def _watch(on: str, plan: Path | None, *, as_json: bool, with_acknowledgement: b
         raise Breach(
             f"Outside the risk appetite and not acknowledged: {', '.join(alarms)}. Look at the "
             "overview, then run `limitline watch --acknowledge`."
+        )
+    if untold:
+        raise Inconclusive(
+            f"Judged now, and cannot tell: {', '.join(untold)}. The overview says why; nothing "
+            "that was judged before is an alarm."
         )
 
 

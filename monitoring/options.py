@@ -9,8 +9,15 @@ import typer
 
 Appetite = Annotated[Path | None, typer.Option(help="Risk appetite; the demonstration's.")]
 Decisions = Annotated[Path, typer.Option(help="Parquet or CSV of decisions, anybody's.")]
-Action = Annotated[str, typer.Option(help="Column: raise, hold, cut, refuse or review.")]
-Result = Annotated[str, typer.Option(help="Column: good, bad, pending; or 0, 1 = bad, missing.")]
+Action = Annotated[
+    str,
+    typer.Option(
+        help="Column: raise, hold, cut, refuse, review; or 1, yes = raise, 0, no = refuse."
+    ),
+]
+Result = Annotated[
+    str, typer.Option(help="Column: good, bad, pending; or 0, 1 or yes = bad, missing.")
+]
 Count = Annotated[
     str | None, typer.Option(help="Column of counts, if a row stands for several customers.")
 ]

@@ -23,7 +23,17 @@ from monitoring.misjudgment import BAD, GOOD, MONEY, PENDING
 ACTIONS = ("raise", "hold", "cut", "refuse", "review")
 GROUP, UNKNOWN = "group", "unknown"
 
-_OUTCOMES = {"0": GOOD, "1": BAD, GOOD: GOOD, BAD: BAD, PENDING: PENDING}
+_YES, _NO = ("1", "yes", "y", "t", "是"), ("0", "no", "n", "f", "否")
+_GRANTED = ("approve", "approved", "grant", "granted", "accept", "accepted")
+_GRANTED_ZH = ("批准", "已批准", "通过", "已通过", "审批通过", "同意")
+_REFUSED = ("refuse", "refused", "decline", "declined", "deny", "denied", "reject", "rejected")
+_REFUSED_ZH = ("拒绝", "已拒绝", "不通过", "未通过", "审批不通过", "不同意")
+# What was asked for was granted, which is a raise or a first limit, or it was refused.
+_GRANTS = dict.fromkeys((*_YES, *_GRANTED, *_GRANTED_ZH), "raise") | dict.fromkeys(
+    (*_NO, *_REFUSED, *_REFUSED_ZH), "refuse"
+)
+_OUTCOMES = {GOOD: GOOD, BAD: BAD, PENDING: PENDING} | dict.fromkeys(_YES, BAD)
+_OUTCOMES |= dict.fromkeys(_NO, GOOD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +132,8 @@ def decisions(
     Parameters
     ----------
     action, outcome : str
-        Column of `ACTIONS`; column of good, bad and pending, or of 0, 1 (default) and missing.
+        Column of `ACTIONS`, or of 1, yes or approved (``raise``) and 0, no or declined
+        (``refuse``); column of good, bad and pending, or of 0, 1 or yes (default) and missing.
     amount : str, optional
         Column of the absolute limit change in whole minor units.
     count : str, optional
@@ -158,13 +169,28 @@ def decisions(
 
 
 def _actions(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    read = words(column, {action: action for action in ACTIONS}, name=name)
+    try:
+        read = words(column, {action: action for action in ACTIONS}, name=name)
+    except ContractError:
+        read = _grants(column, name)
     if read.null_count:
         raise ContractError(
-            f"The column {name} must hold {', '.join(ACTIONS)}; it is empty in "
+            f"The column {name} must hold a decision in every row; it is empty in "
             f"{read.null_count} rows."
         )
     return read
+
+
+def _grants(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    try:
+        return words(column, _GRANTS, name=name)
+    except ContractError:
+        pass
+    raise ContractError(
+        f"The column {name} must hold one of two things throughout: {', '.join(ACTIONS)}; or "
+        "whether what was asked for was granted (1, true, yes, approved, 是) or not (0, false, no, "
+        "declined, 否). It holds something else, or both."
+    )
 
 
 def _whole(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:

@@ -74,6 +74,11 @@ class Done:
         """Whether somebody still has to look at it."""
         return self.outcome is Outcome.BREACH and not self.is_acknowledged
 
+    @property
+    def is_untold(self) -> bool:
+        """Whether it cannot tell."""
+        return self.outcome is Outcome.INCONCLUSIVE
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:

@@ -185,9 +185,14 @@ def test_today_is_the_plans_day_and_not_greenwichs() -> None:
     assert command.parse_day("") in {datetime.now(UTC).date(), found[1], found[0]}
 
 
-def test_a_plan_in_a_place_that_does_not_exist_is_refused() -> None:
+@pytest.mark.parametrize(
+    "place",
+    ["Asia/Peiping2", "localtime", "Factory", "posixrules", "right/Asia/Shanghai", "../UTC"],
+)
+def test_a_plan_in_a_place_that_does_not_exist_is_refused(place: str) -> None:
+    """Nor one that means another place on each machine."""
     with pytest.raises(ContractError, match="no name of the time-zone database"):
-        WatchPlan.parse(PLAN.replace('owner = "o"', 'owner = "o"\ntime_zone = "Asia/Peiping2"'))
+        WatchPlan.parse(PLAN.replace('owner = "o"', f'owner = "o"\ntime_zone = "{place}"'))
 
 
 def test_a_plan_that_skips_a_month_says_what_it_compares_with() -> None:

@@ -30,6 +30,63 @@ def test_words_codes_and_missing_values_become_counts() -> None:
     assert counts.total() == 5
 
 
+GRANTED = {
+    "numbers": ([1, 0], None),
+    "floats": ([1.0, 0.0], None),
+    "flags": ([True, False], None),
+    "digits": (["1", "0"], None),
+    "true and false": (["TRUE", "False"], None),
+    "yes and no": (["Yes", "no "], None),
+    "letters": (["Y", "n"], None),
+    "Chinese": (["是", "否"], None),
+    "Chinese approvals": (["批准", "拒绝"], None),
+    "approvals": (["approved", "Declined"], None),
+    "a category": (["granted", "rejected"], pa.dictionary(pa.int8(), pa.string())),
+    "only one of them": (["accept", "accept"], None),
+    "our own word for no": (["approve", "refuse"], None),
+}
+
+
+@pytest.mark.parametrize("spelled", GRANTED)
+def test_granted_is_a_raise_and_not_granted_is_a_refusal(spelled: str) -> None:
+    values, kind = GRANTED[spelled]
+    table = pa.table({"granted": pa.array(values, kind), "o": ["good", "bad"]})
+    counts = plain_table.decisions(table, action="granted", outcome="o")
+    found = {row["outcome"]: row["action"] for row in counts.table.to_pylist()}
+    second = "raise" if values[0] == values[1] else "refuse"
+    assert found == {"good": "raise", "bad": second}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["raise", "yes"],
+        ["hold", "1"],
+        ["approved", "cut"],
+        ["approved", "maybe"],
+        ["1", "2"],
+        [1, -1],
+        [1, 0.5],
+        ["是", "也许"],
+    ],
+)
+def test_two_ways_to_say_a_decision_in_one_column_are_refused(values: list[object]) -> None:
+    table = pa.table({"did": pa.array(values), "o": ["good", "bad"]})
+    with pytest.raises(ContractError, match="did must hold one of two things throughout") as told:
+        plain_table.decisions(table, action="did", outcome="o")
+    assert "maybe" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"), [(True, False), ("yes", "no"), ("Y", "N"), ("是", "否"), ("1", "0.0")]
+)
+def test_a_flag_of_default_is_a_bad_outcome(bad: object, good: object) -> None:
+    table = pa.table({"did": ["hold", "cut"], "o": pa.array([bad, good])})
+    counts = plain_table.decisions(table, action="did", outcome="o")
+    found = {row["action"]: row["outcome"] for row in counts.table.to_pylist()}
+    assert found == {"hold": "bad", "cut": "good"}
+
+
 def test_rows_that_stand_for_several_customers_are_weighed() -> None:
     table = pa.table({"a": ["cut", "cut"], "o": ["good", "bad"], "n": [30, 70]})
     counts = plain_table.decisions(table, action="a", outcome="o", count="n")

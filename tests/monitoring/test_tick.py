@@ -140,6 +140,45 @@ def test_a_breach_is_an_alarm_until_somebody_has_seen_it(moved_world: World) -> 
     assert watch().returncode == 0
 
 
+@pytest.mark.parametrize(("moves", "code"), [(False, 14), (True, 13)])
+def test_a_window_that_cannot_tell_is_never_green_in_the_run_that_judges_it(
+    moved_world: World, tmp_path: Path, *, moves: bool, code: int
+) -> None:
+    """A column of one value can show nothing; one that moves is a breach beside it."""
+    settings, plan = moved_world.settings, tmp_path / "plan.toml"
+    columns = [{"still": "1", "status": text} for text in ("pay_6", "pay_0" if moves else "pay_6")]
+    windows = "".join(
+        f'[[windows]]\nname = "2005-0{month}"\ntitle = "t"\nends_on = 2005-0{month}-28\n'
+        f"[windows.columns]\n{told}"
+        for month, each in zip((8, 9), columns, strict=True)
+        for told in ["".join(f'{name} = "{text}"\n' for name, text in each.items())]
+    )
+    plan.write_text(
+        'schema = "watch-plan/1"\nid = "p"\nversion = "1"\ntitle = "t"\nowner = "o"\n'
+        'contract = "uci-credit"\nappetite = "uci_demo"\ngrace_days = 1\nperformance_days = 31\n'
+        f'tolerance = 0.01\njudged = ["still", "status"]\n[severities]\n{windows}'
+    )
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-P", "-m", "limitline", "watch", "--on", DAY.isoformat()]
+        return subprocess.run(
+            [*line, "--plan", str(plan), "--json", *more],
+            env={**os.environ, "LIMITLINE_HOME": str(settings.home)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run()
+    assert done.returncode == code, done.stderr
+    document = json.loads(done.stdout)
+    assert document["cannot_tell"] == ([] if moves else ["2005-09"])
+    assert ("cannot tell: 2005-09." in done.stderr) is not moves
+    # What was judged before is not told twice; a breach stays one until it is acknowledged.
+    assert run().returncode == (13 if moves else 0)
+    assert run("--acknowledge").returncode == 0
+
+
 def test_an_acknowledged_breach_that_is_judged_anew_is_an_alarm_and_a_finding_anew(
     moved_world: World,
 ) -> None:
