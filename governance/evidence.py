@@ -52,6 +52,11 @@ class Severity(StrEnum):
     MEDIUM = "medium"
     SEVERE = "severe"
 
+    @property
+    def rank(self) -> int:
+        """How grave it is: 0 for ``LOW``, more for more."""
+        return list(Severity).index(self)
+
 
 class Finding(BaseModel):
     """A breach that somebody has to answer for."""
@@ -66,6 +71,10 @@ class Finding(BaseModel):
     owner: str
     opened_on: date
     closed_on: date | None = None
+
+    def outweighs(self, other: Finding) -> bool:
+        """Tell whether this one is graver than another, or was opened on an earlier day."""
+        return self.severity.rank > other.severity.rank or self.opened_on < other.opened_on
 
     def is_open(self, on: date) -> bool:
         """Tell whether the finding is open on the day `on`."""

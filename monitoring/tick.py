@@ -233,7 +233,9 @@ def _open_findings(sources: Sources, job: Job, inputs: str, record: Record) -> I
             # What comes back after somebody closed it is news, under a name of its own.
             finding = finding.model_copy(update={"id": f"{finding.id}-{inputs[:6]}"})
         # Without any model there is nobody to answer; the record and the page still say it.
-        if version is not None and finding.id not in known:
+        if version is not None and (
+            finding.id not in known or finding.outweighs(known[finding.id])
+        ):
             open_finding(sources.settings, finding, version=version)
         yield finding.id
 

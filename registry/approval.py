@@ -10,7 +10,7 @@ from governance.errors import GateClosed, UsageError
 from governance.evidence import Decision
 from governance.measurement import describe_scope
 from governance.settings import Settings
-from registry.attempts import earlier_closed, judged_by
+from registry.attempts import earlier_closed, judged_by, measured_in_words
 from registry.judgement import attached_to, closed, signed_appetite
 from registry.offline import APPROVERS
 from registry.record import (
@@ -21,10 +21,12 @@ from registry.record import (
     read_evidence,
     subject_of,
 )
+from registry.rules import APPROVAL_MAX_DAYS
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
 VALID_DAYS = 90
+"""How long an approval holds if nobody says otherwise; `APPROVAL_MAX_DAYS` is the longest term."""
 
 
 def approve(
@@ -48,8 +50,7 @@ def approve(
         raise GateClosed(
             f"The role {role} may not approve; allowed: {', '.join(sorted(APPROVERS))}."
         )
-    if valid_days < 1:
-        raise UsageError("An approval must be valid for at least one day.")
+    expires_on = _end(on, valid_days)
     record = Record.load(settings)
     binds = bindings(record, version)
     require_open(record, version, on)
@@ -67,11 +68,22 @@ def approve(
         # What was refused before is part of what is signed: nobody approves without being told.
         "closed_before": record.history.closed(subject_of(version)),
         "approved_on": on.isoformat(),
-        "expires_on": (on + timedelta(days=valid_days)).isoformat(),
+        "expires_on": expires_on.isoformat(),
     }
     subject = (subject_of(version), binds["model"])
     seq = append(settings, Kind.APPROVAL, subject=subject, predicate=predicate, signer=signer)
     return {**predicate, "seq": seq, "is_new": True, "rests_on": _told(record, version)}
+
+
+def _end(on: date, valid_days: int) -> date:
+    """Return the last day of an approval."""
+    if not 1 <= valid_days <= APPROVAL_MAX_DAYS:
+        raise UsageError(
+            f"An approval holds for 1 to {APPROVAL_MAX_DAYS} days; asked was {valid_days}."
+        )
+    if (date.max - on).days < valid_days:
+        raise UsageError(f"An approval of {on} for {valid_days} days would end after {date.max}.")
+    return on + timedelta(days=valid_days)
 
 
 def _told(record: Record, version: int) -> list[str]:
@@ -88,6 +100,7 @@ def _told(record: Record, version: int) -> list[str]:
         f"waived until {one.expires_on}, {one.owner}: {one.measure} ({describe_scope(one.scope)})"
         for one in decision.waived
     ]
+    lines += measured_in_words(record, version)
     return [*lines, *(f"refused before: {one.in_words}" for one in earlier_closed(record, version))]
 
 

@@ -1,4 +1,4 @@
-"""Attempts: every time the gate judged a version, and by which thresholds.
+"""Attempts: every time a version was measured or judged, and by which thresholds.
 
 A version that is measured again, or handed in again under another number, keeps what was found
 before: whoever approves it is told, and so is everybody who reads its status or its card.
@@ -7,6 +7,7 @@ before: whoever approves it is told, and so is everybody who reads its status or
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from registry.ledger import Entry
 from registry.load import POLICY_FILE
 from registry.record import Record, file_digest, read_decision, read_evidence
+from registry.rules import POLICY_EVIDENCE
 from registry.statement import Kind
 
 NOT_WAIVABLE = "not waivable"
@@ -83,6 +85,64 @@ def earlier_closed(record: Record, version: int) -> tuple[Attempt, ...]:
     return tuple(one for one in attempts(record, version) if one.refusals and one.entry != seq)
 
 
+def measured(record: Record, version: int) -> list[dict[str, Any]]:
+    """Return every evidence that concerns a version, oldest first: what, when, by whom, if judged.
+
+    Its own, and of another version with the same estimators or the same policy what was never
+    judged: figures that were measured and not handed to the gate could be chosen among.
+    """
+    found: list[dict[str, Any]] = []
+    for other in record.versions():
+        shares = _shared(record, version, other)
+        if shares is None:
+            continue
+        judged = _judged_digests(record, other)
+        for entry in (*record.of(Kind.EVIDENCE, other), *record.of(Kind.POLICY, other)):
+            said = entry.statement.predicate
+            is_judged = said["digest"] in judged
+            is_about = shares != SAME_POLICY or entry.statement.kind is Kind.POLICY
+            if other == version or (is_about and not is_judged):
+                found.append(
+                    {
+                        "kind": said["evidence"]["kind"],
+                        "version": other,
+                        "shares": shares,
+                        "entry": entry.seq,
+                        "measured_on": said["evidence"]["measured_on"],
+                        "by": entry.statement.person.name,
+                        "digest": said["digest"],
+                        "is_judged": is_judged,
+                    }
+                )
+    return sorted(found, key=lambda one: int(one["entry"]))
+
+
+def _judged_digests(record: Record, version: int) -> set[str]:
+    """Return the digest of every evidence that a gate decision about a version rests on."""
+    made = [entry.statement.predicate["decision"] for entry in record.of(Kind.DECISION, version)]
+    return {said["evidence"] for said in made}.union(
+        *({said["subject"].get(kind, "") for kind in POLICY_EVIDENCE} for said in made)
+    )
+
+
+def measured_in_words(record: Record, version: int) -> list[str]:
+    """Say how often a version was measured, and name what of it no gate ever judged."""
+    found = measured(record, version)
+    counted = Counter(one["kind"] for one in found if one["version"] == version)
+    if not found:
+        return []
+    times = ", ".join(f"{kind} {number}x" for kind, number in sorted(counted.items()))
+    lines = [f"measured: {times or 'never'}"]
+    for one in found:
+        if not one["is_judged"]:
+            whose = f", version {one['version']} with {one['shares']}" if one["shares"] else ""
+            lines.append(
+                f"measured and never judged: {one['kind']} of {one['measured_on']}{whose}, signed "
+                f"by {one['by']}, entry {one['entry']} ({one['digest'][:12]})"
+            )
+    return lines
+
+
 def judged_by(record: Record, version: int) -> list[str]:
     """Return the risk appetites that judged a version; more than one is an event to look at."""
     own = [one.appetite for one in attempts(record, version) if one.version == version]
@@ -127,14 +187,29 @@ def _attempt(record: Record, entry: Entry, version: int, shares: str) -> Attempt
 
 def _shared(record: Record, version: int, other: int) -> str | None:
     """Say what another version shares with this one, or None."""
-    mine, theirs = record.manifest(version), record.manifest(other)
-    estimators = mine.statement.predicate["estimators"]
     if version == other:
         return ""
-    if estimators and estimators == theirs.statement.predicate["estimators"]:
+    mine, theirs = record.manifest(version), record.manifest(other)
+    estimators, policies = (
+        [set(digests(one)) for one in (mine, theirs)] for digests in (_estimators, _policies)
+    )
+    if estimators[0] & estimators[1]:
         return SAME_MODEL
-    is_same = file_digest(mine, POLICY_FILE) == file_digest(theirs, POLICY_FILE)
-    return SAME_POLICY if is_same else None
+    return SAME_POLICY if policies[0] & policies[1] else None
+
+
+def _estimators(manifest: Entry) -> Iterator[str]:
+    """Yield what names each estimator of a version, whatever its file is called."""
+    yield from manifest.statement.predicate["estimators"].values()
+
+
+def _policies(manifest: Entry) -> Iterator[str]:
+    """Yield what names the policy of a version: its file and, without comments, what it declares.
+
+    A manifest that names none shares none.
+    """
+    declared = manifest.statement.predicate["declared"].get("policy_digest", "")
+    yield from filter(None, (file_digest(manifest, POLICY_FILE), declared))
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

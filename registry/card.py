@@ -13,7 +13,7 @@ from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
 from governance.settings import Settings
 from registry import card_zh
-from registry.attempts import attempts, earlier_closed, judged_by
+from registry.attempts import attempts, earlier_closed, judged_by, measured_in_words
 from registry.catalogue import Catalogue
 from registry.record import (
     Record,
@@ -168,10 +168,9 @@ def _attempts(record: Record, version: int) -> Iterator[str]:
     if len(judged) > 1:
         yield _cell(f"**Judged by more than one risk appetite:** {', then '.join(judged)}.")
         yield ""
-    found = attempts(record, version)
-    yield from (f"- {_cell(one.in_words)}" for one in found)
-    if not found:
-        yield "None yet."
+    found = [*measured_in_words(record, version)]
+    found += [one.in_words for one in attempts(record, version)]
+    yield from (f"- {_cell(line)}" for line in found or ["None yet."])
     yield ""
 
 

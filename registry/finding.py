@@ -15,10 +15,10 @@ from governance import canonical
 from governance.errors import GateClosed, UsageError
 from governance.evidence import Finding
 from governance.settings import Settings
-from registry import offline
+from registry import offline, rules
 from registry.attestation import document
 from registry.ledger import Entry
-from registry.record import CLOSED, OPENED, Record, append, read, subject_of
+from registry.record import CLOSED, OPENED, Record, append, read, subject_of, version_of
 from registry.signing import Role, Signer
 from registry.statement import Kind
 
@@ -30,7 +30,8 @@ def open_finding(
 ) -> int:
     """Record a finding about a version and return its place in the ledger.
 
-    A finding whose id is known and open is not recorded twice, so a watch may run again.
+    A finding whose id is known and open is not recorded twice, so a watch may run again, unless
+    it is graver than that one or from an earlier day: whoever opened it mildly hides nothing.
 
     Raises
     ------
@@ -38,11 +39,11 @@ def open_finding(
         If a finding with this id was closed: what comes back is a new finding with a new id.
     """
     record = Record.load(settings)
-    known = {held.id: held for held in record.findings()}.get(finding.id)
-    if known is not None:
-        if known.closed_on is not None:
+    for known in record.findings():
+        if known.id == finding.id and not finding.outweighs(known):
+            if known.closed_on is None:
+                return _openings(record, finding.id)[0].seq
             raise UsageError(f"The finding {finding.id} was closed. Open a new one under a new id.")
-        return _opening(record, finding.id).seq
     predicate = {"event": OPENED, "finding": document(finding), "note": ""}
     return _append(settings, version, predicate, signer)
 
@@ -77,22 +78,25 @@ def close_finding(
     if str(role) not in allowed:
         raise UsageError(f"A finding is closed by {', '.join(allowed)}; given: {role}.")
     record = Record.load(settings)
-    opened = _opening(record, finding_id)
-    finding = read(
-        Finding, opened.statement.predicate["finding"], where=f"Ledger entry {opened.seq}"
-    )
-    if on < finding.opened_on:
-        raise GateClosed(f"{finding_id} was opened on {finding.opened_on}; {on} is before that.")
     signer = Signer.open(settings.keyring, role)
-    if all(
-        entry.statement.person.key_id != signer.key_id for entry in closings(record, finding_id)
-    ):
-        closed = finding.model_copy(update={"closed_on": on})
-        version = int(opened.statement.subject_name.rpartition("@")[2])
-        predicate = {"event": CLOSED, "finding": document(closed), "note": note}
-        _append(settings, version, predicate, signer)
-    found = {held.id: held for held in Record.load(settings).findings()}
-    return found[finding_id]
+    signed = [
+        entry.statement.predicate["finding"]
+        for entry in closings(record, finding_id)
+        if entry.statement.person.key_id == signer.key_id
+    ]
+    for opened in _openings(record, finding_id):
+        said = opened.statement.predicate["finding"]
+        finding = read(Finding, said, where=f"Ledger entry {opened.seq}")
+        if on < finding.opened_on:
+            raise GateClosed(
+                f"{finding_id} was opened on {finding.opened_on}; {on} is before that."
+            )
+        if all({**one, "closed_on": None} != said for one in signed):
+            closed = finding.model_copy(update={"closed_on": on})
+            predicate = {"event": CLOSED, "finding": document(closed), "note": note}
+            _append(settings, version_of(opened), predicate, signer)
+    found = [held for held in Record.load(settings).findings() if held.id == finding_id]
+    return next((held for held in found if held.closed_on is None), found[-1])
 
 
 def closings(record: Record, finding_id: str) -> tuple[Entry, ...]:
@@ -105,12 +109,13 @@ def closings(record: Record, finding_id: str) -> tuple[Entry, ...]:
     )
 
 
-def _opening(record: Record, finding_id: str) -> Entry:
-    for entry in record.of(Kind.FINDING):
-        said = entry.statement.predicate
-        if said["finding"]["id"] == finding_id and said["event"] == OPENED:
-            return entry
-    raise UsageError(f"There is no finding {finding_id}; `limitline finding list` lists them.")
+def _openings(record: Record, finding_id: str) -> list[Entry]:
+    """Return what opened findings under an id; two that differ in a word are two."""
+    found = [Entry.of(one.begun) for one in rules.findings(record.history)]
+    named = [one for one in found if one.statement.predicate["finding"]["id"] == finding_id]
+    if not named:
+        raise UsageError(f"There is no finding {finding_id}; `limitline finding list` lists them.")
+    return named
 
 
 def open_findings(settings: Settings, on: date) -> tuple[Finding, ...]:

@@ -8,7 +8,7 @@ key that signed it does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -39,34 +39,25 @@ class Freeze:
         SHA-256 of what was signed; a release names it.
     releases : tuple of (Person, date)
         Who agreed to end it, and from which day; each person counts once.
+    lifted_on : date or None
+        The first day on which two different approvers had agreed.
     """
 
     digest: str
     by: Person
     frozen_on: date
     reason: str
-    releases: tuple[tuple[Person, date], ...] = ()
+    releases: tuple[tuple[Person, date], ...]
+    lifted_on: date | None
 
     @property
     def id(self) -> str:
         """What people call it."""
         return f"freeze-{self.digest[:12]}"
 
-    @property
-    def lifted_on(self) -> date | None:
-        """The first day on which two different approvers had agreed, or None."""
-        days = [
-            max(day, other_day)
-            for person, day in self.releases
-            for other, other_day in self.releases
-            if rules.are_two(person, other)
-        ]
-        return min(days, default=None)
-
     def is_in_force(self, on: date) -> bool:
         """Tell whether this freeze stops raises on the day `on`."""
-        lifted = self.lifted_on
-        return self.frozen_on <= on and (lifted is None or on < lifted)
+        return self.frozen_on <= on and (self.lifted_on is None or on < self.lifted_on)
 
     def as_document(self) -> dict[str, Any]:
         """Return what status and verbs say about it."""
@@ -101,7 +92,7 @@ def freeze(settings: Settings, *, role: Role | str, reason: str, on: date) -> Fr
         if same and found.lifted_on is None:
             return found
     # The number keeps a second freeze, in the same words on the same day, from being the first.
-    number = 1 + sum(_event(entry) == FROZEN for entry in record.of(Kind.FREEZE))
+    number = 1 + len(freezes(record))
     said = {"event": FROZEN, "number": number, "on": on.isoformat(), "reason": reason}
     digest = _append(settings, {**said, "key_id": signer.key_id}, signer)
     return _by_digest(settings, digest)
@@ -138,42 +129,27 @@ def unfreeze(
 
 def freezes(record: Record) -> tuple[Freeze, ...]:
     """Return every freeze that was ever signed, oldest first, with its releases."""
-    entries = tuple(record.of(Kind.FREEZE))
-    return tuple(
-        Freeze(
-            digest=entry.statement.sha256,
-            by=entry.statement.person,
-            frozen_on=date.fromisoformat(entry.statement.predicate["on"]),
-            reason=entry.statement.predicate["reason"],
-            releases=tuple(_releases(entry, entries)),
-        )
-        for entry in entries
-        if _event(entry) == FROZEN
+    return tuple(_read(one, record.on) for one in rules.freezes(record.history))
+
+
+def _read(one: rules.Lasting, on: date | None) -> Freeze:
+    """Return a freeze as it is known on a day."""
+    entry = Entry.of(one.begun).statement
+    agreed = [(person, date.fromisoformat(day)) for person, day in one.agreed]
+    ended = date.fromisoformat(one.ended_on) if one.ended_on else None
+    return Freeze(
+        digest=entry.sha256,
+        by=entry.person,
+        frozen_on=date.fromisoformat(entry.predicate["on"]),
+        reason=entry.predicate["reason"],
+        releases=tuple(said for said in agreed if on is None or said[1] <= on),
+        lifted_on=ended if ended and (on is None or ended <= on) else None,
     )
 
 
 def in_force(record: Record, on: date) -> tuple[Freeze, ...]:
     """Return the freezes that stop raises on the day `on`, oldest first."""
     return tuple(found for found in freezes(record) if found.is_in_force(on))
-
-
-def _releases(frozen: Entry, entries: tuple[Entry, ...]) -> Iterator[tuple[Person, date]]:
-    """Yield the releases of one freeze that count, each person's first one only."""
-    seen: set[str] = set()
-    begun = frozen.statement.predicate["on"]
-    for entry in entries:
-        said, person = entry.statement.predicate, entry.statement.person
-        is_about = _event(entry) == RELEASED and said["freeze"] == frozen.statement.sha256
-        # Agreed before the freeze, in the ledger or by the day, is not agreed to end it.
-        if (
-            is_about
-            and entry.seq > frozen.seq
-            and said["on"] >= begun
-            and person.role in offline.APPROVERS
-        ):
-            if person.key_id not in seen:
-                yield person, date.fromisoformat(said["on"])
-            seen.add(person.key_id)
 
 
 def _approver(settings: Settings, role: Role | str, reason: str) -> Signer:
@@ -204,7 +180,3 @@ def _append(settings: Settings, predicate: Mapping[str, Any], signer: Signer) ->
 
 def _by_digest(settings: Settings, digest: str) -> Freeze:
     return next(found for found in freezes(Record.load(settings)) if found.digest == digest)
-
-
-def _event(entry: Entry) -> str:
-    return str(entry.statement.predicate["event"])

@@ -112,7 +112,7 @@ def approve(
     version: Version,
     role: Annotated[str, typer.Option("--as", help="risk_approver or business_approver.")],
     on: OnDay = "",
-    valid_days: Annotated[int, typer.Option(min=1, help="How long the approval holds.")] = 90,
+    valid_days: Annotated[int, typer.Option(help="How long it holds: 1 to 366 days.")] = 90,
     as_json: AsJson = False,
 ) -> None:
     """Sign that exactly these digests may go live; says what stands behind them."""

@@ -27,7 +27,7 @@ from registry.statement import Statement
 DATABASE = "ledger.db"
 CHECKPOINT = "checkpoint.txt"
 WITNESS = "witness"
-BUSY_SECONDS = 30.0
+_PRAGMAS = ("busy_timeout=30000",)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (
@@ -274,11 +274,8 @@ class Ledger:
         if not (self.folder / DATABASE).is_file():
             raise IntegrityError(f"The ledger's database in {self.folder} is missing.")
         with _faults():
-            connection = sqlite3.connect(
-                self.folder / DATABASE, timeout=BUSY_SECONDS, isolation_level=None
-            )
+            connection = durable.open_database(self.folder / DATABASE, pragmas=_PRAGMAS)
             try:
-                connection.execute("PRAGMA synchronous = FULL")
                 connection.execute(f"BEGIN {mode}")
                 yield connection
                 connection.execute("COMMIT")
@@ -298,7 +295,7 @@ def _bodies(connection: sqlite3.Connection) -> list[bytes]:
 def _labels_fit(body: bytes, kind: str, subject: str) -> bool:
     try:
         entry = json.loads(body)
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):
         return False
     return (
         isinstance(body, bytes)
@@ -307,16 +304,27 @@ def _labels_fit(body: bytes, kind: str, subject: str) -> bool:
     )
 
 
+_OF_THE_PLACE = frozenset(
+    {
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM),
+        *(sqlite3.SQLITE_AUTH, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_NOLFS),
+    }
+)
+"""What SQLite says when the disk or another process stands in the way, not the content."""
+
+
 @contextmanager
 def _faults() -> Iterator[None]:
     try:
         yield
-    except (sqlite3.OperationalError, sqlite3.IntegrityError) as error:
-        raise EnvironmentFault(
-            f"The ledger cannot be written or read: {error}. Nothing half-written was kept; "
-            "make room or wait, then run this again."
-        ) from None
-    except sqlite3.DatabaseError as error:
-        raise IntegrityError(f"The ledger's database is damaged: {error}.") from None
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_PLACE:
+            raise EnvironmentFault(
+                f"The ledger cannot be written or read: {error}. Nothing half-written was kept; "
+                "make room or wait, then run this again."
+            ) from None
+        # A table that is missing or another one: this file is not the ledger that was signed.
+        raise IntegrityError(f"The ledger's database is damaged or another: {error}.") from None
     except OSError as error:
         raise durable.fault_from(error) or error from None

@@ -6,10 +6,9 @@ library.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from itertools import combinations
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -41,6 +40,11 @@ CLOSED = "closed"
 def subject_of(version: int) -> str:
     """Return the name under which statements speak about a version."""
     return f"{MODEL_NAME}@{version}"
+
+
+def version_of(entry: Entry) -> int:
+    """Return the version that an entry is about."""
+    return int(entry.statement.subject_name.rpartition("@")[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,24 +192,19 @@ class Record:
         """Return every finding (about one version, or any) in its newest state, by id.
 
         A finding is closed once two people in two roles have signed that it is, and not before;
-        what a statement says about itself does not count, only the keys that signed.
+        what a statement says about itself does not count, only the keys that signed. Of several
+        under one id each counts, and the gravest comes last.
         """
-        found: dict[str, Finding] = {}
-        agreed: dict[str, list[Entry]] = {}
-        for entry in self.of(Kind.FINDING, version):
-            said = entry.statement.predicate
-            finding = read(
-                Finding, {**said["finding"], "closed_on": None}, where=f"Ledger entry {entry.seq}"
-            )
-            if said["event"] == OPENED:
-                # The first opening stands: a milder one under the same id would be a closing.
-                found.setdefault(finding.id, finding)
-            elif finding.id in found:
-                agreed.setdefault(finding.id, []).append(entry)
-        for name, entries in agreed.items():
-            closed_on = _agreed_on(entries)
-            found[name] = found[name].model_copy(update={"closed_on": closed_on})
-        return tuple(found[name] for name in sorted(found))
+        on = self.on.isoformat() if self.on else "9999-12-31"
+        found = []
+        for one in rules.findings(self.history):
+            entry = Entry.of(one.begun)
+            if self._holds(entry) and version in (None, version_of(entry)):
+                ended = one.ended_on if one.ended_on and one.ended_on <= on else None
+                said = {**entry.statement.predicate["finding"], "closed_on": ended}
+                found.append(read(Finding, said, where=f"Ledger entry {entry.seq}"))
+        found.sort(key=lambda one: (one.id, one.severity.rank, -one.opened_on.toordinal()))
+        return tuple(found)
 
     def is_current(self, entry: Entry, evidence: Evidence) -> bool:
         """Tell whether `entry` holds this evidence and is no older than the newest appetite.
@@ -333,16 +332,6 @@ def file_digest(manifest: Entry, path: str) -> str:
 def waiver_key(waiver: Waiver) -> tuple[str, tuple[tuple[str, str], ...]]:
     """Return measure and scope of a waiver, as `Measurement.key` writes them."""
     return waiver.measure, tuple(sorted(waiver.scope.items()))
-
-
-def _agreed_on(closings: Sequence[Entry]) -> date | None:
-    """Return the first day on which two different people in two roles had agreed, or None."""
-    days = [
-        max(date.fromisoformat(said.statement.predicate["finding"]["closed_on"]) for said in pair)
-        for pair in combinations(closings, 2)
-        if rules.are_two(pair[0].statement.person, pair[1].statement.person)
-    ]
-    return min(days, default=None)
 
 
 def in_force(entry: Entry, on: date) -> bool:

@@ -49,7 +49,7 @@ validator's. A gate decision and its approvals bind each by its kind."""
 
 POLICY_FILE, FEATURES_FILE = "artifacts/limit_policy.toml", "artifacts/features.toml"
 
-WAIVER_MAX_DAYS, SHORTEST_REASON = 180, 10
+WAIVER_MAX_DAYS, APPROVAL_MAX_DAYS, SHORTEST_REASON = 180, 366, 10
 SEVERITIES = ("low", "medium", "severe")
 DAYS = frozenset({"on", "approved_on", "expires_on", "frozen_on"})
 ROLES = frozenset[str]().union(*SIGNERS.values())
@@ -406,7 +406,7 @@ class History:
         self._said: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self._appetites: dict[tuple[str, str], str] = {}
         self.agreed: dict[str, list[dict[str, Any]]] = {}
-        self.findings: dict[str, Mapping[str, Any]] = {}
+        self.findings: dict[str, list[Mapping[str, Any]]] = {}
         self.words: set[tuple[str, bytes]] = set()
         self._rules: Mapping[str, Callable[[dict[str, Any]], str]] = {
             "people": lambda entry: self.roll.change(entry["statement"]["predicate"]),
@@ -603,13 +603,12 @@ class History:
         if is_closing != bool(finding["closed_on"]):
             return "is a finding that is opened and closed at once"
         if is_closing:
-            opened = self.findings.get(finding["id"])
-            if opened != {**finding, "closed_on": None}:
+            if {**finding, "closed_on": None} not in self.findings.get(finding["id"], []):
                 return "closes another finding than was opened"
             if finding["closed_on"] < finding["opened_on"]:
                 return "closes a finding before it was opened"
         else:
-            self.findings.setdefault(finding["id"], finding)
+            self.findings.setdefault(finding["id"], []).append(finding)
         return ""
 
     def _decision_problem(self, entry: Said) -> str:
@@ -657,7 +656,8 @@ class History:
         judged = self.said("gate-decision", name)[-1]["statement"]["predicate"]["decision"]
         if not judged["decided_on"] <= said["approved_on"] <= said["expires_on"]:
             return "ends before it begins, or begins before the gate decided"
-        return ""
+        term = date.fromisoformat(said["expires_on"]) - date.fromisoformat(said["approved_on"])
+        return "approves for longer than may be" if term.days > APPROVAL_MAX_DAYS else ""
 
     def _event_problem(self, entry: dict[str, Any]) -> str:
         said = entry["statement"]["predicate"]
@@ -812,48 +812,78 @@ def waivers_used(history: History) -> int:
     return sum(len(entry["statement"]["predicate"]["decision"]["waived"]) for entry in made)
 
 
-def open_findings(history: History, on: str) -> list[str]:
-    """Return the ids of the findings that are open on a day: two people must agree to close one."""
-    opened: dict[str, str] = {}
-    closings: dict[str, list[tuple[Person, str]]] = {}
+class Lasting(NamedTuple):
+    """A finding or a freeze: the entry that began it, and who has agreed by which day to end it."""
+
+    begun: dict[str, Any]
+    agreed: list[tuple[Person, str]]
+
+    def agree(self, person: Person, on: str) -> None:
+        """Note that somebody agrees to end it; whoever signs again moves no day."""
+        if all(person.key_id != other.key_id for other, _ in self.agreed):
+            self.agreed.append((person, on))
+
+    def holds(self, on: str) -> bool:
+        """Tell whether it holds on a day: begun by then, and not ended."""
+        ends = self.ended_on
+        return bool(_effective(self.begun) <= on and (ends is None or on < ends))
+
+    @property
+    def ended_on(self) -> str | None:
+        """The first day on which two people in two roles with two keys had agreed, or None."""
+        days = [
+            max(day, other_day)
+            for person, day in self.agreed
+            for other, other_day in self.agreed
+            if are_two(person, other)
+        ]
+        return min(days, default=None)
+
+
+def findings(history: History) -> list[Lasting]:
+    """Return every finding that was opened, oldest first; two that differ in a word are two.
+
+    So a milder one that was opened early under the same id takes the place of none.
+    """
+    found: list[Lasting] = []
     for entry in history.entries:
         if entry["kind"] == "finding":
-            said = entry["statement"]["predicate"]
-            name = str(said["finding"]["id"])
-            if said["event"] == "opened":
-                opened.setdefault(name, said["finding"]["opened_on"])
-            elif name in opened:
-                closed = (entry["person"], said["finding"]["closed_on"])
-                closings.setdefault(name, []).append(closed)
-    return sorted(
-        name
-        for name, day in opened.items()
-        if day <= on and not _has_ended(closings.get(name, []), on)
-    )
+            said = entry["statement"]["predicate"]["finding"]
+            about = [one for one in found if _finding(one) == {**said, "closed_on": None}]
+            if entry["statement"]["predicate"]["event"] == "opened":
+                found += [] if about else [Lasting(entry, [])]
+            for one in about if said["closed_on"] else ():
+                one.agree(entry["person"], said["closed_on"])
+    return found
 
 
-def freezes(history: History, on: str) -> list[str]:
-    """Return the ids of the freezes that stop raises on a day: two approvers must lift one."""
-    frozen: dict[str, str] = {}
-    releases: dict[str, list[tuple[Person, str]]] = {}
+def freezes(history: History) -> list[Lasting]:
+    """Return every freeze, oldest first; a release for a day before it agrees to nothing."""
+    found: dict[str, Lasting] = {}
     for entry in history.entries:
         if entry["kind"] == "freeze":
             said = entry["statement"]["predicate"]
             if said["event"] == "frozen":
-                frozen[_sha256(entry)] = said["on"]
-            elif said["freeze"] in frozen and said["on"] >= frozen[said["freeze"]]:
-                releases.setdefault(said["freeze"], []).append((entry["person"], said["on"]))
-    return sorted(
-        f"freeze-{name[:12]}"
-        for name, day in frozen.items()
-        if day <= on and not _has_ended(releases.get(name, []), on)
-    )
+                found[_sha256(entry)] = Lasting(entry, [])
+            elif said["freeze"] in found and said["on"] >= _effective(found[said["freeze"]].begun):
+                found[said["freeze"]].agree(entry["person"], said["on"])
+    return list(found.values())
 
 
-def _has_ended(agreed: Sequence[tuple[Person, str]], on: str) -> bool:
-    """Tell whether two different people in two roles had agreed by a day."""
-    by_then = [person for person, day in agreed if day <= on]
-    return any(are_two(one, other) for one in by_then for other in by_then)
+def _finding(lasting: Lasting) -> Said:
+    said: Said = lasting.begun["statement"]["predicate"]["finding"]
+    return said
+
+
+def _effective(entry: Said) -> str:
+    """Return from which day a finding or a freeze holds."""
+    said = entry["statement"]["predicate"]
+    return str(said["finding"]["opened_on"] if "finding" in said else said["on"])
+
+
+def freeze_name(lasting: Lasting) -> str:
+    """Return what people call a freeze."""
+    return f"freeze-{_sha256(lasting.begun)[:12]}"
 
 
 def signers(history: History) -> list[dict[str, Any]]:
@@ -966,8 +996,8 @@ def _stated(files: Mapping[str, bytes], history: History, on: str) -> dict[str, 
     now = champion(history, on)
     stands = {
         "champion": now and now["statement"]["predicate"]["version"],
-        "findings_open": open_findings(history, on),
-        "freezes": freezes(history, on),
+        "findings_open": sorted(_finding(one)["id"] for one in findings(history) if one.holds(on)),
+        "freezes": sorted(freeze_name(one) for one in freezes(history) if one.holds(on)),
     }
     with reading(name):
         told = json.loads(files[name])

@@ -15,7 +15,15 @@ from governance.evidence import Waiver
 from governance.measurement import describe_scope
 from governance.settings import Settings
 from registry import freeze, rules
-from registry.attempts import NOT_WAIVABLE, appetites, attempts, earlier_closed, judged_by
+from registry.attempts import (
+    NOT_WAIVABLE,
+    appetites,
+    attempts,
+    earlier_closed,
+    judged_by,
+    measured,
+    measured_in_words,
+)
 from registry.card import state
 from registry.catalogue import MODEL_NAME
 from registry.ledger import Entry, Ledger
@@ -94,6 +102,8 @@ def _version(record: Record, version: int, on: date) -> dict[str, Any]:
         "gate": decision.outcome.value if decision else "not judged",
         "decided_on": decision.decided_on.isoformat() if decision else None,
         "refusals": list(decision.refusals) if decision else [],
+        "measured": measured(record, version),
+        "measured_in_words": measured_in_words(record, version),
         "attempts": [one.as_document() for one in attempts(record, version)],
         "refused_before": [one.in_words for one in earlier_closed(record, version)],
         "judged_by": judged_by(record, version),
@@ -220,6 +230,9 @@ def _before(version: Mapping[str, Any]) -> Iterator[RenderableType]:
     if len(version["judged_by"]) > 1:
         said = f"\n{name} was judged by more than one risk appetite: "
         yield Text(said.capitalize() + ", then ".join(version["judged_by"]), style="bold yellow")
+    if any(not one["is_judged"] for one in version["measured"]):
+        yield Text(f"\nWhat was measured about {name}", style="bold")
+        yield from _bullets(version["measured_in_words"])
     if version["refused_before"]:
         yield Text(f"\nWhat was refused before about {name}", style="bold")
         yield from _bullets(version["refused_before"])

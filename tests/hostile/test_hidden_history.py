@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import zipfile
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from governance.errors import GateClosed, IntegrityError
 from governance.evidence import Evidence
 from governance.settings import Settings
 from limitline.commands import app
-from registry import card, evidence, lifecycle, people
+from registry import card, evidence, lifecycle, people, serialize
 from registry.attachment import attach
-from registry.candidate import RunFacts
+from registry.candidate import CandidateFiles, RunFacts
 from registry.load import load_verified
 from registry.record import Record
 from registry.signing import Role, Signer
@@ -34,6 +35,7 @@ from tests.registry.conftest import (
     LINEAGE,
     THRESHOLDS,
     begin,
+    fit,
     lay_out,
     measured_about,
     policy_evidence,
@@ -117,12 +119,19 @@ def test_what_never_was_refused_is_not_said_to_be(champion: Settings) -> None:
     assert [entry.statement.predicate["closed_before"] for entry in given] == [[], []]
 
 
-def hand_in(home: Settings, place: Path, *, seed: int = 0, policy: str = "step = 1\n") -> int:
+def hand_in(
+    home: Settings,
+    place: Path,
+    *,
+    seed: int = 0,
+    policy: str = "step = 1\n",
+    files: CandidateFiles | None = None,
+) -> int:
     """Submit one more version."""
     facts = RunFacts(run_name="again")
     lineage = {**LINEAGE, "seed": seed, "place": place.name}
     developer = Signer.open(home.keyring, "developer")
-    files = lay_out(place, seed=seed, policy=policy)
+    files = files or lay_out(place, seed=seed, policy=policy)
     return submit(files, facts, lineage, settings=home, signer=developer).version
 
 
@@ -172,6 +181,123 @@ def test_the_same_policy_under_another_number_brings_along_what_was_found_of_the
     assert "version 1 with the same policy" in told
     assert "1 refusals, 1 of them not waivable. policy.violations" in told
     assert versions[other]["refused_before"] == []
+
+
+def test_one_more_file_beside_the_same_estimator_hides_no_refusal(
+    handed_in: Settings, tmp_path: Path
+) -> None:
+    home = handed_in
+    measure(home, auc=0.5)
+    lifecycle.gate(home, 1, on=DAY)
+    files = lay_out(tmp_path / "again", policy="step = 2\n")
+    serialize.dump(fit(seed=9), tmp_path / "again" / "other.skops")
+    more = {**files.artifacts, "other": tmp_path / "again" / "other.skops"}
+    again = hand_in(home, tmp_path / "again", files=replace(files, artifacts=more))
+
+    (told,) = status(home, DAY)["versions"][1]["refused_before"]
+    assert "version 1 with the same model" in told
+    assert status(home, DAY)["versions"][1]["version"] == again
+
+
+def test_a_comment_in_the_policy_hides_no_refusal_of_the_policy(
+    handed_in: Settings, tmp_path: Path
+) -> None:
+    home = handed_in
+    asked = RiskAppetite.parse(
+        appetite_text(
+            *THRESHOLDS,
+            threshold("policy.violations", "at_most = 0", 'basis = "point"'),
+            version="3",
+        )
+    )
+    appetites.sign(home, asked, DAY)
+    measure(home)
+    lifecycle.attach(home, 1, policy_evidence(home, "policy-check", 3.0), role=Role.DEVELOPER)
+    lifecycle.gate(home, 1, on=DAY)
+    hand_in(home, tmp_path / "again", seed=1, policy="step = 1  # as reviewed\n")
+
+    (told,) = status(home, DAY)["versions"][1]["refused_before"]
+    assert "version 1 with the same policy" in told
+
+
+# Figures.
+
+
+def told_everywhere(home: Settings, version: int = 1) -> list[str]:
+    """Let both approve, and return all that approvers, readers of the status and the card read."""
+    told = "\n".join(approve(home, version))
+    return [told, shown(home), card.describe(Record.load(home), version)]
+
+
+def test_figures_that_no_gate_judged_are_named_to_whoever_reads_or_approves(
+    home: Settings,
+) -> None:
+    poor = measure(home, auc=0.5)
+    poorer = measure(home, auc=0.4)
+    good = measure(home, auc=0.77)
+    lifecycle.gate(home, 1, on=DAY)
+
+    for text in told_everywhere(home):
+        assert "measured: validation 3x" in text
+        for never in (poor, poorer):
+            line = next(one for one in text.splitlines() if f"({never.digest[:12]})" in one)
+            assert f"measured and never judged: validation of {DAY}" in line
+        assert f"({good.digest[:12]})" not in text
+    (version,) = status(home, DAY)["versions"]
+    assert [one["is_judged"] for one in version["measured"]] == [False, False, True]
+
+
+def test_figures_on_the_policy_that_no_gate_judged_are_named_too(home: Settings) -> None:
+    measure(home)
+    for violations in (3.0, 0.0):
+        found = policy_evidence(home, "policy-check", violations)
+        lifecycle.attach(home, 1, found, role=Role.DEVELOPER)
+    lifecycle.gate(home, 1, on=DAY)
+
+    for text in told_everywhere(home):
+        assert "measured: policy-check 2x, validation 1x" in text
+        assert text.count("measured and never judged: policy-check") == 1
+
+
+def test_figures_that_were_measured_again_hide_none_that_were_never_judged(home: Settings) -> None:
+    good = measure(home, auc=0.77)
+    poor = measure(home, auc=0.5)
+    assert measure(home, auc=0.77) == good
+    lifecycle.gate(home, 1, on=DAY)
+
+    for text in told_everywhere(home):
+        assert "measured: validation 3x" in text
+        assert text.count("measured and never judged") == 1
+        assert f"({poor.digest[:12]})" in text
+
+
+def test_the_same_model_under_another_number_brings_its_unjudged_figures_along(
+    handed_in: Settings, tmp_path: Path
+) -> None:
+    home = handed_in
+    poor = measure(home, auc=0.5)
+    lifecycle.attach(home, 1, policy_evidence(home, "policy-check", 3.0), role=Role.DEVELOPER)
+    same = hand_in(home, tmp_path / "same", policy="step = 2\n")
+    policy = hand_in(home, tmp_path / "policy", seed=1)
+    other = hand_in(home, tmp_path / "other", seed=2, policy="step = 3\n")
+
+    told = {one["version"]: one["measured_in_words"] for one in status(home, DAY)["versions"]}
+    assert [line.split(",")[:2] for line in told[same][1:]] == [
+        [f"measured and never judged: {kind} of {DAY}", " version 1 with the same model"]
+        for kind in ("validation", "policy-check")
+    ]
+    assert f"({poor.digest[:12]})" in told[same][1]
+    (line,) = told[policy][1:]
+    assert f"policy-check of {DAY}, version 1 with the same policy" in line
+    assert (told[policy][0], told[other]) == ("measured: never", [])
+
+
+def test_what_was_measured_once_and_judged_is_counted_and_nothing_more_said(
+    champion: Settings,
+) -> None:
+    (version,) = status(champion, DAY)["versions"]
+    assert version["measured_in_words"] == ["measured: validation 1x"]
+    assert "never judged" not in shown(champion)
 
 
 # Thresholds.

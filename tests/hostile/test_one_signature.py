@@ -271,6 +271,12 @@ def approved_backwards(home: Settings) -> Forgery:
     return Forgery(Kind.APPROVAL, said, "risk_approver")
 
 
+def approved_for_ever(home: Settings) -> Forgery:
+    said = {**_said(home, Kind.APPROVAL), "role": "risk_approver"}
+    last = date.fromisoformat(said["approved_on"]) + timedelta(days=rules.APPROVAL_MAX_DAYS + 1)
+    return Forgery(Kind.APPROVAL, {**said, "expires_on": last.isoformat()}, "risk_approver")
+
+
 def approved_before_the_decision(home: Settings) -> Forgery:
     early = (ON - timedelta(days=1)).isoformat()
     said = {**_said(home, Kind.APPROVAL), "role": "risk_approver", "approved_on": early}
@@ -386,6 +392,18 @@ def judged_by_thresholds_after_figures(home: Settings) -> Forgery:
     said["decision"]["appetite"] = other[0].said["digest"]
     said["digest"] = canonical.digest(said["decision"])
     return Forgery(Kind.DECISION, said, "ledger", after=other)
+
+
+def judged_on_policy_evidence_from_before_its_appetite(home: Settings) -> Forgery:
+    """The validator measured anew after the thresholds; what the developer attached is older."""
+    old, other = _attached(home), _other_appetite(home)
+    measured = Forgery(Kind.EVIDENCE, {**_said(home, Kind.EVIDENCE), "again": 1}, "validator")
+    said = _said(home, Kind.DECISION)
+    said["appetite"] = other[0].said["appetite"]
+    said["decision"]["appetite"] = other[0].said["digest"]
+    said["decision"]["subject"]["policy-check"] = old.said["digest"]
+    said["digest"] = canonical.digest(said["decision"])
+    return Forgery(Kind.DECISION, said, "ledger", after=[old, *other, measured])
 
 
 def on_other_evidence_than_it_says(home: Settings) -> Forgery:
@@ -659,6 +677,7 @@ ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     approved_for_the_other_role: "says that the business_approver signed; it was the risk_approver",
     approved_for_other_digests: "approves other digests than the present ones",
     approved_backwards: "ends before it begins",
+    approved_for_ever: "approves for longer than may be",
     approved_before_the_decision: "begins before the gate decided",
     judged_before_it_was_measured: "was decided before its evidence was measured",
     approved_on_no_day: "does not say what a statement of its kind must say",
@@ -671,6 +690,7 @@ ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     behind_a_closed_gate: "is a promotion that had no open gate",
     before_the_gate_decided: "is a promotion that had no open gate",
     by_an_appetite_that_no_longer_held: "by another risk appetite than the one that held",
+    judged_on_policy_evidence_from_before_its_appetite: "older than the signing of its",
     judged_by_thresholds_after_figures: "older than the signing of its risk appetite",
     on_other_evidence_than_it_says: "rests on another manifest or other evidence",
     with_an_approval_that_is_none: "rests on an approval that was not in force",

@@ -322,7 +322,7 @@ def test_a_waiver_that_does_not_count_keeps_no_champion_standing(
     waive(home, 1, request())
     judge_by(appetite)
     for role in ("risk_approver", "business_approver"):
-        lifecycle.approve(home, 1, role=role, on=DAY, valid_days=3650)
+        lifecycle.approve(home, 1, role=role, on=DAY, valid_days=rules.APPROVAL_MAX_DAYS)
     lifecycle.promote(home, 1, on=DAY)
     last, late = DAY + timedelta(days=60), DAY + timedelta(days=61)
     endless = waiver(granted_on=late, expires_on=date(2999, 1, 1))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from governance import settings
+from governance import canonical, settings
 from governance.appetite import RiskAppetite
 from governance.evidence import Evidence
 from governance.measurement import Measurement
@@ -58,8 +59,10 @@ def lay_out(folder: Path, *, policy: str = "step = 1\n", seed: int = 0) -> Candi
     serialize.dump(fit(seed), folder / "default_model.skops")
     (folder / "features.toml").write_text("utilization = 1\n")
     (folder / "limit_policy.toml").write_text(policy)
+    # Like the policy's own digest, it is one of what is said and not of how it is written.
+    said = "\n".join(line.partition("#")[0].strip() for line in policy.strip().splitlines())
     (folder / "limitline.json").write_text(
-        '{"horizon_months": 1, "policy_digest": "' + "c" * 64 + '"}'
+        json.dumps({"horizon_months": 1, "policy_digest": canonical.digest(said)})
     )
     (folder / "model.py").write_text(PYTHON_MODEL)
     code = folder / "code" / "travelling"

@@ -4,14 +4,17 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
+from typer.testing import CliRunner
 
 from governance.appetite import RiskAppetite
 from governance.errors import GateClosed, Inconclusive, UsageError
 from governance.evidence import Evidence
 from governance.settings import Settings
+from limitline.commands import app
 from registry.approval import approve
 from registry.attestation import attest
 from registry.record import Record
+from registry.rules import APPROVAL_MAX_DAYS
 from registry.signing import Signer
 
 DAY = date(2026, 1, 5)
@@ -94,8 +97,25 @@ def test_an_approval_is_not_dated_before_the_decision(
         approve(home, 1, role="risk_approver", on=DAY - timedelta(days=1))
 
 
-def test_an_approval_holds_for_at_least_a_day(home: Settings, judged: Callable[..., None]) -> None:
+@pytest.mark.parametrize("days", [0, -1, APPROVAL_MAX_DAYS + 1, 10**12, 10**40])
+def test_an_approval_has_a_shortest_and_a_longest_term(
+    home: Settings, judged: Callable[..., None], days: int
+) -> None:
     judged()
+    for accepted in (1, APPROVAL_MAX_DAYS):
+        said = approve(home, 1, role="risk_approver", on=DAY, valid_days=accepted)
+        assert said["seq"]
+    with pytest.raises(UsageError, match="holds for 1 to 366 days; asked was"):
+        approve(home, 1, role="business_approver", on=DAY, valid_days=days)
+    arguments = ["approve", "--version", "1", "--as", "business_approver", "--on", str(DAY)]
+    done = CliRunner().invoke(app, [*arguments, "--valid-days", str(days)])
+    assert done.exit_code == 2, done.output
 
-    with pytest.raises(UsageError, match="valid for at least one day"):
-        approve(home, 1, role="risk_approver", on=DAY, valid_days=0)
+
+def test_an_approval_does_not_end_after_the_last_day_there_is(
+    home: Settings, judged: Callable[..., None]
+) -> None:
+    judged()
+    assert approve(home, 1, role="risk_approver", on=date.max - timedelta(days=90))["is_new"]
+    with pytest.raises(UsageError, match="would end after 9999-12-31"):
+        approve(home, 1, role="risk_approver", on=date.max)

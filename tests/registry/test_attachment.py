@@ -137,7 +137,7 @@ def test_without_policy_evidence_the_gate_names_what_is_missing_and_the_command(
     )
     assert missing[0].endswith("Run `limitline policy check --version 1`.")
     assert missing[1].endswith("Run `limitline policy impact --version 1`.")
-    with pytest.raises(Inconclusive, match=r"limits policy check --version 1"):
+    with pytest.raises(Inconclusive, match=r"limitline policy check --version 1"):
         raise judgement.closed(1, decision)
     assert how_to_measure("accuracy.auc", 1) == ""
 

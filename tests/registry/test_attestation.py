@@ -55,7 +55,12 @@ def test_a_declared_policy_digest_counts_like_the_digest_of_its_file(
     signer: SignerOf,
     submitted: ModelVersion,
 ) -> None:
-    subject = {"model": submitted.manifest_digest, "policy": "c" * 64, "data": "d" * 64}
+    declared = Record.load(home).manifest(1).statement.predicate["declared"]
+    subject = {
+        "model": submitted.manifest_digest,
+        "policy": declared["policy_digest"],
+        "data": "d" * 64,
+    }
 
     assert attest(home, evidence(subject=subject), version=1, signer=signer("validator")) == 4
 

@@ -247,3 +247,60 @@ def test_a_file_that_is_no_database_is_an_integrity_error(ledger: Ledger) -> Non
 
     with pytest.raises(IntegrityError, match="database is damaged"):
         ledger.verify()
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "DROP TABLE entry",
+        "ALTER TABLE entry RENAME COLUMN body TO bytes",
+        (
+            "DROP TABLE entry; CREATE TABLE entry (seq, kind, subject, body);"
+            "INSERT INTO entry VALUES (0, 'people', 'people', NULL)"
+        ),
+        (
+            "DROP TABLE entry; CREATE TABLE entry (seq, kind, subject, body);"
+            "INSERT INTO entry VALUES (0, 'people', 'people', 7)"
+        ),
+        (
+            "DROP TABLE entry; CREATE TABLE entry (seq, kind, subject, body);"
+            "INSERT INTO entry VALUES ('0', 'people', 'people', 'text')"
+        ),
+        "DROP TABLE entry; CREATE TABLE customer (name TEXT)",
+        (
+            "DROP TABLE entry; CREATE TABLE entry (seq, kind, subject, body, note);"
+            "INSERT INTO entry SELECT 0, 'people', CAST(x'ff' AS TEXT), x'00', 1"
+        ),
+    ],
+)
+def test_a_database_that_is_another_than_the_ledgers_is_an_integrity_error(
+    ledger: Ledger, foreign: str
+) -> None:
+    _append(ledger, 1)
+    connection = sqlite3.connect(ledger.folder / "ledger.db")
+    connection.executescript(foreign)
+    connection.close()
+
+    for asked in (ledger.verify, ledger.entries, lambda: _append(ledger, 1)):
+        with pytest.raises(IntegrityError, match=r"damaged or another|removed, moved|differs"):
+            asked()
+
+
+def test_a_database_of_an_empty_file_is_an_integrity_error(ledger: Ledger) -> None:
+    for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+        (ledger.folder / name).unlink(missing_ok=True)
+    (ledger.folder / "ledger.db").touch()
+    with pytest.raises(IntegrityError, match="damaged or another: no such table"):
+        ledger.verify()
+
+
+def test_a_ledger_that_somebody_else_writes_is_busy_and_not_damaged(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.ledger._PRAGMAS", ("busy_timeout=50",))
+    connection = sqlite3.connect(ledger.folder / "ledger.db", isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(EnvironmentFault, match="database is locked"):
+        _append(ledger, 1)
+    connection.close()
+    _append(ledger, 1)
