@@ -2,9 +2,9 @@
 
 A value that a hundredth of the rows share exactly is a bin of its own, on whichever side it is: a
 grade, a standard limit, zero, a new code. Between them, edges are rounded quantiles with at least
-ten rows beyond the outermost; two more on each side lie where the reference ends and far beyond it,
-so that an amount in the wrong unit is seen. Missing values are a bin. Codes too rare to be named
-fall into ``other``.
+ten rows beyond the outermost; four more on each side lie where the reference ends and far beyond
+it, so that an amount in the wrong unit is seen and weighs as much as it is wrong. Missing values
+are a bin. Codes too rare to be named fall into ``other``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LEVELS = (
     *(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
     *(0.95, 0.99, 0.995, 0.998, 0.9993),
 )
-_BEYOND = (1, 4)
+_BEYOND = (1, 3, 9, 27)
 _MOST_CODES = 20
 _MOST_CATEGORIES = 40
 _RESERVED = (MISSING, OTHER, PRESENT, "rare")
@@ -270,7 +270,7 @@ def _most_common(values: pa.Array, counts: Counted) -> list[str]:
 
 
 def _edges(scale: Scale, values: pa.Array, counts: Counted, codes: set[str]) -> tuple[str, ...]:
-    """Return rounded quantiles of what has no bin of its own, and two edges beyond either end."""
+    """Return rounded quantiles of what has no bin of its own, and four edges beyond either end."""
     is_rest = ~np.isin(values.cast(pa.float64(), safe=False).to_numpy(), [float(c) for c in codes])
     rest, cumulated = values.filter(pa.array(is_rest)), np.cumsum(counts[is_rest])
     total = int(cumulated[-1]) if len(cumulated) else 0

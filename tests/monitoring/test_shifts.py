@@ -194,6 +194,43 @@ def test_the_mean_may_move_by_the_root_of_the_tolerance_in_typical_distances() -
     assert shifts.mean_p_value(old, _counts(448_000, 552_000), at, 0.01) < 0.01
 
 
+def test_a_heavy_tail_does_not_stretch_how_far_the_mean_may_move() -> None:
+    """A tenth of the rows far out doubles the mean distance, and hardly changes a shift's index."""
+    at = np.arange(101.0)
+    at[-10:] *= 100
+    old = np.full(101, 100_000, np.int64)
+    typical = min(1.4826 * 25, float(np.abs(at - 50).mean()))
+    assert typical == pytest.approx(37.1, abs=0.1)
+    for part, outcome in ((0.9, True), (1.1, False)):
+        moved = 0.1 * typical * part * old.sum() / (at[-1] - at[0])
+        new = old.copy()
+        new[0], new[-1] = new[0] - round(moved), new[-1] + round(moved)
+        # The tolerance of 3.7 is held against a shift of 3.3 and one of 4.1.
+        p_value = shifts.mean_p_value(old * 100, new * 100, at, 0.01)
+        assert (p_value > 0.5) is outcome
+        assert p_value != pytest.approx(0.5, abs=0.3)
+
+
+def test_where_most_rows_share_a_value_the_mean_distance_is_the_typical_one() -> None:
+    # A flag of a tenth: its median distance is none, its mean one a tenth.
+    at, old = np.array([0.0, 1.0]), _counts(9_000_000, 1_000_000)
+    assert shifts.mean_p_value(old, _counts(8_910_000, 1_090_000), at, 0.01) > 0.9
+    assert shifts.mean_p_value(old, _counts(8_890_000, 1_110_000), at, 0.01) < 0.1
+
+
+@pytest.mark.parametrize("moved", [-0.3, -0.12, 0.05, 0.2])
+def test_a_mean_within_a_tolerance_is_the_law_of_an_interval(moved: float) -> None:
+    """For a null that is an interval, Hodges and Lehmann 1954 add the tails of both its ends."""
+    at, n, tolerance = np.array([0.0, 1.0]), 400, 0.0004
+    shift = round(moved / 2 * n)
+    new = _counts(n // 2 - shift, n // 2 + shift)
+    error, allowed = 0.5 * math.sqrt(1 / n + 1 / 4_000_000), math.sqrt(tolerance) * 0.5
+    size = abs(shift) / n
+    law = stats.norm.sf((size - allowed) / error) + stats.norm.sf((size + allowed) / error)
+    found = shifts.mean_p_value(_counts(2_000_000, 2_000_000), new, at, tolerance)
+    assert found == pytest.approx(min(1.0, law), rel=1e-2, abs=1e-12)
+
+
 def test_one_lone_row_where_nobody_was_moves_no_mean_and_two_do() -> None:
     at = np.array([0.0, 1.0, 1e6])
     old = _counts(7500, 7500, 0)
