@@ -29,7 +29,7 @@ from governance.settings import Settings
 from privacy import assignment
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable
 from privacy.keyring import Keyring
-from registry.attachment import attach
+from registry.attestation import attach
 from registry.catalogue import CHAMPION
 from registry.load import load_verified, resolve
 from registry.record import Record

@@ -24,7 +24,7 @@ from decisions.explaining.method import Method
 from decisions.features import FeatureSpec
 from decisions.policy import LimitPolicy
 from governance.errors import ContractError
-from registry.candidate import CandidateFiles
+from registry.submission import CandidateFiles
 
 # Everything that deciding needs, and nothing that reads a disk, a key or a registry.
 TRAVELLING_CODE: Mapping[str, tuple[str, ...]] = {

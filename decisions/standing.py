@@ -16,11 +16,10 @@ from governance.evidence import Severity
 from governance.gate import waiver_problem
 from governance.measurement import describe_scope
 from governance.settings import Settings
-from registry.finding import open_findings
-from registry.freeze import in_force
+from registry.findings import in_force, open_findings
 from registry.offline import APPROVERS
 from registry.record import APPLIED, Record, read_decision, waiver_key
-from registry.statement import Kind
+from registry.signing import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

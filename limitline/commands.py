@@ -92,7 +92,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Verify the home, an evidence pack or a feature table, every byte; exit 15 if one differs."""
-    from registry import evidence, verification
+    from registry import evidence
 
     if table is not None:
         if (pack, checkpoint, people) != (None, None, None):
@@ -104,11 +104,11 @@ def verify(
     elif people is not None:
         raise UsageError("--people is for a pack; a home has its own list of people.")
     else:
-        document = verification.verify_home(command.load_home(), witness_file=checkpoint)
+        document = evidence.verify_home(command.load_home(), witness_file=checkpoint)
     command.emit(
         {"schema": "registry-verify/2", **document},
         as_json=as_json,
-        people=lambda out: verification.render(document, out, people_file=people),
+        people=lambda out: evidence.render(document, out, people_file=people),
     )
 
 

@@ -218,7 +218,7 @@ def _complete_workspace(
 
 def _open_findings(sources: Sources, job: Job, inputs: str, record: Record) -> Iterator[str]:
     """Open a finding for every breach that is not known yet."""
-    from registry.lifecycle import open_finding
+    from registry.findings import open_finding
     from registry.record import Record as History
 
     breaches = record.with_outcome(Outcome.BREACH)
@@ -258,7 +258,7 @@ def _finding(plan: WatchPlan, job: Job, record: Record, measurement: Measurement
 
 def _heartbeat(settings: Settings, done: tuple[Done, ...], on: date) -> None:
     """Leave a signed sign of life; a decision run reads it and freezes raises if it is too old."""
-    from registry.lifecycle import record_heartbeat
+    from registry.findings import record_heartbeat
 
     windows = canonical.digest([[item.name, item.inputs, item.outcome] for item in done])
     record_heartbeat(settings, MONITOR, on=on, facts={"windows": windows})

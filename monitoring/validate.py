@@ -158,7 +158,7 @@ def _attested(
     settings: Settings, evidence: Evidence, record: Record, bins: Bins, *, version: int
 ) -> Validation:
     """Publish the record with its attachments, then sign the evidence into the ledger."""
-    from registry.lifecycle import attest
+    from registry.attestation import attest
 
     folder = settings.reports / FOLDER / f"version-{version}"
     attachments = {

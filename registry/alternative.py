@@ -20,10 +20,9 @@ from governance.settings import Settings
 from registry import card, offline, serialize
 from registry.attestation import check_subject, document
 from registry.ledger import Entry
-from registry.private_copy import PrivateFolder, copy_folder
+from registry.load import PrivateFolder, copy_folder
 from registry.record import Record, append, subject_of
-from registry.signing import Signer, checked
-from registry.statement import Kind
+from registry.signing import Kind, Signer, checked
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

@@ -16,7 +16,7 @@ from registry.ledger import Entry
 from registry.load import POLICY_FILE
 from registry.record import Record, file_digest, read_decision, read_evidence
 from registry.rules import POLICY_EVIDENCE
-from registry.statement import Kind
+from registry.signing import Kind
 
 NOT_WAIVABLE = "not waivable"
 """What a refusal says when no waiver may answer for it."""

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
@@ -25,11 +26,12 @@ import pyarrow as pa
 from governance import durable
 from governance.errors import ContractError, EnvironmentFault, IntegrityError
 from governance.settings import Settings
-from registry.candidate import CandidateFiles, LoggedModel, RunFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import ModelSignature
+
+    from registry.submission import CandidateFiles, RunFacts
 
 MODEL_NAME = "credit-limit"
 EXPERIMENT = "limitline"
@@ -60,6 +62,17 @@ MODEL_TEXT = (
     "ledger says what is true of them; these pages show it, and `limitline reconcile` "
     "holds the two against each other."
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedModel:
+    """A registered version, with the folder that holds its bytes."""
+
+    name: str
+    version: int
+    run_id: str
+    model_id: str
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +133,7 @@ class Catalogue:
             )
             run_id = run.info.run_id
             try:
-                self._log_facts(run_id, facts)
+                self._log(run_id, params=facts.params, metrics=facts.metrics, figures=facts.figures)
                 with mlflow.start_run(run_id=run_id):
                     info = mlflow.pyfunc.log_model(
                         name=MODEL_NAME,
@@ -152,7 +165,7 @@ class Catalogue:
             tags = {**facts.tags, "mlflow.parentRunId": parent}
             run = self._client.create_run(self._experiment(), run_name=facts.run_name, tags=tags)
             run_id = str(run.info.run_id)
-            self._log_facts(run_id, facts)
+            self._log(run_id, params=facts.params, metrics=facts.metrics, figures=facts.figures)
             self._client.set_terminated(run_id)
             return run_id
 
@@ -174,8 +187,7 @@ class Catalogue:
                 return str(known[0].info.run_id)
             tags = {"limitline.report": digest}
             run = self._client.create_run(self._experiment(), run_name=run_name, tags=tags)
-            facts = RunFacts(run_name=run_name, metrics=metrics, figures={"report": path})
-            self._log_facts(run.info.run_id, facts)
+            self._log(run.info.run_id, metrics=metrics, figures={"report": path})
             self._client.set_terminated(run.info.run_id)
             return str(run.info.run_id)
 
@@ -277,12 +289,19 @@ class Catalogue:
         place = urlparse(str(self._client.get_logged_model(model_id).artifact_location))
         return Path(unquote(place.path))
 
-    def _log_facts(self, run_id: str, facts: RunFacts) -> None:
-        for name, value in facts.params.items():
+    def _log(
+        self,
+        run_id: str,
+        *,
+        metrics: Mapping[str, float],
+        figures: Mapping[str, Path],
+        params: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        for name, value in params.items():
             self._client.log_param(run_id, name, value)
-        for name, number in facts.metrics.items():
+        for name, number in metrics.items():
             self._client.log_metric(run_id, name, number)
-        for folder, path in facts.figures.items():
+        for folder, path in figures.items():
             self._client.log_artifact(run_id, str(path), folder)
 
 

@@ -56,7 +56,7 @@ def gate(
     from registry import judgement
     from registry.attestation import document
     from registry.record import Record
-    from registry.verdicts import Rows, render_decision
+    from registry.status import Rows, render_decision
 
     home, day = command.load_home(), command.parse_day(on)
     number = number_of(home, version)
@@ -88,9 +88,9 @@ def waive(
     as_json: AsJson = False,
 ) -> None:
     """Answer by name for what closes the gate: one recorded waiver per measure and group."""
-    from registry import exemption
+    from registry import waivers
 
-    request = exemption.WaiverRequest(
+    request = waivers.WaiverRequest(
         measure=measure,
         scope=pairs_of(scope or [], "--scope attribute=sex"),
         owner=owner,
@@ -101,7 +101,7 @@ def waive(
     )
     home = command.load_home()
     number = number_of(home, version)
-    granted = exemption.waive(home, number, request)
+    granted = waivers.waive(home, number, request)
     document = {"schema": "registry-waive/1", "version": number, **granted.as_document()}
     command.emit(document, as_json=as_json, people=lines_of(granted.lines(number)))
 
@@ -116,12 +116,12 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Sign that exactly these digests may go live; says what stands behind them."""
-    from registry import approval
+    from registry import judgement
 
     day = command.parse_day(on)
     home = command.load_home()
     number = number_of(home, version)
-    said = approval.approve(home, number, role=role, on=day, valid_days=valid_days)
+    said = judgement.approve(home, number, role=role, on=day, valid_days=valid_days)
     line = (
         f"Version {number} is approved by {role} until {said['expires_on']} (entry {said['seq']})."
     )

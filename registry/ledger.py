@@ -21,8 +21,7 @@ from governance import durable
 from governance.errors import EnvironmentFault, IntegrityError
 from registry import offline, rules
 from registry.offline import Checkpoint
-from registry.signing import Envelope, People, Signer, checked
-from registry.statement import Statement
+from registry.signing import DsseEnvelope, People, Signer, Statement, checked
 
 DATABASE = "ledger.db"
 CHECKPOINT = "checkpoint.txt"
@@ -50,7 +49,7 @@ class Entry:
 
     @classmethod
     def of(cls, verified: Mapping[str, Any]) -> Entry:
-        """Wrap one entry of a `registry.rules.History`."""
+        """Wrap one entry of a `registry.rules.LedgerHistory`."""
         said = Statement.of(verified["statement"], verified["person"])
         return cls(seq=verified["seq"], recorded_at=verified["recorded_at"], statement=said)
 
@@ -110,7 +109,7 @@ class Ledger:
             )
         return ledger
 
-    def append(self, envelope: Envelope, *, kind: str, subject: str) -> int:
+    def append(self, envelope: DsseEnvelope, *, kind: str, subject: str) -> int:
         """Append one statement and return its sequence number.
 
         When this returns, the entry is on disk. The signed head follows it; if the process dies in
@@ -149,7 +148,7 @@ class Ledger:
             if kind in (None, entry["kind"]) and subject in (None, entry["subject"])
         )
 
-    def history(self) -> rules.History:
+    def history(self) -> rules.LedgerHistory:
         """Return what the ledger says, verified entry by entry.
 
         Raises

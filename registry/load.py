@@ -9,18 +9,20 @@ host's list, and only then is the estimator, and nothing else, loaded from that 
 from __future__ import annotations
 
 import json
+import shutil
+import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from governance.errors import GateClosed, IntegrityError, UsageError
+from governance.errors import EnvironmentFault, GateClosed, IntegrityError, UsageError
 from governance.settings import Settings
 from registry import offline, serialize
 from registry.catalogue import CHAMPION
 from registry.ledger import Entry
-from registry.private_copy import PrivateFolder, copy_folder
 from registry.record import Record, file_digest
 from registry.signing import checked
 
@@ -166,3 +168,28 @@ def _text(folder: Path, name: str) -> str:
     if not path.is_file():
         raise IntegrityError(f"The model folder has no {name}; it is not a credit-limit model.")
     return path.read_text(encoding="utf-8")
+
+
+def copy_folder(folder: Path, into: Path) -> Path:
+    """Copy a model folder to the fresh folder ``into/model`` without following links."""
+    if not folder.is_dir():
+        raise IntegrityError(f"The model folder {folder} is missing; restore it or train again.")
+    try:
+        return Path(shutil.copytree(folder, into / "model", symlinks=True))
+    except shutil.Error:
+        # It gathers what went wrong with each file and has no error number of its own.
+        raise EnvironmentFault(
+            f"The model folder cannot be copied to {into} for verification: the temporary folder "
+            "is full, or a file of the model cannot be read."
+        ) from None
+
+
+class PrivateFolder:
+    """A temporary folder that only this user can read, for bytes under verification.
+
+    It goes with the last reference to it, so whoever holds what was verified holds the bytes.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="limitline-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)

@@ -19,6 +19,7 @@ from registry.record import append
 from registry.rules import Roll
 from registry.signing import (
     FOLDER,
+    Kind,
     People,
     Role,
     Signer,
@@ -28,7 +29,6 @@ from registry.signing import (
     listed,
     write_people,
 )
-from registry.statement import Kind
 
 SHORTEST_REASON = 10
 

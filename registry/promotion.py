@@ -16,9 +16,8 @@ from governance import durable
 from governance.errors import EnvironmentFault, GateClosed, IntegrityError
 from governance.settings import Settings
 from registry import card
-from registry.approval import require_open
 from registry.catalogue import CHALLENGER, CHAMPION, Catalogue
-from registry.judgement import evidence_of
+from registry.judgement import evidence_of, require_open
 from registry.ledger import Entry
 from registry.load import verify_version
 from registry.offline import APPROVERS

@@ -32,8 +32,7 @@ from registry.ledger import Ledger
 from registry.load import verify_version
 from registry.promotion import finish_pending, in_flight
 from registry.record import AGREED, APPLIED, DRIFTED, Record, append
-from registry.signing import People, Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, People, Role, Signer
 from registry.submission import run_shown
 
 UNSIGNED_TEXT = "**Nobody signed this version.** Nothing loads or promotes it."
@@ -306,7 +305,7 @@ def _foreign(version: int, shown: ShownVersion, catalogue: Catalogue) -> Iterato
 def _was_shown(settings: Settings, version: int, description: str, tags: Mapping[str, str]) -> bool:
     """Tell whether this was the card of a version at some earlier moment of the ledger."""
     ledger = Ledger.open(settings.ledger, people=People.load(settings.keyring))
-    history = rules.History()
+    history = rules.LedgerHistory()
     for body in ledger.bodies():
         history.take(body)
         then = Record(history)

@@ -18,12 +18,10 @@ from governance.errors import GateClosed, IntegrityError, UsageError
 from governance.evidence import Decision, Evidence, Finding, Waiver
 from governance.settings import Settings
 from registry import offline, rules
-from registry.catalogue import MODEL_NAME
 from registry.ledger import Entry, Ledger
 from registry.offline import Person
-from registry.rules import Adoption, History
-from registry.signing import People, Role, Signer
-from registry.statement import Kind, make
+from registry.rules import Adoption, LedgerHistory
+from registry.signing import Kind, People, Role, Signer, make
 
 INTENT = "promotion-intent"
 APPLIED = "promotion-applied"
@@ -39,7 +37,7 @@ CLOSED = "closed"
 
 def subject_of(version: int) -> str:
     """Return the name under which statements speak about a version."""
-    return f"{MODEL_NAME}@{version}"
+    return f"{rules.MODEL}{version}"
 
 
 def version_of(entry: Entry) -> int:
@@ -53,7 +51,7 @@ class Record:
 
     Parameters
     ----------
-    history : registry.rules.History
+    history : registry.rules.LedgerHistory
         What the ledger says, verified entry by entry.
     on : date, optional
         Only what holds by this day is told: evidence measured, decisions made, approvals and
@@ -61,7 +59,7 @@ class Record:
         recorded is told by its entry.
     """
 
-    history: History
+    history: LedgerHistory
     on: date | None = None
 
     @classmethod

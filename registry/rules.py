@@ -388,7 +388,7 @@ class Adoption(NamedTuple):
 Said = Mapping[str, Any]
 
 
-class History:
+class LedgerHistory:
     """What a ledger says, taken entry by entry; an entry that contradicts the rules is refused.
 
     Everybody who asks who may sign, which appetite holds or which version is champion asks this,
@@ -792,10 +792,10 @@ def are_two(one: Person, other: Person) -> bool:
     return is_other and holder(one.name) != holder(other.name)
 
 
-def champion(history: History, on: str | None = None) -> dict[str, Any] | None:
+def champion(history: LedgerHistory, on: str | None = None) -> dict[str, Any] | None:
     """Return the entry of the promotion whose version is champion on a day, or by the newest word.
 
-    Only promotions that `History.take` let in count: open gate, two approvals in force by two
+    Only promotions that `LedgerHistory.take` let in count: open gate, two approvals in force by two
     people, all for exactly the same bytes, evidence, appetite and decision.
     """
     made = [
@@ -806,7 +806,7 @@ def champion(history: History, on: str | None = None) -> dict[str, Any] | None:
     return made[-1] if made else None
 
 
-def waivers_used(history: History) -> int:
+def waivers_used(history: LedgerHistory) -> int:
     """Return how many waivers the gate decisions of a ledger used; each was let in as it should."""
     made = (entry for entry in history.entries if entry["kind"] == "gate-decision")
     return sum(len(entry["statement"]["predicate"]["decision"]["waived"]) for entry in made)
@@ -840,7 +840,7 @@ class Lasting(NamedTuple):
         return min(days, default=None)
 
 
-def findings(history: History) -> list[Lasting]:
+def findings(history: LedgerHistory) -> list[Lasting]:
     """Return every finding that was opened, oldest first; two that differ in a word are two.
 
     So a milder one that was opened early under the same id takes the place of none.
@@ -857,7 +857,7 @@ def findings(history: History) -> list[Lasting]:
     return found
 
 
-def freezes(history: History) -> list[Lasting]:
+def freezes(history: LedgerHistory) -> list[Lasting]:
     """Return every freeze, oldest first; a release for a day before it agrees to nothing."""
     found: dict[str, Lasting] = {}
     for entry in history.entries:
@@ -886,7 +886,7 @@ def freeze_name(lasting: Lasting) -> str:
     return f"freeze-{_sha256(lasting.begun)[:12]}"
 
 
-def signers(history: History) -> list[dict[str, Any]]:
+def signers(history: LedgerHistory) -> list[dict[str, Any]]:
     """Return every key that was ever listed: whose it is, how much it signed, whether it counts."""
     return [
         {
@@ -910,9 +910,9 @@ def _sha256(entry: Said) -> str:
     return str(entry["statement"]["subject"][0]["digest"]["sha256"])
 
 
-def read_history(bodies: Sequence[bytes]) -> History:
+def read_history(bodies: Sequence[bytes]) -> LedgerHistory:
     """Return what these entries say, each verified against the ones before it."""
-    history = History()
+    history = LedgerHistory()
     for body in bodies:
         history.take(body)
     return history
@@ -920,7 +920,7 @@ def read_history(bodies: Sequence[bytes]) -> History:
 
 def verify_ledger(
     bodies: Sequence[bytes], checkpoint: str, people: People | None = None
-) -> History:
+) -> LedgerHistory:
     """Verify a whole ledger against its signed head, and against a copy of its people if given.
 
     Entries after the head are allowed (the head is written after them) and checked one by one.
@@ -990,7 +990,7 @@ def judge(files: Mapping[str, bytes], people: People, on: str) -> dict[str, Any]
         }
 
 
-def _stated(files: Mapping[str, bytes], history: History, on: str) -> dict[str, Any]:
+def _stated(files: Mapping[str, bytes], history: LedgerHistory, on: str) -> dict[str, Any]:
     """Return champion, open findings and freezes of a day, once ``status.json`` tells the same."""
     name = "status.json"
     now = champion(history, on)

@@ -7,22 +7,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 
 from governance import durable
 from governance.settings import Settings
 from registry.catalogue import MODEL_NAME, Catalogue, tracking_uri
-from registry.record import Record
 
 HOST = "127.0.0.1"
 
 
-def links(settings: Settings, *, port: int) -> list[str]:
-    """Return the pages of every version, then of the experiments.
+def links(versions: Iterable[int], *, port: int) -> list[str]:
+    """Return the pages of these versions, then of the experiments.
 
     MLflow opens on a page that does not lead to the registry, so people are given the links.
     """
     address = f"http://{HOST}:{port}"
-    versions = Record.load(settings).versions()
     pages = [f"{address}/#/models/{MODEL_NAME}/versions/{version}" for version in versions]
     return [*pages, f"{address}/#/experiments"]
 

@@ -1,11 +1,10 @@
-"""Signing keys: the one module that holds private keys of people and of the ledger.
+"""Signing: keys, the signatures they make, and statements: one signed sentence about one subject.
 
-``create_people`` makes development keys for every role on one machine. That shows the mechanism,
-not a separation of duties: whoever can read the folder can sign as everybody. In earnest, each
-role's key is made and kept by its holder, and only ``people.json`` is shared.
-
-Who holds which key is what the root signed, in the ledger (`registry.people`); ``people.json`` is a
-copy of that, and of nothing else.
+The one module that holds private keys of people and of the ledger. ``create_people`` makes
+development keys for every role on one machine. That shows the mechanism, not a separation of
+duties: whoever can read the folder can sign as everybody. In earnest, each role's key is made and
+kept by its holder, and only ``people.json`` is shared. Who holds which key is what the root signed,
+in the ledger (`registry.people`); ``people.json`` is a copy of that, and of nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any, NoReturn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from governance import durable
+from governance import canonical, durable
 from governance.errors import IntegrityError, KeyringError, UsageError
 from registry import offline
 from registry.offline import Person
@@ -58,7 +57,7 @@ def checked() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class DsseEnvelope:
     """A DSSE envelope with one signature."""
 
     payload: bytes
@@ -143,10 +142,10 @@ class Signer:
             raise KeyringError(f"The signing key {path} is not an Ed25519 key.")
         return cls(Role(role), key)
 
-    def sign(self, payload: bytes, payload_type: str = offline.PAYLOAD_TYPE) -> Envelope:
+    def sign(self, payload: bytes, payload_type: str = offline.PAYLOAD_TYPE) -> DsseEnvelope:
         """Sign `payload` in a DSSE envelope."""
         message = offline.pre_authentication(payload_type, payload)
-        return Envelope(payload=payload, key_id=self.key_id, signature=self._key.sign(message))
+        return DsseEnvelope(payload=payload, key_id=self.key_id, signature=self._key.sign(message))
 
     def sign_checkpoint(self, size: int, root: bytes) -> str:
         """Return a signed head of the ledger as a C2SP signed note."""
@@ -236,3 +235,108 @@ def listed(person: Person) -> dict[str, str]:
     encoded = base64.b64encode(person.public_key).decode()
     said = {"name": person.name, "role": person.role, "key_id": person.key_id}
     return {**said, "public_key": encoded}
+
+
+class Kind(StrEnum):
+    """What a statement says; its predicate type is the kind below the product's name space."""
+
+    PEOPLE = "people"
+    APPETITE = "risk-appetite"
+    MANIFEST = "model-manifest"
+    EVIDENCE = "validation-evidence"
+    POLICY = "policy-evidence"
+    DECISION = "gate-decision"
+    APPROVAL = "approval"
+    WAIVER = "waiver"
+    FINDING = "finding"
+    HEARTBEAT = "heartbeat"
+    FREEZE = "freeze"
+    REVIEW = "review"
+    LIFECYCLE = "lifecycle"
+    STUDY = "developer-study"
+    ALTERNATIVES = "alternatives-evidence"
+
+    @property
+    def predicate_type(self) -> str:
+        """The in-toto predicate type, such as ``https://limitline.dev/approval/v1``."""
+        return f"{offline.NAMESPACE}{self.value}/v1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A verified statement and who made it."""
+
+    kind: Kind
+    subject_name: str
+    sha256: str
+    predicate: Mapping[str, Any]
+    person: Person
+
+    @property
+    def effective_on(self) -> str:
+        """From which day on it says what it says; empty if it names none, as a manifest."""
+        match self.kind:
+            case Kind.APPROVAL:
+                day = self.predicate["approved_on"]
+            case Kind.WAIVER:
+                day = self.predicate["waiver"]["granted_on"]
+            case Kind.DECISION:
+                day = self.predicate["decision"]["decided_on"]
+            case Kind.EVIDENCE | Kind.POLICY | Kind.ALTERNATIVES:
+                day = self.predicate["evidence"]["measured_on"]
+            case Kind.FINDING:
+                finding = self.predicate["finding"]
+                day = finding["closed_on"] or finding["opened_on"]
+            case _:
+                day = self.predicate.get("on", "")
+        return str(day)
+
+    @classmethod
+    def of(cls, verified: Mapping[str, Any], person: Person) -> Statement:
+        """Wrap what `registry.offline.verify_statement` returned."""
+        subject = verified["subject"][0]
+        name = verified["predicateType"].removeprefix(offline.NAMESPACE).removesuffix("/v1")
+        return cls(
+            kind=Kind(name),
+            subject_name=subject["name"],
+            sha256=subject["digest"]["sha256"],
+            predicate=verified["predicate"],
+            person=person,
+        )
+
+
+def make(
+    subject_name: str, sha256: str, *, kind: Kind, predicate: Mapping[str, Any], signer: Signer
+) -> DsseEnvelope:
+    """Sign `predicate` about one subject; the same input and key give the same bytes.
+
+    Raises
+    ------
+    KeyringError
+        If the signer's role may not sign this kind of statement.
+    """
+    if signer.role.value not in offline.SIGNERS[f"{kind.value}/v1"]:
+        allowed = ", ".join(sorted(offline.SIGNERS[f"{kind.value}/v1"]))
+        raise KeyringError(
+            f"The role {signer.role.value} may not sign {kind.value}; allowed: {allowed}."
+        )
+    statement = {
+        "_type": offline.STATEMENT_TYPE,
+        "subject": [{"name": subject_name, "digest": {"sha256": sha256}}],
+        "predicateType": kind.predicate_type,
+        "predicate": predicate,
+    }
+    return signer.sign(canonical.dumps(statement))
+
+
+def verify(envelope: DsseEnvelope, people: People) -> Statement:
+    """Return the statement in `envelope`.
+
+    Raises
+    ------
+    IntegrityError
+        If it is not signed by a known key whose role may say so.
+    """
+    with checked():
+        verified, person = offline.verify_statement(envelope.as_json(), people.by_key)
+    return Statement.of(verified, person)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date
+from enum import StrEnum
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from governance.evidence import Waiver
+from governance.appetite import RiskAppetite
+from governance.evidence import Decision, Waiver
 from governance.measurement import describe_scope
 from governance.settings import Settings
-from registry import freeze, rules
+from registry import findings, pages, rules
 from registry.attempts import (
     NOT_WAIVABLE,
     appetites,
@@ -24,13 +26,12 @@ from registry.attempts import (
     measured,
     measured_in_words,
 )
-from registry.card import state
+from registry.card import alternatives, state
 from registry.catalogue import MODEL_NAME
+from registry.judgement import unmeasured
 from registry.ledger import Entry, Ledger
-from registry.record import Record, in_force, read_decision, read_evidence
-from registry.signing import NOTICE, People
-from registry.statement import Kind
-from registry.verdicts import COLORS
+from registry.record import Record, in_force, read_decision, read_evidence, waiver_key
+from registry.signing import NOTICE, Kind, People
 
 PORT = 5000
 MAX_LINES = 6
@@ -49,7 +50,7 @@ def status(settings: Settings, on: date, *, port: int = PORT) -> dict[str, Any]:
     record = Record.load(settings, on)
     head = Ledger.open(settings.ledger, people=People.load(settings.keyring)).verify()
     beats = [entry.statement.effective_on for entry in record.of(Kind.HEARTBEAT)]
-    findings = [finding for finding in record.findings() if finding.is_open(on)]
+    still_open = [finding for finding in record.findings() if finding.is_open(on)]
     return {
         "schema": "registry-status/1",
         "on": on.isoformat(),
@@ -57,8 +58,8 @@ def status(settings: Settings, on: date, *, port: int = PORT) -> dict[str, Any]:
         "promotion": _promotion(record),
         "appetites": appetites(record),
         "versions": [_version(record, version, on) for version in record.versions()],
-        "freezes": [found.as_document() for found in freeze.in_force(record, on)],
-        "findings_open": [finding.model_dump(mode="json") for finding in findings],
+        "freezes": [found.as_document() for found in findings.in_force(record, on)],
+        "findings_open": [finding.model_dump(mode="json") for finding in still_open],
         "last_heartbeat": max(beats, default=None),
         "ledger": {"entries": head.size, "root": head.root.hex()},
         "keys": NOTICE,
@@ -80,8 +81,51 @@ def where(settings: Settings, versions: Sequence[int], *, port: int = PORT) -> d
 
 
 def render(document: Mapping[str, Any], console: Console) -> None:
-    """Print the status for people."""
-    console.print(Group(*_parts(document)))
+    """Print the status for people; a line after a dash hangs behind it."""
+    versions = document["versions"]
+    waived = {
+        one["version"]: [waiver for waiver in one["waivers"] if waiver["is_in_force"]]
+        for one in versions
+    }
+    page = pages.render(
+        "status.txt",
+        **document,
+        colors=COLORS,
+        max_lines=MAX_LINES,
+        approved_by={one["version"]: _approved_by(one) for one in versions},
+        refusals={one["version"]: sorted(one["refusals"], key=_gravity) for one in versions},
+        waived=waived,
+        accepted={version: _accepted(waivers) for version, waivers in waived.items()},
+    )
+    for line in page.splitlines():
+        dash, text = line[:4], line[4:]
+        if dash == "  - ":
+            grid = Table.grid(padding=(0, 1))
+            grid.add_row("  -", Text.from_markup(text))
+            console.print(grid)
+        else:
+            console.print(Text.from_markup(line))
+
+
+def _approved_by(version: Mapping[str, Any]) -> str:
+    roles = {item["role"] for item in version["approvals"] if item["is_in_force"]}
+    return ", ".join(sorted(role.removesuffix("_approver") for role in roles)) or "-"
+
+
+def _gravity(refusal: str) -> tuple[bool, bool]:
+    """Put what no waiver can answer for first, then what is wrong, then what cannot be told."""
+    return NOT_WAIVABLE not in refusal, "BREACH" not in refusal
+
+
+def _accepted(waivers: Sequence[Mapping[str, Any]]) -> list[str]:
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for waiver in waivers:
+        key = (waiver["measure"], waiver["owner"], waiver["expires_on"])
+        groups.setdefault(key, []).append(describe_scope(waiver["scope"]))
+    return [
+        f"{measure} until {expires}, {owner}: {'; '.join(scopes)}"
+        for (measure, owner, expires), scopes in groups.items()
+    ]
 
 
 def _promotion(record: Record) -> dict[str, Any] | None:
@@ -138,21 +182,12 @@ def _attached(entry: Entry) -> dict[str, Any]:
 
 
 def _alternatives(record: Record, version: int) -> dict[str, Any] | None:
-    entry = record.judged_alternatives(version)
-    if entry is None:
-        return None
-    said, study = entry.statement.predicate, record.studies(version)["alternatives"]
-    judgement = said["judgement"]
-    return {
-        "entry": entry.seq,
-        "digest": said["digest"],
-        "measured_on": said["evidence"]["measured_on"],
-        "by": entry.statement.person.name,
-        "is_newest_family": judgement["study"] == study.statement.predicate["digest"],
-        "outcome": judgement["outcome"],
+    said = alternatives(record, version)
+    return said and {
+        **{name: value for name, value in said.items() if name != "rule"},
         "verdicts": [
             {name: one[name] for name in ("alternative", "outcome", "verdict")}
-            for one in judgement["verdicts"]
+            for one in said["verdicts"]
         ],
     }
 
@@ -168,164 +203,42 @@ def _waiver(waiver: Waiver, on: date) -> dict[str, Any]:
     }
 
 
-def _parts(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    made = document["promotion"]
-    named = f"version {made['version']}" if made else "none"
-    yield Text.assemble(
-        ("Credit-limit models", "bold"), f" on {document['on']}   champion: ", (named, "bold")
-    )
-    if made:
-        since, at = made["effective_on"], made["recorded_at"][:10]
-        yield Text(f"effective on {since}, recorded on {at} (entry {made['entry']})", style="dim")
-    yield from _appetites(document["appetites"])
-    yield _versions(document["versions"])
-    for version in document["versions"]:
-        yield from _refusals(version)
-        yield from _before(version)
-    for version in document["versions"]:
-        yield from _waivers(version)
-        yield from _judged_alternatives(version)
-    yield from _freezes(document)
-    yield from _findings(document)
-    yield from _closing(document)
+COLORS = {"PASS": "green", "BREACH": "red", "INCONCLUSIVE": "yellow", "not judged": "dim"}
 
 
-def _versions(versions: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
-    for name in (
-        "version",
-        "state",
-        "gate",
-        "approved by",
-        "waivers",
-        "bytes (sha256)",
-    ):
-        table.add_column(name, no_wrap=name != "approved by")
-    for version in versions:
-        in_force_now = [item for item in version["approvals"] if item["is_in_force"]]
-        approvals = [item["role"].removesuffix("_approver") for item in in_force_now]
-        waivers = sum(item["is_in_force"] for item in version["waivers"])
-        table.add_row(
-            str(version["version"]),
-            version["state"],
-            Text(version["gate"], style=COLORS.get(version["gate"], "")),
-            ", ".join(sorted(set(approvals))) or "-",
-            str(waivers or "-"),
-            version["manifest_sha256"][:12],
-        )
-    return table
+class Rows(StrEnum):
+    """Which judged measurements are printed."""
+
+    REQUIRED = "required"
+    ALL = "all"
 
 
-def _appetites(adopted: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
-    """Name the appetite that judges, and every one before it with what changed."""
-    for one in adopted:
-        changed = f"; other lines: {', '.join(one['changed'])}" if one["changed"] else ""
-        said = f"{one['id']} {one['version']} ({one['digest'][:12]}) since {one['on']}{changed}"
-        yield Text(f"Risk appetite, signed by both approvers: {said}", style="dim")
-
-
-def _before(version: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Tell what a newer decision would hide: refusals before it, and other thresholds."""
-    name = f"version {version['version']}"
-    if len(version["judged_by"]) > 1:
-        said = f"\n{name} was judged by more than one risk appetite: "
-        yield Text(said.capitalize() + ", then ".join(version["judged_by"]), style="bold yellow")
-    if any(not one["is_judged"] for one in version["measured"]):
-        yield Text(f"\nWhat was measured about {name}", style="bold")
-        yield from _bullets(version["measured_in_words"])
-    if version["refused_before"]:
-        yield Text(f"\nWhat was refused before about {name}", style="bold")
-        yield from _bullets(version["refused_before"])
-
-
-def _refusals(version: Mapping[str, Any]) -> Iterator[RenderableType]:
-    refusals = version["refusals"]
-    if refusals:
-        yield Text(
-            f"\nWhy version {version['version']} was refused on {version['decided_on']}",
-            style="bold",
-        )
-        # What no waiver can answer for says most, then what is wrong, then what cannot be told.
-        yield from _bullets(
-            sorted(refusals, key=lambda line: (NOT_WAIVABLE not in line, "BREACH" not in line))
-        )
-
-
-def _waivers(version: Mapping[str, Any]) -> Iterator[RenderableType]:
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for waiver in version["waivers"]:
-        if waiver["is_in_force"]:
-            key = (waiver["measure"], waiver["owner"], waiver["expires_on"])
-            groups.setdefault(key, []).append(describe_scope(waiver["scope"]))
-    if groups:
-        yield Text(f"\nAccepted for version {version['version']} by waiver", style="bold")
-        yield from _bullets(
-            [
-                f"{measure} until {expires}, {owner}: {'; '.join(scopes)}"
-                for (measure, owner, expires), scopes in groups.items()
-            ]
-        )
-
-
-def _judged_alternatives(version: Mapping[str, Any]) -> Iterator[RenderableType]:
-    judged = version["alternatives"]
-    if judged:
-        older = "" if judged["is_newest_family"] else ", of an older family"
-        said = f"\nAlternatives to version {version['version']}, judged for "
-        yield Text(f"{said}{judged['measured_on']}{older}: {judged['outcome']}", style="bold")
-        names: dict[str, list[str]] = {}
-        for one in judged["verdicts"]:
-            names.setdefault(one["verdict"], []).append(one["alternative"])
-        yield from _bullets([f"{verdict}: {', '.join(some)}" for verdict, some in names.items()])
-
-
-def _freezes(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    if document["freezes"]:
-        yield Text("\nRaises are frozen; two different approvers end it", style="bold yellow")
-        yield from _bullets(
-            [
-                f"{item['id']}, since {item['frozen_on']}, by {item['by']}: {item['reason']}; "
-                f"released by {', '.join(one['role'] for one in item['released_by']) or 'nobody'}"
-                for item in document["freezes"]
-            ]
-        )
-
-
-def _findings(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    yield Text(f"\nOpen findings: {len(document['findings_open']) or 'none'}", style="bold")
-    yield from _bullets(
-        [
-            f"{item['severity']}: {item['measure']} ({describe_scope(item['scope'])}), since "
-            f"{item['opened_on']}, {item['owner']}"
-            for item in document["findings_open"]
-        ]
-    )
-    yield Text(f"Monitoring last ran for {document['last_heartbeat'] or 'no day yet'}.")
-
-
-def _closing(document: Mapping[str, Any]) -> Iterator[RenderableType]:
-    ledger = document["ledger"]
-    yield Text("\nWhere to look", style="bold")
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, place in document["where"].items():
-        table.add_row(f"  {name}", place)
-    yield table
-    entries, root = ledger["entries"], ledger["root"][:16]
-    yield Text(f"\nThe ledger holds {entries} signed entries, all verified; root {root}.")
-    for one in document["signers"]:
-        said = f"  {one['role']:18} {one['key_id'][:12]} {one['signed']:5} signed  {one['name']}"
-        yield Text(said if one["is_active"] else f"{said}, revoked", style="dim")
-    yield Text(f"Simulated roles: {document['keys']}.", style="dim")
-
-
-def _bullets(lines: Sequence[str]) -> Iterator[RenderableType]:
-    for line in lines[:MAX_LINES]:
-        grid = Table.grid(padding=(0, 1))
-        grid.add_row("-", Text(line))
-        yield Padding(grid, (0, 0, 0, 2))
-    if len(lines) > MAX_LINES:
-        yield Padding(
-            Text(f"and {len(lines) - MAX_LINES} more: --json lists them", style="dim"), (0, 0, 0, 4)
-        )
+def render_decision(
+    version: int, decision: Decision, appetite: RiskAppetite, console: Console, *, rows: Rows
+) -> None:
+    """Print the judged measurements, the gravest first, and whether the gate is open."""
+    waived = {waiver_key(waiver) for waiver in decision.waived}
+    shown = [
+        item
+        for item in decision.judged
+        if rows is Rows.ALL or appetite.requires(item, decision.decided_on)
+    ]
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("outcome", "measure", "scope", "value [95 % interval]", "n"):
+        table.add_column(name, overflow="fold", justify="right" if name == "n" else "left")
+    for item in pages.gravest_first(shown):
+        outcome = Text(item.outcome.value, style=COLORS.get(item.outcome.value, ""))
+        outcome.append(" waived" if item.key in waived else "", style="dim")
+        scope = Text(describe_scope(item.scope))
+        table.add_row(outcome, item.measure, scope, Text(pages.numbers(item)), f"{item.n:,}")
+    console.print(table)
+    others = Counter(item.outcome.value for item in decision.judged if item not in shown)
+    if others:
+        said = ", ".join(f"{number} {name}" for name, number in sorted(others.items()))
+        console.print(f"Not required for promotion: {said}; --all lists them.", markup=False)
+    for line in unmeasured(version, decision):
+        console.print(f"missing: {line}", markup=False, soft_wrap=True)
+    word = "open" if decision.is_open else "closed"
+    said = f"The gate is {word} for version {version}: {len(decision.refusals)} refusals, "
+    said += f"{len(decision.waived)} answered by waivers. Decision {decision.digest[:12]}."
+    console.print(said, markup=False)

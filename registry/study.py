@@ -15,11 +15,10 @@ from governance import canonical
 from governance.measurement import Measurement
 from governance.settings import Settings
 from registry import card, offline
-from registry.candidate import RunFacts
 from registry.catalogue import Catalogue
 from registry.record import Record, append, subject_of
-from registry.signing import Signer, checked
-from registry.statement import Kind
+from registry.signing import Kind, Signer, checked
+from registry.submission import RunFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from registry import pages
 from registry.record import APPLIED, Record
 
 NOT_RECORDED = "not recorded"
@@ -82,110 +83,20 @@ class Answer:
         }
 
 
-MODELING: tuple[Item, ...] = (
-    Item(
-        asked="Data: acquisition time",
-        asked_zh="数据:获取时间",
-        names=("data_acquired_at", "data_acquired_at_is", "data_released_at"),
-        remark="Whether it was declared, or is the time of the raw file, is said beside it.",
-    ),
-    Item(
-        asked="Data: source",
-        asked_zh="数据:来源",
-        names=("data_title", "data_source", "data_contract", "data_contract_digest"),
-    ),
-    Item(
-        asked="Data: volume",
-        asked_zh="数据:数据量",
-        names=("data_rows_read", "data_rows", "data_events"),
-        where_it_applies=("data_customers",),
-        remark="Customers are counted where one may have several rows.",
-    ),
-    Item(
-        asked="Data: storage medium",
-        asked_zh="数据:存储介质标识",
-        names=("data_storage_medium",),
-        remark="The file system that held the feature table when it was read for the fit.",
-    ),
-    Item(asked="Data: checksum", asked_zh="数据:校验值", names=("data_digest",)),
-    Item(
-        asked="Data: sampling",
-        asked_zh="数据:采样方法",
-        names=(
-            *("data_part", "data_sampling", "labels_missing", "labels_undated"),
-            *("labels_after_cutoff", "labels_immature", "data_rows_superseded"),
-        ),
-        where_it_applies=("labels_awaited", "data_rows_identical", "data_selection"),
-    ),
-    Item(
-        asked="Modeling: script",
-        asked_zh="建模:脚本",
-        names=("script", "script_digest", "code_commit", "code_is_dirty"),
-    ),
-    Item(
-        asked="Modeling: hardware",
-        asked_zh="建模:硬件环境",
-        names=(
-            *("hardware_machine", "hardware_processors", "hardware_memory_gib"),
-            "hardware_system",
-        ),
-        remark="The same model on another machine is the same candidate.",
-    ),
-    Item(
-        asked="Modeling: software",
-        asked_zh="建模:软件环境",
-        names=(
-            *("platform", "python", "lock_digest"),
-            *("scikit_learn", "numpy", "pyarrow", "duckdb", "skops"),
-        ),
-    ),
-    Item(
-        asked="Modeling: operator",
-        asked_zh="建模:操作者",
-        names=("operator", "operator_key_id"),
-        remark="The key that signed the manifest; people.json says who holds it.",
-    ),
-    Item(
-        asked="Modeling: start and end",
-        asked_zh="建模:起止时间",
-        names=("started_at", "finished_at"),
-        remark="Of the run that was submitted; repeating it makes no other candidate.",
-    ),
-    Item(asked="Modeling: iterations", asked_zh="建模:迭代次数", names=("iterations",)),
-    Item(
-        asked="Modeling: parameters",
-        asked_zh="建模:参数",
-        names=("recipe", "recipe_parameters", "seed", "allowances"),
-    ),
+MODELING, DEPLOYMENT = (
+    tuple(
+        Item(
+            asked=said["asked"],
+            asked_zh=said["asked_zh"],
+            names=tuple(said["names"]),
+            where_it_applies=tuple(said.get("where_it_applies", ())),
+            remark=said.get("remark", ""),
+        )
+        for said in pages.texts("traceability")[part]
+    )
+    for part in ("modeling", "deployment")
 )
-"""What is asked about how a model was made."""
-
-DEPLOYMENT: tuple[Item, ...] = (
-    Item(
-        asked="Deployment: deployer",
-        asked_zh="部署:部署人员",
-        names=("deployed_by",),
-        remark="Who approved; the ledger's own key records the promotion.",
-    ),
-    Item(
-        asked="Deployment: time",
-        asked_zh="部署:时间",
-        names=("deployed_on", "deployed_at"),
-    ),
-    Item(
-        asked="Deployment: script",
-        asked_zh="部署:脚本",
-        names=("deployment_script",),
-        remark="The promotion moves an alias; what a lender's own system runs is not seen here.",
-    ),
-    Item(
-        asked="Deployment: environment",
-        asked_zh="部署:软硬件环境",
-        names=("deployment_environment",),
-        remark="Only the requirements in the model folder are signed.",
-    ),
-)
-"""What is asked about how a model went live; only the registry can know it."""
+"""What is asked about how a model was made, and about how it went live."""
 
 
 def trace(items: tuple[Item, ...], sources: Mapping[str, Mapping[str, Any]]) -> tuple[Answer, ...]:
@@ -247,26 +158,8 @@ def _deployment(record: Record, version: int) -> dict[str, str]:
 
 def as_markdown(record: Record, version: int) -> str:
     """Return the list of a version as a page of the evidence pack."""
-    origin = (
-        "Item by item as JR/T 0221-2021 lists them. Every answer is in a signed statement of the "
-        f"ledger; `{NOT_RECORDED}` means that nobody recorded it, and nothing was made up."
-    )
-    lines = [
-        f"# Traceability of version {version} / 第 {version} 版可追溯性",
-        "",
-        origin,
-        "",
-        "| item | 要求 | fact | where | value |",
-        "|---|---|---|---|---|",
-    ]
-    for answer in of(record, version):
-        value = NOT_RECORDED if answer.value is None else answer.value
-        cells = (answer.item.asked, answer.item.asked_zh, answer.name, answer.where, value)
-        lines.append(
-            "| " + " | ".join(" ".join(c.split()).replace("|", "\\|") for c in cells) + " |"
-        )
-    remarks = [f"- {item.asked}: {item.remark}" for item in MODELING + DEPLOYMENT if item.remark]
-    return "\n".join([*lines, "", *remarks]) + "\n"
+    items, answers = MODELING + DEPLOYMENT, of(record, version)
+    return pages.render("traceability.md", version=version, items=items, answers=answers)
 
 
 def render(version: str, answers: list[Mapping[str, Any]], console: Console) -> None:

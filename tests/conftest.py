@@ -155,7 +155,7 @@ def _made(settings: Settings) -> World:
     from decisions import features, policy
     from governance.contract import Purpose
     from privacy import contract_files, gate, keyring
-    from registry import approval, attestation, judgement, ledger, promotion, signing
+    from registry import attestation, judgement, ledger, promotion, signing
     from training import candidate, recipes, simulate
 
     ring = keyring.create(settings.keyring)
@@ -194,6 +194,6 @@ def _made(settings: Settings) -> World:
     attestation.attest(settings, evidence, version=version.version, signer=validator)
     judgement.gate(settings, version.version, on=ON)
     for role in ("risk_approver", "business_approver"):
-        approval.approve(settings, version.version, role=role, on=ON)
+        judgement.approve(settings, version.version, role=role, on=ON)
     promotion.promote(settings, version.version, on=ON)
     return World(settings=settings, champion=version.version)

@@ -23,9 +23,8 @@ from governance.settings import Settings
 from privacy.feature_table import FeatureTable
 from privacy.keyring import Keyring
 from registry import serialize, submission
-from registry.candidate import CandidateFiles, RunFacts
 from registry.signing import Role, Signer
-from registry.submission import ModelVersion
+from registry.submission import CandidateFiles, ModelVersion, RunFacts
 from training import document, figures, lineage, reasons, sample, suspicion, vintages
 from training.evaluation import FOLDS
 from training.fitted import Fitted, caveats, fit, say_nothing

@@ -15,8 +15,8 @@ from decisions.features import FeatureSpec
 from governance import canonical, durable
 from governance.measurement import Measurement
 from registry import serialize
-from registry.candidate import RunFacts
 from registry.study import Study
+from registry.submission import RunFacts
 from training import alternatives
 from training.alternatives import Alternative, Evaluated
 from training.candidate import as_metrics

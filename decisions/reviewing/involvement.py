@@ -17,8 +17,7 @@ from governance.measurement import Measurement
 from governance.outcome import Outcome
 from governance.settings import Settings
 from registry.record import Record, append
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 
 QUEUED, DECIDED, OUTCOME = "queued", "decided", "outcome"
 

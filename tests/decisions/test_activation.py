@@ -22,8 +22,7 @@ from governance.evidence import Evidence
 from governance.outcome import Outcome
 from registry import attestation, judgement
 from registry.record import Record, read_evidence
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 from tests import appetites
 
 if TYPE_CHECKING:

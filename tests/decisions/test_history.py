@@ -25,7 +25,7 @@ from governance import canonical
 from governance.errors import ContractError, IntegrityError
 from privacy import sealed_parquet
 from privacy.feature_table import PSEUDONYM
-from registry import approval, finding
+from registry import findings, judgement
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -36,9 +36,9 @@ POLICY = LimitPolicy.parse(packaged("consumer_sme"))
 
 def attend(world: World, on: date) -> None:
     """Let monitoring look and both approvers approve anew, so that nothing else stops raises."""
-    finding.record_heartbeat(world.settings, "watch", on=on, facts={})
+    findings.record_heartbeat(world.settings, "watch", on=on, facts={})
     for role in ("risk_approver", "business_approver"):
-        approval.approve(world.settings, world.champion, role=role, on=on)
+        judgement.approve(world.settings, world.champion, role=role, on=on)
 
 
 def decide(world: World, as_of: date) -> DecisionLog:

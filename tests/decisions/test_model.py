@@ -23,7 +23,7 @@ from decisions.stages.climate import Climate
 from registry.load import ESTIMATOR_FILE, load_verified
 
 if TYPE_CHECKING:
-    from registry.candidate import CandidateFiles
+    from registry.submission import CandidateFiles
     from tests.conftest import World
 
 FOREIGN = """

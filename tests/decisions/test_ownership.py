@@ -26,8 +26,7 @@ from privacy.feature_table import PSEUDONYM
 from registry import offline, record
 from registry.judgement import read_appetite
 from registry.record import Record
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 
 if TYPE_CHECKING:
     from tests.conftest import World

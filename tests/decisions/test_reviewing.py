@@ -30,9 +30,9 @@ from governance.outcome import Outcome
 from limitline.commands import app
 from privacy import keyring
 from privacy.feature_table import PSEUDONYM
-from registry import freeze
+from registry import findings
 from registry.record import Record
-from registry.statement import Kind
+from registry.signing import Kind
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -353,7 +353,7 @@ def test_the_verbs_carry_a_case_from_the_log_to_its_outcome(own_world: World) ->
     assert "as the machine" in outputs
     held = own_world.settings
     why = "Raises look wrong in one segment"
-    freeze.freeze(held, role="risk_approver", reason=why, on=AS_OF)
+    findings.freeze(held, role="risk_approver", reason=why, on=AS_OF)
     say("decide", "2", "--decision", "raise", "--amount-minor", raised, *arguments, code=12)
     say("outcome", "1", "--turned", "good", "--on", "2006-01-02")
     say("report", "--on", "2005-12-03", code=14)
@@ -431,10 +431,10 @@ def test_while_raises_are_stopped_a_person_does_not_raise(own_world: World) -> N
     intake.queue(here, "2005-12", keyring=ring, on=AS_OF)
     case = intake.docket(here, ring).case(1)
     raised = verdict(case, Decision.RAISE, case.subject.highest_minor)
-    freeze.freeze(here, role="risk_approver", reason=WHY, on=AS_OF)
+    findings.freeze(here, role="risk_approver", reason=WHY, on=AS_OF)
     with pytest.raises(GateClosed, match="also by hand"):
         intake.decide(here, 1, raised, keyring=ring)
     for role in ("risk_approver", "business_approver"):
-        freeze.unfreeze(here, role=role, reason=WHY, on=AS_OF)
+        findings.unfreeze(here, role=role, reason=WHY, on=AS_OF)
     intake.decide(here, 1, raised, keyring=ring)
     assert intake.docket(here, ring).case(1).is_override

@@ -19,8 +19,8 @@ from decisions.standing import standing
 from governance.errors import GateClosed
 from governance.evidence import Evidence, Finding, Severity
 from governance.measurement import Measurement
-from registry import approval, attestation, exemption, freeze, judgement, promotion
-from registry.finding import close_finding, open_finding, record_heartbeat
+from registry import attestation, findings, judgement, promotion, waivers
+from registry.findings import close_finding, open_finding, record_heartbeat
 from registry.record import Record
 from registry.signing import Role, Signer
 from tests.conftest import APPETITE
@@ -105,9 +105,9 @@ def test_approvals_that_ran_out_stop_raises_until_both_are_given_again(own_world
         "the approval of version 1 by the business_approver ended on 2005-12-30",
         "the approval of version 1 by the risk_approver ended on 2005-12-30",
     )
-    approval.approve(here, own_world.champion, role="risk_approver", on=late)
+    judgement.approve(here, own_world.champion, role="risk_approver", on=late)
     assert len(standing(here, free, late).reasons) == 1
-    approval.approve(here, own_world.champion, role="business_approver", on=late)
+    judgement.approve(here, own_world.champion, role="business_approver", on=late)
     assert standing(here, free, late).freeze is Freeze.NOTHING
 
 
@@ -126,7 +126,7 @@ def test_approvals_of_another_decision_keep_nobody_raising_until_it_is_promoted(
     attestation.attest(here, evidence, version=version, signer=validator)
     judgement.gate(here, version, on=late)
     for role in ("risk_approver", "business_approver"):
-        approval.approve(here, version, role=role, on=late)
+        judgement.approve(here, version, role=role, on=late)
     assert [line.split(" by ")[1] for line in standing(here, free, late).reasons] == [
         "the business_approver ended on 2005-12-30",
         "the risk_approver ended on 2005-12-30",
@@ -149,7 +149,7 @@ def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
     validator = Signer.open(here.keyring, Role.VALIDATOR)
     attestation.attest(here, evidence, version=own_world.champion, signer=validator)
     judgement.gate(here, own_world.champion, appetite=APPETITE, on=PROMOTED + DAY)
-    asked = exemption.WaiverRequest(
+    asked = waivers.WaiverRequest(
         measure="accuracy.auc",
         scope={},
         owner="head of credit risk",
@@ -157,12 +157,12 @@ def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
         granted_on=PROMOTED + DAY,
         expires_on=PROMOTED + 30 * DAY,
     )
-    exemption.waive(here, own_world.champion, asked)
+    waivers.waive(here, own_world.champion, asked)
     judgement.gate(here, own_world.champion, appetite=APPETITE, on=PROMOTED + 2 * DAY)
     # Until it is promoted again, the champion rests on what it was promoted by.
     assert standing(here, POLICY, PROMOTED + 31 * DAY).reasons == ()
     for role in ("risk_approver", "business_approver"):
-        approval.approve(here, own_world.champion, role=role, on=PROMOTED + 2 * DAY)
+        judgement.approve(here, own_world.champion, role=role, on=PROMOTED + 2 * DAY)
     assert promotion.promote(here, own_world.champion, on=PROMOTED + 2 * DAY).is_new
     assert standing(here, POLICY, PROMOTED + 30 * DAY).reasons == ()
     late = PROMOTED + 31 * DAY
@@ -172,7 +172,7 @@ def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
     table = book.open_table(here, "uci-credit", keyring=own_world.keyring)
     decided = book.decide(here, table, keyring=own_world.keyring, as_of=late)
     assert decided.log.manifest["counts"]["actions"]["raise"] == 0
-    exemption.waive(
+    waivers.waive(
         here, own_world.champion, replace(asked, granted_on=late, expires_on=late + 9 * DAY)
     )
     assert standing(here, POLICY, late).reasons == ()
@@ -232,7 +232,7 @@ def test_a_finding_that_comes_later_does_not_change_what_was_decided(own_world: 
 def test_a_frozen_book_has_no_raise_until_two_approvers_unfroze(own_world: World) -> None:
     here, ring = own_world.settings, own_world.keyring
     why = "Raises look wrong in one segment"
-    made = freeze.freeze(here, role="risk_approver", reason=why, on=PROMOTED)
+    made = findings.freeze(here, role="risk_approver", reason=why, on=PROMOTED)
     table = book.open_table(here, "uci-credit", keyring=ring)
     said = f"raises are frozen by the risk_approver since 2005-10-01 ({made.id})"
 
@@ -244,9 +244,9 @@ def test_a_frozen_book_has_no_raise_until_two_approvers_unfroze(own_world: World
     assert first.reasons == (said,)
 
     next_month = date(2005, 11, 1)
-    freeze.unfreeze(here, role="risk_approver", reason=why, on=next_month)
+    findings.unfreeze(here, role="risk_approver", reason=why, on=next_month)
     assert standing(here, POLICY, next_month).reasons == (said,)
-    freeze.unfreeze(here, role="business_approver", reason=why, on=next_month)
+    findings.unfreeze(here, role="business_approver", reason=why, on=next_month)
     second = book.decide(here, table, keyring=ring, as_of=next_month)
     assert second.log.manifest["counts"]["actions"]["raise"] > 0
     assert second.reasons == ()

@@ -40,15 +40,13 @@ from governance.settings import Settings
 from privacy import contract_files, gate, keyring
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, Part
 from privacy.keyring import KEK_FILE, RING_FILE, Keyring
-from registry import evidence, freeze, lifecycle
-from registry.candidate import RunFacts
+from registry import attestation, evidence, findings, judgement, promotion, waivers
 from registry.catalogue import Catalogue
-from registry.exemption import WaiverRequest
 from registry.record import Record, append
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 from registry.study import Study, record_study
-from registry.submission import submit
+from registry.submission import RunFacts, submit
+from registry.waivers import WaiverRequest
 from tests import appetites
 from tests.privacy.conftest import raw_table
 from tests.registry.conftest import (
@@ -113,12 +111,12 @@ def _pack(home: Settings, out: Path, candidate: Path) -> dict[str, object]:
     submit(lay_out(candidate), facts, LINEAGE, settings=home, signer=developer)
     # Figures that use all digits: one digit less would be another digest.
     found = measured_about(home, auc=7 / 9, raise_ratio={"female": 2 / 3, "male": 1.0})
-    lifecycle.attest(home, found, version=1, signer=Signer.open(home.keyring, Role.VALIDATOR))
+    attestation.attest(home, found, version=1, signer=Signer.open(home.keyring, Role.VALIDATOR))
     attach_policy_evidence(home)
     document = {"recipe": "other", "figures": [0.75, None]}
     study = Study(name="alternatives", document=document, headlines=found.measurements, runs=())
     record_study(home, 1, study, signer=developer)
-    lifecycle.gate(home, 1, on=DAY)
+    judgement.gate(home, 1, on=DAY)
     asked = WaiverRequest(
         measure="fairness.raise_ratio",
         scope={"group": "female"},
@@ -127,11 +125,11 @@ def _pack(home: Settings, out: Path, candidate: Path) -> dict[str, object]:
         granted_on=DAY,
         expires_on=DAY + timedelta(days=60),
     )
-    lifecycle.waive(home, 1, asked)
-    lifecycle.gate(home, 1, on=DAY)
+    waivers.waive(home, 1, asked)
+    judgement.gate(home, 1, on=DAY)
     for role in (Role.RISK_APPROVER, Role.BUSINESS_APPROVER):
-        lifecycle.approve(home, 1, role=role, on=DAY)
-    lifecycle.promote(home, 1, on=DAY)
+        judgement.approve(home, 1, role=role, on=DAY)
+    promotion.promote(home, 1, on=DAY)
     _watch(home)
     said = evidence.write_pack(home, out / "pack.zip", on=DAY)
     kinds = [entry.statement.kind.value for entry in Record.load(home).entries]
@@ -143,7 +141,7 @@ def _pack(home: Settings, out: Path, candidate: Path) -> dict[str, object]:
 
 def _watch(home: Settings) -> None:
     """Record what comes after a promotion: heartbeat, finding, freeze, review."""
-    lifecycle.record_heartbeat(home, "monthly", on=DAY, facts={"report": "ab" * 32})
+    findings.record_heartbeat(home, "monthly", on=DAY, facts={"report": "ab" * 32})
     finding = Finding(
         id="golden-1",
         measure="stability.index",
@@ -153,12 +151,12 @@ def _watch(home: Settings) -> None:
         owner="Head of Model Risk",
         opened_on=DAY,
     )
-    lifecycle.open_finding(home, finding, version=1)
+    findings.open_finding(home, finding, version=1)
     for role in (Role.VALIDATOR, Role.RISK_APPROVER):
-        lifecycle.close_finding(home, finding.id, on=DAY, note="looked into", role=role)
-    freeze.freeze(home, role=Role.RISK_APPROVER, reason="A golden freeze", on=DAY)
+        findings.close_finding(home, finding.id, on=DAY, note="looked into", role=role)
+    findings.freeze(home, role=Role.RISK_APPROVER, reason="A golden freeze", on=DAY)
     for role in (Role.RISK_APPROVER, Role.BUSINESS_APPROVER):
-        freeze.unfreeze(home, role=role, reason="A golden release", on=DAY)
+        findings.unfreeze(home, role=role, reason="A golden release", on=DAY)
     acts = [{"case": "cd" * 16, "trigger": "opted_out"}]
     said = {"event": "queued", "vintage": VINTAGE, "on": DAY.isoformat(), "acts": acts}
     subject = (f"review:{VINTAGE}", canonical.digest(said))

@@ -18,15 +18,13 @@ from governance.errors import GateClosed, IntegrityError
 from governance.evidence import Evidence
 from governance.settings import Settings
 from limitline.commands import app
-from registry import card, evidence, lifecycle, people, serialize
-from registry.attachment import attach
-from registry.candidate import CandidateFiles, RunFacts
+from registry import attestation, card, evidence, judgement, people, promotion, serialize
+from registry.attestation import attach
 from registry.load import load_verified
 from registry.record import Record
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 from registry.status import render, status
-from registry.submission import submit
+from registry.submission import CandidateFiles, RunFacts, submit
 from tests import appetites
 from tests.appetites import APPROVERS, appetite_text, threshold
 from tests.registry.conftest import (
@@ -53,13 +51,13 @@ def measure(home: Settings, version: int = 1, *, on: date = DAY, **numbers: floa
     about = {"subject": {"model": model}, "measured_on": on}
     found = measured_about(home, **numbers).model_copy(update=about)
     validator = Signer.open(home.keyring, "validator")
-    lifecycle.attest(home, found, version=version, signer=validator)
+    attestation.attest(home, found, version=version, signer=validator)
     return found
 
 
 def approve(home: Settings, version: int = 1, on: date = DAY) -> list[str]:
     """Let both approve, and return what the second was told."""
-    told = [lifecycle.approve(home, version, role=role, on=on) for role in APPROVERS]
+    told = [judgement.approve(home, version, role=role, on=on) for role in APPROVERS]
     return list(told[-1]["rests_on"])
 
 
@@ -76,12 +74,12 @@ def test_a_second_signature_on_better_figures_hides_no_breach_that_cannot_be_wai
     home: Settings,
 ) -> None:
     measure(home, auc=0.5)
-    refused = lifecycle.gate(home, 1, on=DAY)
+    refused = judgement.gate(home, 1, on=DAY)
     measure(home, auc=0.77)
-    assert lifecycle.gate(home, 1, on=DAY).is_open
+    assert judgement.gate(home, 1, on=DAY).is_open
 
     told = approve(home)
-    lifecycle.promote(home, 1, on=DAY)
+    promotion.promote(home, 1, on=DAY)
     for text in (shown(home), card.describe(Record.load(home), 1), "\n".join(told)):
         assert "BREACH; 1 refusals, 1 of them not waivable. accuracy.auc" in text
     (version,) = status(home, DAY)["versions"]
@@ -95,17 +93,17 @@ def test_approvals_of_figures_that_were_refused_since_count_no_more_when_the_fig
     home: Settings,
 ) -> None:
     measure(home, auc=0.77)
-    first = lifecycle.gate(home, 1, on=DAY)
+    first = judgement.gate(home, 1, on=DAY)
     approve(home)
     measure(home, auc=0.5)
-    refused = lifecycle.gate(home, 1, on=DAY)
+    refused = judgement.gate(home, 1, on=DAY)
     measure(home, auc=0.77)
-    assert lifecycle.gate(home, 1, on=DAY) == first
+    assert judgement.gate(home, 1, on=DAY) == first
 
     with pytest.raises(GateClosed, match="lacks an approval in force"):
-        lifecycle.promote(home, 1, on=DAY)
+        promotion.promote(home, 1, on=DAY)
     approve(home)
-    assert lifecycle.promote(home, 1, on=DAY).version == 1
+    assert promotion.promote(home, 1, on=DAY).version == 1
     given = [entry.statement.predicate for entry in Record.load(home).approvals(1)]
     assert [said["closed_before"] for said in given] == [[], [], *[[refused.digest]] * 2]
 
@@ -148,10 +146,10 @@ def test_the_same_model_under_another_number_brings_its_refusals_along(
 ) -> None:
     home = handed_in
     measure(home, auc=0.5)
-    lifecycle.gate(home, 1, on=DAY)
+    judgement.gate(home, 1, on=DAY)
     again = hand_in(home, tmp_path / "again", policy="step = 2\n")
     measure(home, again, auc=0.77)
-    lifecycle.gate(home, again, on=DAY)
+    judgement.gate(home, again, on=DAY)
 
     said = "version 1 with the same model, by test 1"
     assert said in "\n".join(approve(home, again))
@@ -171,8 +169,8 @@ def test_the_same_policy_under_another_number_brings_along_what_was_found_of_the
     )
     appetites.sign(home, asked, DAY)
     measure(home, auc=0.5)
-    lifecycle.attach(home, 1, policy_evidence(home, "policy-check", 3.0), role=Role.DEVELOPER)
-    assert len(lifecycle.gate(home, 1, on=DAY).refusals) == 2
+    attestation.attach(home, 1, policy_evidence(home, "policy-check", 3.0), role=Role.DEVELOPER)
+    assert len(judgement.gate(home, 1, on=DAY).refusals) == 2
     same = hand_in(home, tmp_path / "same", seed=1)
     other = hand_in(home, tmp_path / "other", seed=2, policy="step = 2\n")
 
@@ -188,7 +186,7 @@ def test_one_more_file_beside_the_same_estimator_hides_no_refusal(
 ) -> None:
     home = handed_in
     measure(home, auc=0.5)
-    lifecycle.gate(home, 1, on=DAY)
+    judgement.gate(home, 1, on=DAY)
     files = lay_out(tmp_path / "again", policy="step = 2\n")
     serialize.dump(fit(seed=9), tmp_path / "again" / "other.skops")
     more = {**files.artifacts, "other": tmp_path / "again" / "other.skops"}
@@ -212,8 +210,8 @@ def test_a_comment_in_the_policy_hides_no_refusal_of_the_policy(
     )
     appetites.sign(home, asked, DAY)
     measure(home)
-    lifecycle.attach(home, 1, policy_evidence(home, "policy-check", 3.0), role=Role.DEVELOPER)
-    lifecycle.gate(home, 1, on=DAY)
+    attestation.attach(home, 1, policy_evidence(home, "policy-check", 3.0), role=Role.DEVELOPER)
+    judgement.gate(home, 1, on=DAY)
     hand_in(home, tmp_path / "again", seed=1, policy="step = 1  # as reviewed\n")
 
     (told,) = status(home, DAY)["versions"][1]["refused_before"]
@@ -235,7 +233,7 @@ def test_figures_that_no_gate_judged_are_named_to_whoever_reads_or_approves(
     poor = measure(home, auc=0.5)
     poorer = measure(home, auc=0.4)
     good = measure(home, auc=0.77)
-    lifecycle.gate(home, 1, on=DAY)
+    judgement.gate(home, 1, on=DAY)
 
     for text in told_everywhere(home):
         assert "measured: validation 3x" in text
@@ -251,8 +249,8 @@ def test_figures_on_the_policy_that_no_gate_judged_are_named_too(home: Settings)
     measure(home)
     for violations in (3.0, 0.0):
         found = policy_evidence(home, "policy-check", violations)
-        lifecycle.attach(home, 1, found, role=Role.DEVELOPER)
-    lifecycle.gate(home, 1, on=DAY)
+        attestation.attach(home, 1, found, role=Role.DEVELOPER)
+    judgement.gate(home, 1, on=DAY)
 
     for text in told_everywhere(home):
         assert "measured: policy-check 2x, validation 1x" in text
@@ -263,7 +261,7 @@ def test_figures_that_were_measured_again_hide_none_that_were_never_judged(home:
     good = measure(home, auc=0.77)
     poor = measure(home, auc=0.5)
     assert measure(home, auc=0.77) == good
-    lifecycle.gate(home, 1, on=DAY)
+    judgement.gate(home, 1, on=DAY)
 
     for text in told_everywhere(home):
         assert "measured: validation 3x" in text
@@ -276,7 +274,7 @@ def test_the_same_model_under_another_number_brings_its_unjudged_figures_along(
 ) -> None:
     home = handed_in
     poor = measure(home, auc=0.5)
-    lifecycle.attach(home, 1, policy_evidence(home, "policy-check", 3.0), role=Role.DEVELOPER)
+    attestation.attach(home, 1, policy_evidence(home, "policy-check", 3.0), role=Role.DEVELOPER)
     same = hand_in(home, tmp_path / "same", policy="step = 2\n")
     policy = hand_in(home, tmp_path / "policy", seed=1)
     other = hand_in(home, tmp_path / "other", seed=2, policy="step = 3\n")
@@ -307,12 +305,12 @@ def test_other_thresholds_for_the_same_version_are_an_event_that_everybody_reads
     home: Settings,
 ) -> None:
     found = measure(home, auc=0.5)
-    lifecycle.gate(home, 1, on=DAY)
+    judgement.gate(home, 1, on=DAY)
     appetites.sign(home, LENIENT, DAY)
     with pytest.raises(GateClosed, match="recorded before its risk appetite was signed"):
-        lifecycle.gate(home, 1, on=DAY)
+        judgement.gate(home, 1, on=DAY)
     measure(home, auc=0.5)
-    assert lifecycle.gate(home, 1, on=DAY).is_open
+    assert judgement.gate(home, 1, on=DAY).is_open
     signed = [entry.statement.predicate["digest"] for entry in Record.load(home).of(Kind.EVIDENCE)]
     assert signed == [found.digest] * 2
 
@@ -329,7 +327,7 @@ def test_other_thresholds_for_the_same_version_are_an_event_that_everybody_reads
 def test_milder_thresholds_under_the_same_name_are_refused(home: Settings, tmp_path: Path) -> None:
     softened = LENIENT.model_copy(update={"version": "1"})
     with pytest.raises(IntegrityError, match="signed with other thresholds"):
-        lifecycle.adopt(home, softened, role="risk_approver", on=DAY)
+        judgement.adopt(home, softened, role="risk_approver", on=DAY)
     file = tmp_path / "appetite.toml"
     file.write_text(
         appetite_text(threshold("accuracy.auc", "at_least = 0.40"), *THRESHOLDS[1:]), "utf-8"
@@ -349,24 +347,24 @@ def test_thresholds_of_a_file_that_nobody_signed_judge_nothing(empty_home: Setti
     version = hand_in(empty_home, empty_home.home / "files")
     measure(empty_home, version)
     with pytest.raises(GateClosed, match="No risk appetite is signed by both approvers"):
-        lifecycle.gate(empty_home, version, appetite=LENIENT, on=DAY)
-    lifecycle.adopt(empty_home, LENIENT, role="risk_approver", on=DAY)
-    lifecycle.adopt(empty_home, LENIENT, role="risk_approver", on=DAY)
+        judgement.gate(empty_home, version, appetite=LENIENT, on=DAY)
+    judgement.adopt(empty_home, LENIENT, role="risk_approver", on=DAY)
+    judgement.adopt(empty_home, LENIENT, role="risk_approver", on=DAY)
     with pytest.raises(GateClosed, match="No risk appetite is signed by both approvers"):
-        lifecycle.gate(empty_home, version, on=DAY)
+        judgement.gate(empty_home, version, on=DAY)
 
 
 def test_one_person_with_both_keys_signs_no_appetite(empty_home: Settings) -> None:
     for role, name in (("risk_approver", "Li Wei"), ("business_approver", "LI WEI")):
         people.rotate(empty_home, role, name=name, reason="A test of names")
-        assert lifecycle.adopt(empty_home, LENIENT, role=role, on=DAY)["holds"] is False
+        assert judgement.adopt(empty_home, LENIENT, role=role, on=DAY)["holds"] is False
     assert Record.load(empty_home).appetite(DAY) is None
 
 
 @pytest.mark.parametrize("role", ["developer", "validator", "ledger", "nobody"])
 def test_only_approvers_sign_an_appetite(empty_home: Settings, role: str) -> None:
     with pytest.raises(GateClosed, match="may not sign a risk appetite"):
-        lifecycle.adopt(empty_home, LENIENT, role=role, on=DAY)
+        judgement.adopt(empty_home, LENIENT, role=role, on=DAY)
 
 
 def test_the_verb_says_when_an_appetite_holds_and_signs_once(
@@ -398,8 +396,8 @@ def test_an_appetite_holds_from_its_day_and_not_before(home: Settings) -> None:
 def test_an_appetite_that_was_left_holds_again_only_by_two_new_signatures(home: Settings) -> None:
     strict = RiskAppetite.parse(APPETITE)
     appetites.sign(home, LENIENT, DAY)
-    assert lifecycle.adopt(home, strict, role="risk_approver", on=DAY)["holds"] is False
-    assert lifecycle.adopt(home, strict, role="business_approver", on=DAY)["holds"] is True
+    assert judgement.adopt(home, strict, role="risk_approver", on=DAY)["holds"] is False
+    assert judgement.adopt(home, strict, role="business_approver", on=DAY)["holds"] is True
 
 
 @pytest.mark.parametrize("approved", [False, True])
@@ -407,16 +405,16 @@ def test_a_decision_by_an_appetite_that_no_longer_holds_promotes_nothing(
     home: Settings, approved: bool
 ) -> None:
     measure(home)
-    lifecycle.gate(home, 1, on=DAY)
+    judgement.gate(home, 1, on=DAY)
     if approved:
         approve(home)
     appetites.sign(home, LENIENT, DAY)
 
     with pytest.raises(GateClosed, match="recorded before its risk appetite was signed"):
-        lifecycle.promote(home, 1, on=DAY)
+        promotion.promote(home, 1, on=DAY)
     measure(home)
     with pytest.raises(GateClosed, match="test 2 holds since"):
-        lifecycle.promote(home, 1, on=DAY) if approved else approve(home)
+        promotion.promote(home, 1, on=DAY) if approved else approve(home)
 
 
 # Days.
@@ -426,8 +424,8 @@ def test_the_gate_does_not_decide_for_a_day_before_the_figures(home: Settings) -
     appetites.sign(home, RiskAppetite.parse(APPETITE), DAY)
     measure(home, on=LATER)
     with pytest.raises(GateClosed, match=f"was measured on {LATER}; {DAY} is before that day"):
-        lifecycle.gate(home, 1, on=DAY)
-    assert lifecycle.gate(home, 1, on=LATER).is_open
+        judgement.gate(home, 1, on=DAY)
+    assert judgement.gate(home, 1, on=LATER).is_open
 
 
 @pytest.fixture(scope="module")
@@ -441,9 +439,9 @@ def _two(_migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, on in ((1, DAY), (2, LATER)):
         version = hand_in(home, place / str(seed), seed=seed, policy=f"step = {seed}\n")
         measure(home, version, on=on)
-        lifecycle.gate(home, version, on=on)
+        judgement.gate(home, version, on=on)
         approve(home, version, on=on)
-        lifecycle.promote(home, version, on=on)
+        promotion.promote(home, version, on=on)
     return home.home
 
 
@@ -515,18 +513,18 @@ def test_nobody_is_promoted_for_a_day_before_the_present_champions(
     two: Settings,
 ) -> None:
     with pytest.raises(GateClosed, match=f"champion since {LATER}; a promotion for {DAY}"):
-        lifecycle.promote(two, 1, on=DAY)
-    assert lifecycle.promote(two, 1, on=LATER).previous == 2
+        promotion.promote(two, 1, on=DAY)
+    assert promotion.promote(two, 1, on=LATER).previous == 2
 
 
 def test_a_champion_that_was_judged_anew_is_promoted_anew_and_the_same_decision_once(
     champion: Settings,
 ) -> None:
-    assert not lifecycle.promote(champion, 1, on=DAY).is_new
+    assert not promotion.promote(champion, 1, on=DAY).is_new
     measure(champion, auc=0.78)
-    lifecycle.gate(champion, 1, on=LATER)
+    judgement.gate(champion, 1, on=LATER)
     approve(champion, on=LATER)
-    done = [lifecycle.promote(champion, 1, on=LATER) for _ in range(2)]
+    done = [promotion.promote(champion, 1, on=LATER) for _ in range(2)]
 
     assert [(one.previous, one.is_new) for one in done] == [(1, True), (1, False)]
     assert status(champion, LATER)["promotion"]["effective_on"] == LATER.isoformat()
@@ -537,7 +535,7 @@ def test_an_appetite_holds_from_the_later_of_the_days_that_the_approvers_signed_
     home: Settings, days: tuple[int, int]
 ) -> None:
     for role, day in zip(("risk_approver", "business_approver"), days, strict=True):
-        lifecycle.adopt(home, LENIENT, role=role, on=DAY + timedelta(days=day))
+        judgement.adopt(home, LENIENT, role=role, on=DAY + timedelta(days=day))
     held = [Record.load(home).appetite(DAY + timedelta(days=day)) for day in (9, 10)]
     strict = RiskAppetite.parse(APPETITE).digest
     assert [one and one.digest for one in held] == [strict, LENIENT.digest]
@@ -547,8 +545,8 @@ def test_policy_evidence_from_before_the_thresholds_is_measured_again_too(home: 
     attach(home, 1, policy_evidence(home, "policy-check", 0.0), role=Role.DEVELOPER)
     appetites.sign(home, LENIENT, DAY)
     validator = Signer.open(home.keyring, Role.VALIDATOR)
-    lifecycle.attest(home, measured_about(home), version=1, signer=validator)
+    attestation.attest(home, measured_about(home), version=1, signer=validator)
     with pytest.raises(GateClosed, match="The policy-evidence of version 1 was recorded before"):
-        lifecycle.gate(home, 1, on=DAY)
+        judgement.gate(home, 1, on=DAY)
     attach(home, 1, policy_evidence(home, "policy-check", 0.0), role=Role.DEVELOPER)
-    assert lifecycle.gate(home, 1, on=DAY).is_open
+    assert judgement.gate(home, 1, on=DAY).is_open

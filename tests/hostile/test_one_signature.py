@@ -26,12 +26,11 @@ from decisions import book
 from governance import canonical
 from governance.errors import GateClosed, IntegrityError, UsageError
 from governance.settings import Settings
-from registry import approval, offline, people, promotion, rules, signing, verification
-from registry.attachment import attach
+from registry import evidence, judgement, offline, people, promotion, rules, signing
+from registry.attestation import attach
 from registry.ledger import DATABASE, Ledger
 from registry.record import Record, append
-from registry.signing import FOLDER, PEOPLE_FILE, People, Role, Signer
-from registry.statement import Kind
+from registry.signing import FOLDER, PEOPLE_FILE, Kind, People, Role, Signer
 from tests.conftest import APPETITE, ON, World
 from tests.registry.conftest import DAY, policy_evidence
 from tests.registry.forging import forge
@@ -110,13 +109,13 @@ def refused_by_all(world: World, place: Path, words: str) -> None:
     with pytest.raises(IntegrityError, match=words):
         decide(world)
     with pytest.raises(IntegrityError, match=words):
-        verification.verify_home(world.settings)
+        evidence.verify_home(world.settings)
     assert words in alone(world.settings, place)
 
 
 def test_a_sound_ledger_is_agreed_on_by_all_three(mine: World, tmp_path: Path) -> None:
     assert alone(mine.settings, tmp_path / "outside") == ""
-    assert verification.verify_home(mine.settings)["champion"] == mine.champion
+    assert evidence.verify_home(mine.settings)["champion"] == mine.champion
     assert decide(mine).log.manifest["counts"]["customers"] > 0
 
 
@@ -1027,9 +1026,9 @@ def test_an_approval_by_a_key_that_was_revoked_since_promotes_nothing(
 def test_the_ledgers_key_is_handed_over_and_both_heads_verify(mine: World, tmp_path: Path) -> None:
     home = mine.settings
     people.rotate(home, "ledger", name="New Keeper", reason="The old keeper left the firm")
-    assert verification.verify_home(home)["champion"] == mine.champion
+    assert evidence.verify_home(home)["champion"] == mine.champion
     people.rotate(home, "reviewer", name="New Reviewer", reason="The first entry by the new key")
-    assert verification.verify_home(home)["champion"] == mine.champion
+    assert evidence.verify_home(home)["champion"] == mine.champion
     assert alone(home, tmp_path / "outside") == ""
 
 
@@ -1054,7 +1053,7 @@ def test_one_person_who_holds_both_approver_keys_promotes_nothing(
     home, version = mine.settings, mine.champion
     for role, name in (("risk_approver", "Li Wei"), ("business_approver", "LI WEI ")):
         people.rotate(home, role, name=name, reason="A test of names")
-        approval.approve(home, version, role=role, on=ON)
+        judgement.approve(home, version, role=role, on=ON)
     with pytest.raises(GateClosed, match="has one person in two roles"):
         promotion.promote(home, version, on=ON)
 
@@ -1071,7 +1070,7 @@ def test_an_approver_who_signed_policy_evidence_promotes_nothing(
     people.rotate(home, "risk_approver", name="LI WEI", reason="And approves on the side")
     judged()
     for role in ("risk_approver", "business_approver"):
-        approval.approve(home, 1, role=role, on=DAY)
+        judgement.approve(home, 1, role=role, on=DAY)
 
     with pytest.raises(GateClosed, match="one person who measured the policy and approved it"):
         promotion.promote(home, 1, on=DAY)
@@ -1184,7 +1183,7 @@ def test_an_entry_of_other_parts_is_refused_in_words(
     (home.ledger / "witness" / "checkpoint.txt").write_text(head)
 
     with pytest.raises(IntegrityError, match=f"Ledger entry {len(held)}"):
-        verification.verify_home(home)
+        evidence.verify_home(home)
     with pytest.raises(offline.VerificationError, match=f"Ledger entry {len(held)}"):
         rules.verify_ledger([*held, bent], head)
 
@@ -1194,7 +1193,7 @@ def test_a_head_of_other_words_is_refused_in_words(mine: World, kept: str) -> No
     for place in (mine.settings.ledger, mine.settings.ledger / "witness"):
         (place / "checkpoint.txt").write_bytes(kept.encode("utf-8", "surrogatepass"))
     with pytest.raises(IntegrityError, match="checkpoint"):
-        verification.verify_home(mine.settings)
+        evidence.verify_home(mine.settings)
 
 
 def test_an_endlessly_nested_payload_is_refused_in_words(mine: World) -> None:

@@ -28,7 +28,7 @@ from governance.errors import IntegrityError
 from governance.evidence import Finding, Severity
 from governance.settings import Settings
 from limitline.commands import app
-from registry import evidence, freeze, lifecycle, offline, signing
+from registry import evidence, findings, offline, signing
 from registry import people as roll
 from registry.ledger import Ledger
 from registry.record import Record, append_event
@@ -540,10 +540,10 @@ def alarmed(champion: Settings, tmp_path: Path) -> Settings:
         owner="Head of Model Risk",
         opened_on=DAY,
     )
-    lifecycle.open_finding(champion, finding, version=1)
-    lifecycle.close_finding(champion, "drift-1", on=DAY, note="looked into", role="validator")
-    freeze.freeze(champion, role="risk_approver", reason="The book moved", on=DAY)
-    freeze.unfreeze(champion, role="risk_approver", reason="It moved back", on=DAY)
+    findings.open_finding(champion, finding, version=1)
+    findings.close_finding(champion, "drift-1", on=DAY, note="looked into", role="validator")
+    findings.freeze(champion, role="risk_approver", reason="The book moved", on=DAY)
+    findings.unfreeze(champion, role="risk_approver", reason="It moved back", on=DAY)
     return champion
 
 
@@ -556,17 +556,17 @@ def _packed(home: Settings, tmp_path: Path) -> tuple[dict[str, Any], Files]:
 def test_a_finding_and_a_freeze_end_with_the_second_signature_and_not_before(
     alarmed: Settings, tmp_path: Path
 ) -> None:
-    frozen = [found.id for found in freeze.in_force(Record.load(alarmed), DAY)]
+    frozen = [found.id for found in findings.in_force(Record.load(alarmed), DAY)]
     found, _ = _packed(alarmed, tmp_path)
     assert (found["champion"], found["findings_open"], found["freezes"]) == (1, ["drift-1"], frozen)
 
-    lifecycle.close_finding(
+    findings.close_finding(
         alarmed, "drift-1", on=DAY, note="looked into as well", role="risk_approver"
     )
     found, _ = _packed(alarmed, tmp_path)
     assert (found["findings_open"], found["freezes"]) == ([], frozen)
 
-    freeze.unfreeze(alarmed, role="business_approver", reason="It moved back", on=DAY)
+    findings.unfreeze(alarmed, role="business_approver", reason="It moved back", on=DAY)
     found, _ = _packed(alarmed, tmp_path)
     assert (found["findings_open"], found["freezes"]) == ([], [])
 

@@ -15,15 +15,14 @@ from governance.appetite import RiskAppetite
 from governance.errors import IntegrityError
 from governance.settings import Settings
 from limitline.commands import app
-from registry import card, lifecycle, promotion, submission
-from registry.candidate import CandidateFiles, RunFacts
+from registry import attestation, card, findings, judgement, promotion, submission
 from registry.catalogue import CHALLENGER, CHAMPION, MODEL_NAME, Catalogue
 from registry.evidence import write_pack
 from registry.load import load_verified
 from registry.reconciliation import UNSIGNED_TEXT, reconcile
 from registry.record import AGREED, DRIFTED, Record
 from registry.signing import Signer
-from registry.submission import ModelVersion
+from registry.submission import CandidateFiles, ModelVersion, RunFacts
 from tests import appetites
 from tests.registry.conftest import DAY, LINEAGE, measured_about
 
@@ -194,10 +193,10 @@ def bring(home: Settings, candidate: CandidateFiles) -> int:
     facts = RunFacts(run_name="one more")
     made = submission.submit(candidate, facts, LINEAGE, settings=home, signer=signers["developer"])
     found = measured_about(home, subject={"model": made.manifest_digest})
-    lifecycle.attest(home, found, version=made.version, signer=signers["validator"])
-    lifecycle.gate(home, made.version, on=DAY)
+    attestation.attest(home, found, version=made.version, signer=signers["validator"])
+    judgement.gate(home, made.version, on=DAY)
     for role in ("risk_approver", "business_approver"):
-        lifecycle.approve(home, made.version, role=role, on=DAY)
+        judgement.approve(home, made.version, role=role, on=DAY)
     return made.version
 
 
@@ -305,10 +304,10 @@ def test_a_card_that_is_only_older_than_the_ledger_is_written_anew_and_is_no_dri
     champion: Settings,
 ) -> None:
     old = card.describe(Record.load(champion), 1)
-    lifecycle.record_heartbeat(champion, "monthly", on=DAY, facts={})
+    findings.record_heartbeat(champion, "monthly", on=DAY, facts={})
     approved_again = date(2026, 1, 6)
-    lifecycle.approve(champion, 1, role="risk_approver", on=approved_again, valid_days=200)
-    lifecycle.approve(champion, 1, role="business_approver", on=date(2026, 4, 30))
+    judgement.approve(champion, 1, role="risk_approver", on=approved_again, valid_days=200)
+    judgement.approve(champion, 1, role="business_approver", on=date(2026, 4, 30))
     assert card.describe(Record.load(champion), 1) != old
     found = reconcile(champion, on=DAY)
 

@@ -26,7 +26,7 @@ from limitline.commands import app
 from monitoring.schedule import schedule
 from monitoring.watch import rows_digest
 from monitoring.windows import WatchPlan
-from registry.finding import record_heartbeat
+from registry.findings import record_heartbeat
 from tests.decisions.test_standing import DAY, POLICY, PROMOTED
 from tests.monitoring.test_windows import PLAN
 

@@ -21,13 +21,12 @@ from governance.gate import judge
 from governance.measurement import Measurement
 from governance.settings import Settings
 from limitline.commands import app
-from registry import lifecycle, rules
+from registry import attestation, judgement, promotion, rules
 from registry.attestation import document
 from registry.evidence import write_pack
-from registry.exemption import WaiverRequest, waive
 from registry.record import Record, append
-from registry.signing import Signer
-from registry.statement import Kind
+from registry.signing import Kind, Signer
+from registry.waivers import WaiverRequest, waive
 from tests import appetites
 from tests.appetites import HEAD, threshold
 from tests.registry.conftest import DAY
@@ -217,8 +216,8 @@ def judge_by(
     def make(appetite: RiskAppetite, *, on: date = DAY, **numbers: object) -> Decision:
         if numbers:
             appetites.sign(home, appetite, DAY)
-            lifecycle.attest(home, evidence(**numbers), version=1, signer=signer("validator"))
-        return lifecycle.gate(home, 1, appetite=appetite, on=on)
+            attestation.attest(home, evidence(**numbers), version=1, signer=signer("validator"))
+        return judgement.gate(home, 1, appetite=appetite, on=on)
 
     return make
 
@@ -322,8 +321,8 @@ def test_a_waiver_that_does_not_count_keeps_no_champion_standing(
     waive(home, 1, request())
     judge_by(appetite)
     for role in ("risk_approver", "business_approver"):
-        lifecycle.approve(home, 1, role=role, on=DAY, valid_days=rules.APPROVAL_MAX_DAYS)
-    lifecycle.promote(home, 1, on=DAY)
+        judgement.approve(home, 1, role=role, on=DAY, valid_days=rules.APPROVAL_MAX_DAYS)
+    promotion.promote(home, 1, on=DAY)
     last, late = DAY + timedelta(days=60), DAY + timedelta(days=61)
     endless = waiver(granted_on=late, expires_on=date(2999, 1, 1))
     subject = ("credit-limit@1", Record.load(home).manifest(1).statement.sha256)

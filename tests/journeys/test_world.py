@@ -22,7 +22,7 @@ from governance.measurement import Measurement
 from lab.world.settings import packaged
 from limitline.commands import app
 from privacy.keyring import Keyring
-from registry import approval, attestation, judgement, promotion, signing
+from registry import attestation, judgement, promotion, signing
 from tests import appetites
 from tests.conftest import APPETITE
 
@@ -192,7 +192,7 @@ def promote(version: int) -> None:
     attestation.attest(settings, evidence, version=version, signer=validator)
     judgement.gate(settings, version, on=ON)
     for role in ("risk_approver", "business_approver"):
-        approval.approve(settings, version, role=role, on=ON)
+        judgement.approve(settings, version, role=role, on=ON)
     promotion.promote(settings, version, on=ON)
 
 

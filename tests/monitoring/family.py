@@ -23,10 +23,10 @@ from governance.contract import ColumnContract, Purpose
 from governance.settings import Settings
 from privacy import gate, keyring
 from registry import alternative, serialize, submission
-from registry.candidate import RunFacts
 from registry.ledger import Ledger
 from registry.signing import Role, Signer, create_people
 from registry.study import Recorded, Study, record_study
+from registry.submission import RunFacts
 
 CONTRACT_ID = "strained"
 

@@ -28,8 +28,7 @@ from privacy.keyring import Keyring
 from registry import card, evidence
 from registry.alternative import attest_alternatives, load_alternatives
 from registry.record import Record, append, subject_of
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 from registry.status import status
 from tests.monitoring import family
 from tests.monitoring.family import Book

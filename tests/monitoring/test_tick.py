@@ -32,7 +32,7 @@ from monitoring.watch import Sources
 from monitoring.windows import read_plan
 from privacy import contract_files, gate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
-from registry.lifecycle import close_finding, last_heartbeat, open_findings
+from registry.findings import close_finding, last_heartbeat, open_findings
 
 if TYPE_CHECKING:
     from tests.conftest import World

@@ -18,7 +18,7 @@ from monitoring.validate import validate
 from monitoring.watch import read_appetite
 from privacy import gate
 from privacy.feature_table import FeatureTable, Part
-from registry.attachment import how_to_measure
+from registry.attestation import how_to_measure
 from registry.load import load_verified
 from registry.record import Record as History
 from registry.record import read_evidence

@@ -17,13 +17,12 @@ from governance.appetite import RiskAppetite
 from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.settings import Settings
-from registry import lifecycle, serialize, signing
-from registry.candidate import CandidateFiles, RunFacts
+from registry import attestation, judgement, promotion, serialize, signing
 from registry.catalogue import Catalogue
 from registry.ledger import Ledger
 from registry.record import Record
 from registry.signing import Signer
-from registry.submission import ModelVersion, submit
+from registry.submission import CandidateFiles, ModelVersion, RunFacts, submit
 from tests import appetites
 from tests.appetites import appetite_text, threshold
 
@@ -194,8 +193,8 @@ def judged(
     """Measure version 1 as told, and let the gate judge it."""
 
     def make(**numbers: object) -> None:
-        lifecycle.attest(home, evidence(**numbers), version=1, signer=signer("validator"))
-        lifecycle.gate(home, 1, on=DAY)
+        attestation.attest(home, evidence(**numbers), version=1, signer=signer("validator"))
+        judgement.gate(home, 1, on=DAY)
 
     return make
 
@@ -246,7 +245,7 @@ def attach_policy_evidence(home: Settings, version: int = 1) -> None:
         ("policy-impact", [0.08, 0.09, 0.10]),
     ):
         found = policy_evidence(home, kind, *values, version=version)
-        lifecycle.attach(home, version, found, role=signing.Role.DEVELOPER)
+        attestation.attach(home, version, found, role=signing.Role.DEVELOPER)
 
 
 @pytest.fixture(scope="session")
@@ -256,11 +255,11 @@ def _champion_template(_template: Path, tmp_path_factory: pytest.TempPathFactory
     shutil.copytree(_template, folder)
     home = Settings(home=folder)
     validator = Signer.open(home.keyring, "validator")
-    lifecycle.attest(home, measured_about(home), version=1, signer=validator)
-    lifecycle.gate(home, 1, on=DAY)
+    attestation.attest(home, measured_about(home), version=1, signer=validator)
+    judgement.gate(home, 1, on=DAY)
     for role in ("risk_approver", "business_approver"):
-        lifecycle.approve(home, 1, role=role, on=DAY)
-    lifecycle.promote(home, 1, on=DAY)
+        judgement.approve(home, 1, role=role, on=DAY)
+    promotion.promote(home, 1, on=DAY)
     return folder
 
 

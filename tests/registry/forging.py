@@ -14,8 +14,7 @@ from governance.settings import Settings
 from registry import offline
 from registry.ledger import CHECKPOINT, DATABASE, WITNESS
 from registry.record import Record
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 
 
 def forge(

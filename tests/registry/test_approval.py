@@ -11,8 +11,8 @@ from governance.errors import GateClosed, Inconclusive, UsageError
 from governance.evidence import Evidence
 from governance.settings import Settings
 from limitline.commands import app
-from registry.approval import approve
 from registry.attestation import attest
+from registry.judgement import approve
 from registry.record import Record
 from registry.rules import APPROVAL_MAX_DAYS
 from registry.signing import Signer

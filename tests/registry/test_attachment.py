@@ -23,16 +23,13 @@ from governance.errors import (
 from governance.evidence import Evidence
 from governance.settings import Settings
 from registry import card, judgement, offline, rules
-from registry.approval import approve
-from registry.attachment import KINDS, attach, how_to_measure
-from registry.attestation import attest
+from registry.attestation import KINDS, attach, attest, how_to_measure
 from registry.evidence import verify, write_pack
-from registry.judgement import gate
+from registry.judgement import approve, gate
 from registry.load import POLICY_FILE
 from registry.promotion import promote
 from registry.record import Record, file_digest
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 from registry.status import status
 from tests import appetites
 from tests.registry.conftest import (

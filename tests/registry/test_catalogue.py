@@ -9,9 +9,8 @@ import pytest
 
 from governance.errors import EnvironmentFault, IntegrityError
 from governance.settings import Settings
-from registry.candidate import CandidateFiles, RunFacts
 from registry.catalogue import Catalogue
-from registry.submission import ModelVersion
+from registry.submission import CandidateFiles, ModelVersion, RunFacts
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +47,7 @@ def test_a_failed_log_leaves_a_failed_run_and_no_version(
 def test_a_missing_model_folder_is_an_integrity_error(
     home: Settings, submitted: ModelVersion, tmp_path: Path
 ) -> None:
-    from registry.private_copy import copy_folder
+    from registry.load import copy_folder
 
     with pytest.raises(IntegrityError, match="missing"):
         copy_folder(tmp_path / "nothing", tmp_path)

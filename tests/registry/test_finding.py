@@ -10,11 +10,9 @@ from governance.errors import GateClosed, KeyringError, UsageError
 from governance.evidence import Finding, Severity
 from governance.settings import HOME_VARIABLE, Settings
 from limitline.commands import app
-from registry import finding as findings
-from registry import rules
+from registry import findings, rules
 from registry.record import Record, append, subject_of
-from registry.signing import Signer
-from registry.statement import Kind
+from registry.signing import Kind, Signer
 
 DAY_LONG = timedelta(days=1)
 DAY, LATER = date(2026, 1, 5), date(2026, 2, 1)

@@ -15,12 +15,11 @@ from governance.errors import GateClosed, IntegrityError, KeyringError, UsageErr
 from governance.settings import Settings
 from limitline.commands import app
 from registry import evidence as pack
-from registry import freeze, people, rules, statement, status
-from registry.freeze import in_force
+from registry import findings, people, rules, signing, status
+from registry.findings import in_force
 from registry.ledger import Ledger
 from registry.record import Record, append
-from registry.signing import Envelope, People, Role, Signer
-from registry.statement import Kind
+from registry.signing import DsseEnvelope, Kind, People, Role, Signer
 
 DAY, NEXT, LATER = date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 9)
 WHY, WELL = "Cuts and raises look swapped in one region", "The cause was found and mended"
@@ -31,19 +30,19 @@ def frozen(home: Settings, on: date = DAY) -> list[str]:
     return [found.id for found in in_force(Record.load(home), on)]
 
 
-def release(home: Settings, role: str, on: date = NEXT) -> freeze.Freeze:
-    return freeze.unfreeze(home, role=role, reason=WELL, on=on)
+def release(home: Settings, role: str, on: date = NEXT) -> findings.RaiseFreeze:
+    return findings.unfreeze(home, role=role, reason=WELL, on=on)
 
 
 @pytest.mark.parametrize("role", [RISK, BUSINESS])
 def test_one_approver_freezes_from_that_day_on(empty_home: Settings, role: str) -> None:
-    made = freeze.freeze(empty_home, role=role, reason=WHY, on=NEXT)
+    made = findings.freeze(empty_home, role=role, reason=WHY, on=NEXT)
     assert frozen(empty_home, DAY) == []
     assert frozen(empty_home, NEXT) == frozen(empty_home, LATER) == [made.id]
 
 
 def test_one_person_cannot_unfreeze_and_the_same_person_twice_cannot(empty_home: Settings) -> None:
-    made = freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
+    made = findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
     for _ in range(2):
         assert release(empty_home, RISK).lifted_on is None
     assert frozen(empty_home, LATER) == [made.id]
@@ -51,7 +50,7 @@ def test_one_person_cannot_unfreeze_and_the_same_person_twice_cannot(empty_home:
 
 
 def test_two_approvers_unfreeze_from_the_later_of_their_days(empty_home: Settings) -> None:
-    made = freeze.freeze(empty_home, role=BUSINESS, reason=WHY, on=DAY)
+    made = findings.freeze(empty_home, role=BUSINESS, reason=WHY, on=DAY)
     release(empty_home, BUSINESS, LATER)
     assert release(empty_home, RISK, NEXT).lifted_on == LATER
     assert frozen(empty_home, NEXT) == [made.id]
@@ -61,7 +60,7 @@ def test_two_approvers_unfreeze_from_the_later_of_their_days(empty_home: Setting
 def test_two_signatures_by_one_person_with_two_keys_do_not_count(empty_home: Settings) -> None:
     for role, name in ((RISK, "One Person"), (BUSINESS, "ONE PERSON ")):
         people.rotate(empty_home, role, name=name, reason="A test of names")
-    made = freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
+    made = findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
     release(empty_home, RISK)
     assert release(empty_home, BUSINESS).lifted_on is None
     assert frozen(empty_home, LATER) == [made.id]
@@ -70,13 +69,13 @@ def test_two_signatures_by_one_person_with_two_keys_do_not_count(empty_home: Set
 @pytest.mark.parametrize("role", ["developer", "validator", "ledger"])
 def test_no_other_role_freezes_or_releases(empty_home: Settings, role: str) -> None:
     with pytest.raises(UsageError, match="business_approver, risk_approver"):
-        freeze.freeze(empty_home, role=role, reason=WHY, on=DAY)
-    freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
+        findings.freeze(empty_home, role=role, reason=WHY, on=DAY)
+    findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
     with pytest.raises(UsageError, match=f"given: {role}"):
         release(empty_home, role)
 
 
-def forged(home: Settings, signer: Signer, predicate: dict[str, object]) -> Envelope:
+def forged(home: Settings, signer: Signer, predicate: dict[str, object]) -> DsseEnvelope:
     """Sign a release past the check that refuses to sign it."""
     said = {
         "_type": "https://in-toto.io/Statement/v1",
@@ -91,12 +90,12 @@ def forged(home: Settings, signer: Signer, predicate: dict[str, object]) -> Enve
 def test_a_release_forged_under_another_role_does_not_enter(
     empty_home: Settings, role: str
 ) -> None:
-    made = freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
+    made = findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
     release(empty_home, RISK)
     signer = Signer.open(empty_home.keyring, role)
     predicate = {"event": "released", "freeze": made.digest, "on": str(NEXT), "role": BUSINESS}
     with pytest.raises(KeyringError, match="may not sign freeze"):
-        statement.make("raises", "0" * 64, kind=Kind.FREEZE, predicate=predicate, signer=signer)
+        signing.make("raises", "0" * 64, kind=Kind.FREEZE, predicate=predicate, signer=signer)
     keeper = Signer.open(empty_home.keyring, Role.LEDGER)
     ledger = Ledger.open(empty_home.ledger, keeper, people=People.load(empty_home.keyring))
     envelope = forged(empty_home, signer, predicate)
@@ -106,7 +105,7 @@ def test_a_release_forged_under_another_role_does_not_enter(
 
 
 def test_a_claimed_role_says_nothing_only_the_key_does(empty_home: Settings) -> None:
-    made = freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
+    made = findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
     release(empty_home, RISK)
     said = {"event": "released", "freeze": made.digest, "on": str(NEXT), "reason": WELL}
     said |= {"role": BUSINESS, "by": "Business approver (simulated)"}
@@ -120,10 +119,10 @@ def test_a_claimed_role_says_nothing_only_the_key_does(empty_home: Settings) -> 
 def test_a_release_of_something_else_or_signed_in_advance_does_not_count(
     empty_home: Settings,
 ) -> None:
-    first = freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
+    first = findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
     for role in (RISK, BUSINESS):
         release(empty_home, role)
-    again = freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
+    again = findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
     assert again.id != first.id
     assert frozen(empty_home, LATER) == [again.id]
     backdated = {"event": "released", "freeze": again.digest, "on": "2026-01-01", "reason": WELL}
@@ -143,34 +142,34 @@ def test_a_release_that_was_recorded_before_its_freeze_does_not_count(empty_home
         keys = Signer.open(empty_home.keyring, role)
         subject = ("raises", canonical.digest(early))
         append(empty_home, Kind.FREEZE, subject=subject, predicate=early, signer=keys)
-    assert freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY).digest == digest
+    assert findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY).digest == digest
     assert len(frozen(empty_home, LATER)) == 1
 
 
 def test_freezing_again_in_the_same_words_is_freezing_once(empty_home: Settings) -> None:
-    made = [freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY).id for _ in range(2)]
+    made = [findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY).id for _ in range(2)]
     assert made[0] == made[1]
     assert len(frozen(empty_home)) == 1
 
 
 def test_of_two_freezes_each_is_released_by_name(empty_home: Settings) -> None:
-    one = freeze.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
-    two = freeze.freeze(empty_home, role=BUSINESS, reason=WHY, on=DAY)
+    one = findings.freeze(empty_home, role=RISK, reason=WHY, on=DAY)
+    two = findings.freeze(empty_home, role=BUSINESS, reason=WHY, on=DAY)
     with pytest.raises(UsageError, match="Name the one freeze"):
         release(empty_home, RISK)
     for role in (RISK, BUSINESS):
-        freeze.unfreeze(empty_home, role=role, reason=WELL, on=NEXT, freeze_id=one.id)
+        findings.unfreeze(empty_home, role=role, reason=WELL, on=NEXT, freeze_id=one.id)
     assert frozen(empty_home, LATER) == [two.id]
 
 
 def test_what_is_not_frozen_is_not_released_and_not_before_its_day(empty_home: Settings) -> None:
     with pytest.raises(UsageError, match="none"):
         release(empty_home, RISK)
-    freeze.freeze(empty_home, role=RISK, reason=WHY, on=NEXT)
+    findings.freeze(empty_home, role=RISK, reason=WHY, on=NEXT)
     with pytest.raises(GateClosed, match="before it"):
         release(empty_home, RISK, DAY)
     with pytest.raises(UsageError, match="reason"):
-        freeze.freeze(empty_home, role=RISK, reason="  ", on=DAY)
+        findings.freeze(empty_home, role=RISK, reason="  ", on=DAY)
 
 
 def test_the_verbs_freeze_and_unfreeze_and_status_shows_it(empty_home: Settings) -> None:
@@ -191,7 +190,7 @@ def test_the_verbs_freeze_and_unfreeze_and_status_shows_it(empty_home: Settings)
 
 
 def test_an_outsider_verifies_a_pack_that_holds_a_freeze(home: Settings, tmp_path: Path) -> None:
-    freeze.freeze(home, role=RISK, reason=WHY, on=DAY)
+    findings.freeze(home, role=RISK, reason=WHY, on=DAY)
     found = pack.write_pack(home, tmp_path / "evidence.zip", on=DAY)
     assert found["entries"] == 5
 
@@ -199,7 +198,7 @@ def test_an_outsider_verifies_a_pack_that_holds_a_freeze(home: Settings, tmp_pat
 def test_what_outsiders_read_of_a_freeze_is_what_the_product_reads_on_every_day(
     empty_home: Settings,
 ) -> None:
-    made = freeze.freeze(empty_home, role=RISK, reason=WHY, on=NEXT)
+    made = findings.freeze(empty_home, role=RISK, reason=WHY, on=NEXT)
     early = {"event": "released", "freeze": made.digest, "on": str(DAY), "reason": WELL}
     keys = Signer.open(empty_home.keyring, BUSINESS)
     subject = ("raises", canonical.digest(early))

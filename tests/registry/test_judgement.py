@@ -15,8 +15,7 @@ from registry import record
 from registry.attestation import attest, document
 from registry.judgement import gate
 from registry.record import Record
-from registry.signing import Signer
-from registry.statement import Kind
+from registry.signing import Kind, Signer
 
 DAY = date(2026, 1, 5)
 EvidenceOf = Callable[..., Evidence]

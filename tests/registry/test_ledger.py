@@ -14,8 +14,7 @@ import pytest
 from governance.errors import EnvironmentFault, IntegrityError
 from registry import rules, signing
 from registry.ledger import Ledger
-from registry.signing import People, Signer
-from registry.statement import Kind, make
+from registry.signing import Kind, People, Signer, make
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +23,7 @@ import sys
 from pathlib import Path
 from registry.ledger import Ledger
 from registry.signing import People, Signer
-from registry.statement import Kind, make
+from registry.signing import Kind, make
 home, name, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 ledger = Ledger.open(home / "ledger", Signer.open(home, "ledger"), people=People.load(home))
 signer = Signer.open(home, "validator")

@@ -19,8 +19,7 @@ from governance.settings import Settings
 from registry import offline
 from registry.load import load_verified
 from registry.record import Record, append
-from registry.signing import Signer
-from registry.statement import Kind
+from registry.signing import Kind, Signer
 from registry.submission import ModelVersion
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from registry import offline, signing
 from registry.offline import Checkpoint, VerificationError
-from registry.signing import Signer
-from registry.statement import Kind, make
+from registry.signing import Kind, Signer, make
 
 # The reference vectors of Certificate Transparency for RFC 6962.
 LEAVES = [

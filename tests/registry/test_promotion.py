@@ -15,17 +15,15 @@ from governance.errors import EnvironmentFault, GateClosed, IntegrityError
 from governance.evidence import Evidence
 from governance.settings import Settings
 from registry import people
-from registry.approval import approve
 from registry.attestation import attest
-from registry.candidate import CandidateFiles, RunFacts
 from registry.catalogue import CHALLENGER, CHAMPION, Catalogue
-from registry.exemption import WaiverRequest, waive
-from registry.judgement import gate
+from registry.judgement import approve, gate
 from registry.load import load_verified
 from registry.promotion import promote
 from registry.record import ABANDONED, APPLIED, INTENT, Record, in_force
 from registry.signing import Signer
-from registry.submission import ModelVersion, submit
+from registry.submission import CandidateFiles, ModelVersion, RunFacts, submit
+from registry.waivers import WaiverRequest, waive
 from tests import appetites
 
 DAY = date(2026, 1, 5)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from governance.errors import IntegrityError, KeyringError
-from registry import signing, statement
-from registry.signing import People, Signer
-from registry.statement import Kind
+from registry import signing
+from registry.signing import Kind, People, Signer
 
 SHA = "a" * 64
 
@@ -25,8 +24,8 @@ def signer(people: People, tmp_path: Path) -> Callable[[str], Signer]:
     return lambda role: Signer.open(tmp_path, role)
 
 
-def _approval(signer: Signer) -> signing.Envelope:
-    return statement.make(
+def _approval(signer: Signer) -> signing.DsseEnvelope:
+    return signing.make(
         "credit-limit@1", SHA, kind=Kind.APPROVAL, predicate={"share": 0.5}, signer=signer
     )
 
@@ -34,7 +33,7 @@ def _approval(signer: Signer) -> signing.Envelope:
 def test_a_statement_comes_back_as_it_was_signed(
     people: People, signer: Callable[[str], Signer]
 ) -> None:
-    read = statement.verify(_approval(signer("risk_approver")), people)
+    read = signing.verify(_approval(signer("risk_approver")), people)
 
     assert (read.kind, read.subject_name, read.sha256) == (Kind.APPROVAL, "credit-limit@1", SHA)
     assert read.predicate == {"share": "0.5"}
@@ -62,7 +61,7 @@ def test_a_changed_payload_is_refused(
     payload[position] ^= 1
 
     with pytest.raises(IntegrityError, match="does not fit"):
-        statement.verify(dataclasses.replace(envelope, payload=bytes(payload)), people)
+        signing.verify(dataclasses.replace(envelope, payload=bytes(payload)), people)
 
 
 def test_a_signature_under_another_persons_name_is_refused(
@@ -73,7 +72,7 @@ def test_a_signature_under_another_persons_name_is_refused(
     )
 
     with pytest.raises(IntegrityError, match="does not fit"):
-        statement.verify(forged, people)
+        signing.verify(forged, people)
 
 
 def test_a_stranger_is_refused(people: People, tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_a_stranger_is_refused(people: People, tmp_path: Path) -> None:
     stranger = Signer.open(tmp_path / "strangers", "risk_approver")
 
     with pytest.raises(IntegrityError, match="not in force"):
-        statement.verify(_approval(stranger), people)
+        signing.verify(_approval(stranger), people)
 
 
 @pytest.mark.parametrize("role", ["developer", "validator", "ledger"])
@@ -96,4 +95,4 @@ def test_a_developers_signature_under_an_approval_is_refused_when_read(
     payload = _approval(signer("risk_approver")).payload
 
     with pytest.raises(IntegrityError, match="developer may not sign approval"):
-        statement.verify(signer("developer").sign(payload), people)
+        signing.verify(signer("developer").sign(payload), people)

@@ -10,14 +10,13 @@ from rich.console import Console
 from governance.appetite import RiskAppetite
 from governance.evidence import Evidence, Finding, Severity
 from governance.settings import Settings
-from registry import card, finding
+from registry import card, findings
 from registry.attestation import attest
-from registry.exemption import WaiverRequest, waive
 from registry.judgement import gate
 from registry.record import Record
 from registry.signing import Signer
-from registry.status import render, status
-from registry.verdicts import Rows, render_decision
+from registry.status import Rows, render, render_decision, status
+from registry.waivers import WaiverRequest, waive
 
 DAY = date(2026, 1, 5)
 
@@ -51,8 +50,8 @@ def told(
         owner="Head of Model Risk",
         opened_on=DAY,
     )
-    finding.open_finding(home, opened, version=1)
-    finding.record_heartbeat(home, "drift", on=DAY, facts={})
+    findings.open_finding(home, opened, version=1)
+    findings.record_heartbeat(home, "drift", on=DAY, facts={})
     return home
 
 

@@ -11,12 +11,11 @@ from governance.errors import KeyringError, UsageError
 from governance.measurement import Measurement
 from governance.settings import Settings
 from registry import card, evidence, offline
-from registry.candidate import RunFacts
 from registry.catalogue import Catalogue
 from registry.record import Record
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 from registry.study import Study, record_study
+from registry.submission import RunFacts
 
 VERSION = 1
 DIFFERENCE = Measurement(

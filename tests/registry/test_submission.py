@@ -12,17 +12,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from governance.errors import ContractError, IntegrityError, KeyringError
 from governance.settings import Settings
 from registry import offline
-from registry.catalogue import (
-    CHALLENGER,
-    MODEL_NAME,
-    CandidateFiles,
-    Catalogue,
-    RunFacts,
-    tracking_uri,
-)
+from registry.catalogue import CHALLENGER, MODEL_NAME, Catalogue, tracking_uri
 from registry.record import Record
 from registry.signing import Signer
-from registry.submission import submit
+from registry.submission import CandidateFiles, RunFacts, submit
 
 LINEAGE = {"data_digest": "ab" * 32, "seed": 7}
 FACTS = RunFacts(run_name="a run", params={"recipe": "boosted"}, metrics={"auc": 0.77})

@@ -11,12 +11,11 @@ from pathlib import Path
 from rich.console import Console
 
 from governance.settings import Settings
-from registry import traceability, verification
-from registry.candidate import CandidateFiles, RunFacts
+from registry import evidence, traceability
 from registry.evidence import write_pack
 from registry.record import Record
 from registry.signing import Signer
-from registry.submission import submit
+from registry.submission import CandidateFiles, RunFacts, submit
 from tests.registry.conftest import DAY, LINEAGE
 
 SEEN = {"started_at": "2026-01-05T08:00:00+00:00", "data_storage_medium": "ext4 on /dev/disk1"}
@@ -95,8 +94,8 @@ def test_a_manifest_from_before_this_was_recorded_is_read_with_gaps(home: Settin
 
 def test_verify_prints_the_list_and_the_pack_holds_it(champion: Settings, tmp_path: Path) -> None:
     text = StringIO()
-    document = verification.verify_home(champion)
-    verification.render(document, Console(file=text, width=200))
+    document = evidence.verify_home(champion)
+    evidence.render(document, Console(file=text, width=200))
     write_pack(champion, tmp_path / "pack.zip", on=DAY)
     with zipfile.ZipFile(tmp_path / "pack.zip") as pack:
         page = pack.read("traceability/version-1.md").decode()

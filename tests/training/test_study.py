@@ -18,7 +18,7 @@ from limitline.commands import app
 from registry import card, serialize
 from registry.catalogue import Catalogue
 from registry.record import Record
-from registry.statement import Kind
+from registry.signing import Kind
 from training import challenge, evaluation, study
 
 

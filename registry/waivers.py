@@ -1,4 +1,4 @@
-"""Exemption: recorded waivers, one for each breach that an approver answers for by name.
+"""Waivers: recorded, signed, one for each breach that an approver answers for by name.
 
 A waiver never moves a threshold. It names one measure, one exact scope, an owner, a reason and a
 last day, and it holds for the bytes it was granted to.
@@ -24,8 +24,7 @@ from governance.settings import Settings
 from registry.attestation import document
 from registry.offline import APPROVERS
 from registry.record import Record, append, read_decision, subject_of
-from registry.signing import Role, Signer
-from registry.statement import Kind
+from registry.signing import Kind, Role, Signer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
