@@ -194,7 +194,13 @@ def test_an_entry_is_read_at_its_place_and_in_its_own_bytes_only(
     tmp_path: Path, people: offline.People
 ) -> None:
     signed = Signer.open(tmp_path, "validator").sign(offline.canonical(statement(tmp_path)))
-    entry = {"seq": 3, "kind": "heartbeat", "subject": "monitor:a", "envelope": signed.as_json()}
+    entry = {
+        "seq": 3,
+        "kind": "heartbeat",
+        "subject": "monitor:a",
+        "envelope": signed.as_json(),
+        "recorded_at": "2026-01-05T00:00:00Z",
+    }
     body = offline.canonical(entry)
     assert offline.verify_entry(body, 3, people)["person"].role == "validator"
     for other, seq in ((body, 2), (body, 4), (json.dumps(entry).encode(), 3)):
