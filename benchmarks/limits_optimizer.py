@@ -23,7 +23,7 @@ from governance.outcome import Outcome
 from lab.optimizer import accounts, optimization
 from lab.optimizer.economics import Economics, packaged
 from lab.optimizer.envelope import find_envelope
-from training import evaluation, recipes, source
+from training import demo_data, evaluation, recipes
 
 POLICY = LimitPolicy.parse(packaged_policy("uci_demo"))
 ECONOMICS = Economics.parse(packaged("uci_stylized"))
@@ -39,7 +39,7 @@ RESPONSES = (0.5, 1.8)
 
 def replay() -> None:
     print("one-period replay on the real UCI rows, out-of-fold probabilities, real defaults")
-    raw = source.load()
+    raw = demo_data.load()
     raw = raw.append_column("reference_limit", raw["limit_bal"])
     spec = FeatureSpec.parse(features.packaged("uci_features"))
     computed = features.compute(spec, raw, ["default_next_month", "bill_amt1", "pay_amt1"])

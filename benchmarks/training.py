@@ -33,21 +33,10 @@ from decisions import features, scoring
 from decisions.explaining.contributions import explain
 from decisions.features import FeatureSpec
 from governance.measurement import Measurement
-from governance.measures import calibration, discrimination
+from governance.measures import calibration, comparison, discrimination
 from registry import serialize
-from training import (
-    alternatives,
-    comparison,
-    direction,
-    evaluation,
-    explanation,
-    lift,
-    reasons,
-    recipes,
-    source,
-)
-from training.evaluation import OutOfFold
-from training.fitted import Lesson
+from training import alternatives, demo_data, evaluation, reasons, recipes
+from training.evaluation import LabeledRows, OutOfFold
 from training.recipes import Recipe
 
 SEED = 0
@@ -91,12 +80,12 @@ class Proof:
 
 
 def world() -> World:
-    table = source.load()
+    table = demo_data.load()
     table = table.append_column("reference_limit", table["limit_bal"])
     spec = FeatureSpec.parse(features.packaged("uci_features"))
-    computed = features.compute(spec, table, keep=(source.LABEL,))
+    computed = features.compute(spec, table, keep=(demo_data.LABEL,))
     matrix = scoring.design_matrix(spec, computed)
-    return World(table=table, spec=spec, matrix=matrix, labels=computed[source.LABEL].to_numpy())
+    return World(table=table, spec=spec, matrix=matrix, labels=computed[demo_data.LABEL].to_numpy())
 
 
 def scored(recipe: Recipe, here: World, *, signs: tuple[int, ...] | None = None) -> OutOfFold:
@@ -123,7 +112,7 @@ def of_champion(champion: OutOfFold) -> Iterator[Proof]:
     yield Proof("floor of that ECE, 95th percentile", floor)
     yield Proof("champion slope", slope, ".95 … 1.05", 0.95 <= slope.value <= 1.05)
     yield Proof("champion intercept", found["calibration.intercept"])
-    first, captured = lift.measure_lift(champion.labels, champion.probability)[:2]
+    first, captured = evaluation.measure_lift(champion.labels, champion.probability)[:2]
     yield Proof("champion lift, riskiest tenth", first, digits=2)
     yield Proof("defaults in the riskiest tenth", captured)
 
@@ -213,7 +202,7 @@ def of_fits(here: World) -> Iterator[Proof]:
     distinct = plain("digests", len(set(digests)), 2, "count")
     what = "distinct canonical digests on 1 and 2 threads"
     yield Proof(what, distinct, "1", len(set(digests)) == 1, digits=0)
-    found = direction.measure_violations(
+    found = evaluation.measure_violations(
         estimator, here.matrix[:6_000], here.spec.names, here.spec.signs
     )
     yield Proof("monotone violations", found, "0", found.value == 0, digits=0)
@@ -226,7 +215,7 @@ def of_reasons(here: World, champion: OutOfFold) -> Iterator[Proof]:
     model = evaluation.fit(
         recipes.CHAMPION.estimator(here.spec.signs, seed=SEED), here.matrix[seen], here.labels[seen]
     )
-    reference = explanation.make_reference(
+    reference = reasons.make_reference(
         here.spec, here.matrix[seen], here.labels[seen], champion.probability[seen]
     )
     rows = np.flatnonzero(left_out)
@@ -241,7 +230,7 @@ def of_alternatives(here: World) -> Iterator[Proof]:
     strongest = proxies(here)
     family = alternatives.family(features.packaged("uci_features"), proxies=strongest)
     for found in alternatives.evaluate_family(
-        family, here.spec, Lesson(here.matrix, here.labels), seed=SEED
+        family, here.spec, LabeledRows(here.matrix, here.labels), seed=SEED
     ):
         auc, difference = found.measurements[0], found.measurements[-1]
         yield Proof(f"{found.alternative.name}: AUC", auc)

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from governance.measures import discrimination
-from training import comparison, recipes
+from governance.measures import comparison, discrimination
+from training import recipes
 
 SEED = 0
 CLOSE = 0.15

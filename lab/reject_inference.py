@@ -38,7 +38,7 @@ from governance.measures.discrimination import Z95, Scores
 from governance.outcome import Outcome
 from governance.proportion import wilson
 from privacy.feature_table import PSEUDONYM, FeatureTable
-from training import evaluation, label, suspicion
+from training import data_checks, evaluation, label
 from training.evaluation import Matrix
 from training.sample import MINIMUM_PER_CLASS, MINIMUM_ROWS
 
@@ -150,7 +150,7 @@ def read(
             f"The feature spec {spec.id} reads {', '.join(sorted(known))}: the outcome or the "
             "decision itself. Take it out."
         )
-    suspicion.refuse_protected_names(spec, ())
+    data_checks.refuse_protected_names(spec, ())
     rows = features.compute(spec, table.reader(), keep=(PSEUDONYM, *names))
     if pc.count_distinct(rows[PSEUDONYM]).as_py() != rows.num_rows:
         raise ContractError("A customer comes twice; release one row per application.")
@@ -162,8 +162,8 @@ def read(
             f"at least {MINIMUM_ROWS} with {MINIMUM_PER_CLASS} of either outcome are needed."
         )
     matrix = scoring.design_matrix(spec, rows)
-    suspicion.refuse_constants(spec, matrix, ())
-    suspicion.refuse_leaks(spec, matrix[people.is_known], people.y[people.is_known], ())
+    data_checks.refuse_constants(spec, matrix, ())
+    data_checks.refuse_leaks(spec, matrix[people.is_known], people.y[people.is_known], ())
     return matrix, people
 
 

@@ -23,8 +23,6 @@ EXAMPLES: Mapping[str, str] = {
     "reproduce": "limitline reproduce champion",
     "document": "limitline document --version latest --output model-card/",
     "challenge": "limitline challenge --version latest",
-    "vintages": """
-        limitline vintages --contract customers --spec features.toml --vintage decided_on""",
     "alternatives": "limitline alternatives --version latest --on 2005-10-01",
     "validate": "limitline validate --version latest --on 2005-10-01",
     "watch": """

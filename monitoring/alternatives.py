@@ -19,12 +19,13 @@ import pyarrow.compute as pc
 from decisions import scoring
 from decisions.features import FeatureSpec
 from decisions.policy import LimitPolicy
-from decisions.scoring import DEFAULT_PROBABILITY, Estimator
+from decisions.scoring import DEFAULT_PROBABILITY
 from governance.appetite import RiskAppetite, Threshold
 from governance.contract import Purpose
 from governance.errors import ContractError, UsageError
 from governance.evidence import Evidence
 from governance.measurement import Measurement
+from governance.measures.comparison import measure_accuracy
 from governance.outcome import Outcome, worst
 from governance.proportion import wilson
 from governance.settings import Settings
@@ -34,14 +35,13 @@ from monitoring.counted_pairs import by_action, count_pairs, measure_ratios
 from monitoring.decisions import ACTION, Asking, outcomes
 from monitoring.maturity import LabelRule, Maturity
 from monitoring.misjudgment import BAD, PENDING
-from monitoring.paired_accuracy import measure_accuracy
 from monitoring.paired_fairness import measure_gain
 from monitoring.record import judge
 from monitoring.verdict import Judgement
 from privacy import gate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
-from registry.alternative import Alternatives, load_alternatives
+from registry.alternatives import VerifiedFamily, load_alternatives
 from registry.load import VerifiedModel, load_verified
 
 MANDATE = "validation of a credit-limit model: fairness of its alternatives, sealed customers"
@@ -93,7 +93,7 @@ class Judged:
 
     version: int
     itself: str
-    family: Alternatives
+    family: VerifiedFamily
     evidence: Evidence
     measurements: tuple[Measurement, ...]
     judgements: tuple[Judgement, ...]
@@ -121,22 +121,6 @@ class Judged:
             "outcome": self.outcome.value,
             "verdicts": [found.as_json() for found in self.judgements],
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sealed:
-    """The sealed customers, one row each, with the outcomes that count."""
-
-    rows: pa.Table
-    policy: LimitPolicy
-    maturity: Maturity
-    on: date
-
-    def decide(self, estimator: Estimator, features_text: str) -> pa.Table:
-        """Score and decide every customer with a model under the version's policy."""
-        spec = FeatureSpec.parse(features_text)
-        scored = scoring.score(estimator, spec, self.rows, [PSEUDONYM])
-        return scoring.decide(self.policy, scored, as_of=self.on)
 
 
 def judge_alternatives(
@@ -173,10 +157,17 @@ def judge_alternatives(
         keyring=keyring, vault=settings.vault, purpose=table.purpose, mandate=question.mandate
     )
     references = asking.references()
-    sealed = _read(table, verified, question.on)
+    rows, known = _read(table, verified, question.on)
     itself = f"version-{verified.version}"
-    decided = _decide(sealed, verified, family, done)
-    found = tuple(_measure(sealed, decided, asking, references))
+    policy = LimitPolicy.parse(verified.policy_text)
+    models = {itself: (verified.estimator, verified.features_text)}
+    models |= {one.name: (one.estimator, one.features_text) for one in family.members}
+    decided = {}
+    for name, (estimator, features_text) in models.items():
+        scored = scoring.score(estimator, FeatureSpec.parse(features_text), rows, [PSEUDONYM])
+        decided[name] = scoring.decide(policy, scored, as_of=question.on)
+        done(name)
+    found = tuple(_measure(known, decided, asking, references))
     judged = judge(found, question.appetite, question.on)
     return Judged(
         version=verified.version,
@@ -192,7 +183,7 @@ def judge_alternatives(
             },
             measurements=found,
             measured_on=question.on,
-            not_evidenced=(*sealed.maturity.not_evidenced, *_NOT_EVIDENCED),
+            not_evidenced=(*known.not_evidenced, *_NOT_EVIDENCED),
         ),
         measurements=judged,
         judgements=tuple(
@@ -203,7 +194,7 @@ def judge_alternatives(
     )
 
 
-def _read(table: FeatureTable, verified: VerifiedModel, on: date) -> _Sealed:
+def _read(table: FeatureTable, verified: VerifiedModel, on: date) -> tuple[pa.Table, Maturity]:
     """Read one row of each sealed customer, with the outcomes that the label rule lets count."""
     if table.num_rows == 0:
         raise ContractError(
@@ -214,45 +205,30 @@ def _read(table: FeatureTable, verified: VerifiedModel, on: date) -> _Sealed:
     rows = table.read()
     if table.day is not None:
         rows = newest.one_of_each(rows, table.day, rule)
-    policy = LimitPolicy.parse(verified.policy_text)
-    return _Sealed(rows=rows, policy=policy, maturity=maturity.find(rows, rule), on=on)
-
-
-def _decide(
-    sealed: _Sealed, verified: VerifiedModel, family: Alternatives, done: Callable[[str], None]
-) -> dict[str, pa.Table]:
-    """Return the decisions of every model by name, the version first."""
-    models = {f"version-{verified.version}": (verified.estimator, verified.features_text)}
-    models |= {one.name: (one.estimator, one.features_text) for one in family.members}
-    decided = {}
-    for name, (estimator, features_text) in models.items():
-        decided[name] = sealed.decide(estimator, features_text)
-        done(name)
-    return decided
+    return rows, maturity.find(rows, rule)
 
 
 def _measure(
-    sealed: _Sealed,
+    known: Maturity,
     decided: Mapping[str, pa.Table],
     asking: Asking,
     references: Mapping[str, str],
 ) -> Iterator[Measurement]:
     """Yield accuracy, limit actions and fairness of every model, the version first."""
     itself = next(iter(decided))
-    outcome = outcomes(sealed.maturity.label)
-    known = pc.not_equal(outcome, PENDING)
-    defaulted = np.asarray(pc.equal(outcome.filter(known), BAD).to_numpy(), dtype=np.bool_)
+    outcome = outcomes(known.label)
+    counts = pc.not_equal(outcome, PENDING)
+    defaulted = np.asarray(pc.equal(outcome.filter(counts), BAD).to_numpy(), dtype=np.bool_)
     scores = {
-        name: table[DEFAULT_PROBABILITY].filter(known).to_numpy() for name, table in decided.items()
+        name: table[DEFAULT_PROBABILITY].filter(counts).to_numpy()
+        for name, table in decided.items()
     }
-    yield from measure_accuracy(
-        scores, defaulted, version=itself, seed=_SEED, doubt=sealed.maturity.doubt
-    )
+    yield from measure_accuracy(scores, defaulted, version=itself, seed=_SEED, doubt=known.doubt)
     for name, table in decided.items():
         yield from _actions(name, table, decided[itself], is_other=name != itself)
     counted = {name: by_action(asking, table) for name, table in decided.items()}
-    for name, counts in counted.items():
-        yield from measure_ratios(counts, references, model=name)
+    for name, groups in counted.items():
+        yield from measure_ratios(groups, references, model=name)
     seen: set[object] = set()
     for name in [other for other in decided if other != itself]:
         pairs = count_pairs(

@@ -12,7 +12,7 @@ from governance import command
 from governance.command import AsJson, Encoding, OnDay
 from governance.errors import Breach, Inconclusive, UsageError
 from governance.outcome import Outcome, worst
-from monitoring import alternatives_commands, terminal
+from monitoring import alternatives_report, terminal
 from monitoring.options import Action, Appetite, Count, Decisions, Result
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from monitoring.tick import Done
 
 app = typer.Typer()
-alternatives_commands.register(app)
+alternatives_report.register(app)
 
 DecidedOn = Annotated[
     str | None, typer.Option(help="Column: day of the decision; with it, early outcomes wait.")

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from governance.measurement import Measurement
+from governance.measures.comparison import mirrored, one
 from governance.measures.intervals import Floats, Interval, count_bootstrap
 from governance.outcome import Outcome
 from monitoring.fairness import MINIMUM_CUSTOMERS, MINIMUM_EVENTS
-from monitoring.paired_accuracy import mirrored, one
 
 GAIN, WORST_RATIO = "alternatives.ratio_gain", "alternatives.worst_ratio"
 

@@ -14,9 +14,9 @@ from typing import Any
 from governance.appetite import RiskAppetite, Threshold
 from governance.errors import ContractError
 from governance.measurement import Measurement
+from governance.measures.comparison import AUC_DIFFERENCE
 from governance.outcome import Outcome
 from governance.proportion import CONFIDENCE, normal_quantile
-from monitoring.paired_accuracy import AUC_DIFFERENCE
 from monitoring.paired_fairness import GAIN
 
 RULE = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def submit(
         out a version number that the ledger already knows.
     """
     identity = canonical.digest({"files": _file_digests(candidate), "lineage": lineage})
-    known = _known(settings, identity)
+    known = _find(settings, lambda said: said["submission"] == identity)
     if known is not None:
         return known
     _refuse_foreign_types(candidate)
@@ -173,15 +173,27 @@ def _manifest(logged: LoggedModel, candidate: CandidateFiles, settings: Settings
     }
 
 
-def _known(settings: Settings, identity: str) -> ModelVersion | None:
-    """Find an earlier submission of the same candidate whose bytes are still as signed.
+def find_by_inputs(settings: Settings, inputs_digest: str) -> ModelVersion | None:
+    """Return the version that was made from the same inputs, if its bytes are still as signed.
+
+    Parameters
+    ----------
+    inputs_digest : str
+        What `RunFacts.observed` named ``inputs_digest`` when the version was submitted: a digest of
+        everything that goes into a candidate, known before anything is fitted.
+    """
+    return _find(settings, lambda said: said["observed"].get("inputs_digest") == inputs_digest)
+
+
+def _find(settings: Settings, is_same: Callable[[Mapping[str, Any]], bool]) -> ModelVersion | None:
+    """Find an earlier submission whose bytes are still as signed.
 
     A version that MLflow holds without a manifest in the ledger (a run that was killed in between)
     is never adopted: nobody signed its bytes. `reconcile` names it.
     """
     for entry in reversed(tuple(Record.load(settings).of(Kind.MANIFEST))):
         statement = entry.statement
-        if statement.predicate["submission"] != identity:
+        if not is_same(statement.predicate):
             continue
         folder = settings.mlflow_artifacts / statement.predicate["location"]
         try:

@@ -2,15 +2,17 @@
 
 The script holds no logic of the product. It runs the verbs in order, shows each command,
 checks that what must be refused is refused with the right exit code, and says how long it took.
+All verbs run in this one process, so that the libraries are imported once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from rich.table import Table
 
 from governance import command, durable, settings
 from governance.errors import GateClosed, Inconclusive, LimitlineError
+from limitline.commands import app
 
 RAW = "raw/uci_credit.parquet"
 DAY = "2005-10-01"
@@ -64,24 +67,34 @@ class Demo:
 
     def run(self, line: str, *, expect: tuple[int, ...] = (0,)) -> int:
         """Run one verb with its output on the terminal."""
-        return self._finished(line, expect, None).returncode
+        return self._finish(line, expect, contextlib.nullcontext())
 
     def ask(self, line: str, *, expect: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """Run one verb and return the JSON document that it prints."""
-        done = self._finished(f"{line} --json", expect, subprocess.PIPE)
-        document: dict[str, Any] = json.loads(done.stdout)
+        printed = io.StringIO()
+        self._finish(f"{line} --json", expect, contextlib.redirect_stdout(printed))
+        document: dict[str, Any] = json.loads(printed.getvalue())
         return document
 
-    def _finished(
-        self, line: str, expect: tuple[int, ...], stdout: int | None
-    ) -> subprocess.CompletedProcess[str]:
+    def _finish(
+        self, line: str, expect: tuple[int, ...], output: contextlib.AbstractContextManager[Any]
+    ) -> int:
         out.print(f"$ limitline {line}", style="cyan", soft_wrap=True)
-        arguments = [sys.executable, "-P", "-m", "limitline", *shlex.split(line)]
-        done = subprocess.run(arguments, stdout=stdout, text=True, check=False)
-        if done.returncode not in expect:
-            wanted = " or ".join(str(code) for code in expect)
-            raise StepFailed(f"`limitline {line}` ended with {done.returncode}, not {wanted}.")
-        return done
+        with output:
+            code = _ended(shlex.split(line))
+        if code not in expect:
+            wanted = " or ".join(str(each) for each in expect)
+            raise StepFailed(f"`limitline {line}` ended with {code}, not {wanted}.")
+        return code
+
+
+def _ended(arguments: list[str]) -> int:
+    """Run one verb as the console script does and return its exit code."""
+    try:
+        app(arguments, prog_name="limitline")
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
 
 
 def main() -> int:

@@ -156,14 +156,14 @@ def _made(settings: Settings) -> World:
     from governance.contract import Purpose
     from privacy import contract_files, gate, keyring
     from registry import attestation, judgement, ledger, promotion, signing
-    from training import candidate, recipes, simulate
+    from training import candidate, demo_data, recipes
 
     ring = keyring.create(settings.keyring)
     people = signing.create_people(settings.keyring)
     keeper = signing.Signer.open(settings.keyring, signing.Role.LEDGER)
     ledger.Ledger.open(settings.ledger, keeper, people=people)
     appetites.sign(settings, APPETITE, ON)
-    raw = simulate.simulate(settings.raw / "uci_credit.parquet", customers=CUSTOMERS).path
+    raw = demo_data.simulate(settings.raw / "uci_credit.parquet", customers=CUSTOMERS).path
     contract = contract_files.packaged("uci_credit")
     tables = {
         purpose: gate.protect(

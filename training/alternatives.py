@@ -2,38 +2,50 @@
 
 A law on fairness asks whether a less discriminatory model would have done as well. The question has
 an answer only if such models were made. The family is fixed before anything is measured: picking
-alternatives after seeing the figures would be picking figures. Training measures how well they
-separate; whether one of them is fairer is for monitoring to say.
+alternatives after seeing the figures would be picking figures. Training fits the family beside a
+signed version, on the rows and folds of that version, says how well each member separates and signs
+what was made. Whether one of them is fairer is for validation to say.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from decisions.features import FeatureSpec
+from governance import canonical, durable
 from governance.errors import ContractError
 from governance.measurement import Measurement
-from training import comparison, fitted, recipes
-from training.evaluation import OutOfFold
-from training.fitted import Fitted, Lesson, say_nothing
+from governance.measures import comparison
+from governance.settings import Settings
+from registry import serialize
+from registry.alternatives import (
+    ESTIMATOR_FILE,
+    FAMILY,
+    FEATURES_FILE,
+    FamilyRecord,
+    ModelFamily,
+    record_family,
+)
+from registry.load import load_verified
+from registry.signing import Role, Signer
+from registry.submission import RunFacts
+from training import candidate, recipes, reproduction
+from training.candidate import ModelFit, as_metrics, say_nothing
+from training.evaluation import FOLDS, LabeledRows
+from training.job import Job
 from training.recipes import Recipe
+from training.sample import Sample
 
 _BLOCK = "[[features]]"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
-    """One way to build the model otherwise.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        What is fitted.
-    features_text : str
-        The feature spec that it is fitted on; travels inside the model like any other.
-    """
+class Alternative(NamedTuple):
+    """One way to build the model otherwise: what is fitted, and on which feature spec."""
 
     name: str
     title: str
@@ -41,22 +53,65 @@ class Alternative:
     features_text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
-    """An alternative with its out-of-fold evaluation.
+class Evaluated(NamedTuple):
+    """An alternative, fitted like any candidate, with its evaluation.
 
-    Parameters
-    ----------
-    fitted : Fitted
-        Made like any candidate: calibrated if needed, fitted on all rows.
-    measurements : tuple of Measurement
-        Of the alternative as it would be handed over, then the paired difference of its area to
-        that of the first one.
+    The last measurement is the paired difference of its area to that of the first one.
     """
 
     alternative: Alternative
-    fitted: Fitted
+    fitted: ModelFit
     measurements: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenged:
+    """A signed version whose alternatives are made: its job, and the rows it was fitted on."""
+
+    version: int
+    manifest_digest: str
+    job: Job
+    rows: Sample
+
+    @property
+    def name(self) -> str:
+        """The version's name beside its alternatives."""
+        return f"version-{self.version}"
+
+
+def take_up(settings: Settings, which: str, *, table: Path | None = None) -> Challenged:
+    """Verify a version and open its rows.
+
+    Parameters
+    ----------
+    which : str
+        ``champion``, ``latest``, a version number or a run id.
+    table : Path or None
+        Folder of the feature table; ``None`` looks for the pinned one in the home.
+
+    Raises
+    ------
+    UsageError
+        If there is no such version.
+    EnvironmentFault
+        If the pinned table is not here.
+    IntegrityError
+        If the model or the table is not what was signed.
+    """
+    verified = load_verified(settings, reproduction.resolve(settings, which))
+    job, rows = reproduction.take_up(reproduction.order_for(settings, verified, table))
+    return Challenged(
+        version=verified.version, manifest_digest=verified.manifest_digest, job=job, rows=rows
+    )
+
+
+def family_of(subject: Challenged, *, proxies: Sequence[str] = ()) -> tuple[Alternative, ...]:
+    """Return the version itself, then every alternative that is not the version; as `family`."""
+    job = subject.job
+    itself = Alternative(subject.name, job.recipe.title, job.recipe, job.features_text)
+    others = family(job.features_text, proxies=proxies)
+    same = (job.recipe, job.features_text)
+    return (itself, *(each for each in others if (each.recipe, each.features_text) != same))
 
 
 def family(features_text: str, *, proxies: Sequence[str] = ()) -> tuple[Alternative, ...]:
@@ -74,11 +129,7 @@ def family(features_text: str, *, proxies: Sequence[str] = ()) -> tuple[Alternat
         If the spec cannot be used, a proxy is no feature of it, or nothing would be left.
     """
     spec = FeatureSpec.parse(features_text)
-    structures = [recipes.CHAMPION, recipes.CHALLENGER, recipes.PAIRWISE, recipes.SIMPLER]
-    made = [
-        Alternative(name=r.name, title=r.title, recipe=r, features_text=features_text)
-        for r in (*structures, recipes.FLOOR)
-    ]
+    made = [Alternative(r.name, r.title, r, features_text) for r in recipes.RECIPES.values()]
     derived = tuple(
         feature.name
         for feature in spec.features
@@ -91,8 +142,7 @@ def family(features_text: str, *, proxies: Sequence[str] = ()) -> tuple[Alternat
         # Where every feature is derived from the limit, there is no model without it.
         if dropped and (name == "no_proxies" or set(dropped) != set(spec.names)):
             text = without(features_text, dropped, suffix=name)
-            recipe = recipes.CHAMPION
-            made.append(Alternative(name=name, title=title, recipe=recipe, features_text=text))
+            made.append(Alternative(name, title, recipes.CHAMPION, text))
     return tuple(made)
 
 
@@ -144,7 +194,7 @@ def without(features_text: str, dropped: Sequence[str], *, suffix: str) -> str:
 def evaluate_family(
     alternatives: Sequence[Alternative],
     spec: FeatureSpec,
-    lesson: Lesson,
+    rows: LabeledRows,
     *,
     seed: int,
     done: Callable[[str], None] = say_nothing,
@@ -163,31 +213,124 @@ def evaluate_family(
     ContractError
         If an alternative needs a feature that the full spec has not.
     """
-    base: OutOfFold | None = None
+    base = None
     for alternative in alternatives:
-        columns, signs = _columns(alternative, spec)
-        rows = lesson._replace(features=lesson.features[:, columns])
-        made = fitted.make(alternative.recipe, signs, rows, seed=seed, done=done)
-        result = made.out_of_fold
-        base = base or result
+        own = FeatureSpec.parse(alternative.features_text)
+        foreign = sorted(set(own.names) - set(spec.names))
+        if foreign:
+            raise ContractError(
+                f"The alternative {alternative.name} needs {foreign[0]}, which {spec.id} has not."
+            )
+        part = rows._replace(features=rows.features[:, [spec.names.index(n) for n in own.names]])
+        made = candidate.fit_recipe(alternative.recipe, own.signs, part, seed=seed, done=done)
+        base = made.out_of_fold if base is None else base
         difference = comparison.measure_auc_difference(
-            lesson.labels,
-            result.probability,
+            rows.labels,
+            made.out_of_fold.probability,
             base.probability,
             seed=seed,
             against=alternatives[0].name,
-            customers=lesson.customers,
+            customers=rows.customers,
         )
-        yield Evaluated(
-            alternative=alternative, fitted=made, measurements=(*made.evaluation, difference)
-        )
+        yield Evaluated(alternative, made, (*made.evaluation, difference))
 
 
-def _columns(alternative: Alternative, spec: FeatureSpec) -> tuple[list[int], tuple[int, ...]]:
-    own = FeatureSpec.parse(alternative.features_text)
-    foreign = sorted(set(own.names) - set(spec.names))
-    if foreign:
-        raise ContractError(
-            f"The alternative {alternative.name} needs {foreign[0]}, which {spec.id} has not."
-        )
-    return [spec.names.index(name) for name in own.names], own.signs
+def steps(members: Sequence[Alternative]) -> int:
+    """Return how often `challenge` reports."""
+    return len(members) * (FOLDS + 1)
+
+
+def challenge(
+    subject: Challenged,
+    members: Sequence[Alternative],
+    place: Path,
+    *,
+    proxies: Sequence[str] = (),
+    done: Callable[[str], None] = say_nothing,
+) -> ModelFamily:
+    """Make the family and write each member's files into a folder below `place`.
+
+    Raises
+    ------
+    ContractError
+        If a member holds a type outside the list of `registry.serialize`.
+    """
+    spec, rows, job = FeatureSpec.parse(subject.job.features_text), subject.rows, subject.job
+    told: list[dict[str, Any]] = []
+    headlines: list[Measurement] = []
+    runs: list[RunFacts] = []
+    for made in evaluate_family(members, spec, rows.labeled, seed=job.seed, done=done):
+        name = made.alternative.name
+        scoped = [
+            found.model_copy(update={"scope": {**found.scope, "alternative": name}})
+            for found in made.measurements
+        ]
+        # The area, and how far it is from the version's own.
+        headlines += [scoped[0], scoped[-1]] if name != subject.name else [scoped[0]]
+        facts = _lay_down(made, place / name)
+        told.append({**facts, "measurements": scoped})
+        runs.append(_run(subject, made, facts, place / name))
+    document = {
+        "schema": f"limitline/training-{FAMILY}/1",
+        "study": FAMILY,
+        "version": subject.version,
+        "manifest_digest": subject.manifest_digest,
+        "recipe": job.recipe.name,
+        "seed": job.seed,
+        "data_digest": rows.table.digest,
+        "rows": len(rows.labels),
+        **rows.number_of_customers,
+        "judged_by": "nobody yet: a study is the developer's, validation judges",
+        "compared_with": subject.name,
+        "proxies": sorted(proxies),
+        "alternatives": told,
+    }
+    return ModelFamily(document=document, headlines=headlines, runs=runs)
+
+
+def publish(settings: Settings, subject: Challenged, family: ModelFamily) -> FamilyRecord:
+    """Sign a family and log its runs; as `registry.alternatives.record_family`."""
+    signer = Signer.open(settings.keyring, Role.DEVELOPER)
+    return record_family(settings, subject.version, family, signer=signer)
+
+
+def _lay_down(made: Evaluated, folder: Path) -> dict[str, Any]:
+    """Write the fitted estimator and its features; return what identifies and describes them."""
+    alternative = made.alternative
+    spec, text = FeatureSpec.parse(alternative.features_text), alternative.features_text.encode()
+    durable.write_bytes(durable.make_folder(folder) / FEATURES_FILE, text)
+    return {
+        "name": alternative.name,
+        "title": alternative.title,
+        "recipe": alternative.recipe.name,
+        "recipe_parameters": canonical.dumps(alternative.recipe.parameters).decode(),
+        "features_id": spec.id,
+        "features_digest": spec.digest,
+        "features_file_sha256": hashlib.sha256(text).hexdigest(),
+        "features": list(spec.names),
+        "estimator_digest": serialize.dump(made.fitted.estimator, folder / ESTIMATOR_FILE),
+        "calibration": made.fitted.calibration,
+        "is_sigmoid_fitted": made.fitted.verdict.is_sigmoid_needed,
+    }
+
+
+def _run(subject: Challenged, made: Evaluated, facts: dict[str, Any], folder: Path) -> RunFacts:
+    shown = ("title", "features_id", "features_digest", "features_file_sha256", "estimator_digest")
+    return RunFacts(
+        run_name=f"alternative {facts['name']} of version {subject.version}",
+        params={
+            **{name: str(value) for name, value in made.alternative.recipe.parameters.items()},
+            "recipe": facts["recipe"],
+            "alternative": facts["name"],
+            "seed": str(subject.job.seed),
+        },
+        metrics={**as_metrics(made.measurements), "out_of_fold.n": float(len(subject.rows.labels))},
+        tags={
+            "limitline.study": FAMILY,
+            "limitline.version": str(subject.version),
+            "limitline.manifest_sha256": subject.manifest_digest,
+            "limitline.data_digest": subject.rows.table.digest,
+            **{name: str(facts[name]) for name in (*shown, "calibration")},
+        },
+        figures={FAMILY: folder},
+    )

@@ -1,22 +1,23 @@
 """Pictures of a candidate, aggregated until no customer can be seen in them.
 
 Every point stands for at least twenty customers; there are no row scatters, no extremes and no
-score values on an axis that could be read back.
+score values on an axis that could be read back. The same figures are the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from decisions.features import FeatureSpec
 from governance.measurement import Measurement
-from governance.measures.discrimination import measure_auc
+from governance.measures.discrimination import Z95, measure_auc
 from training.evaluation import Matrix, OutOfFold, predict
 
 SMALLEST_GROUP = 20
@@ -27,67 +28,113 @@ _POINTS = 60
 _SIGN_COLORS = {1: _BAD, 0: _SOFT, -1: _GOOD}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
-    """How far one feature moves the mean default probability, from its 5th to 95th percentile."""
+def draw(folder: Path, result: OutOfFold, measured: Sequence[Measurement]) -> Mapping[str, Path]:
+    """Draw reliability, separation, lift and vintages below `folder`; return name to PNG file.
 
-    name: str
-    sign: int
-    change: float
+    Parameters
+    ----------
+    measured : sequence of Measurement
+        Lift and breakdown; without vintages there is no picture of them.
+    """
+    drawn = {"reliability": _reliability(result), "separation": _separation(result)}
+    if ratios := [found for found in measured if found.measure == "lift.ratio"]:
+        drawn["lift"] = _lift(ratios)
+    by_vintage = [one for one in measured if "vintage" in one.scope and one.value is not None]
+    if by_vintage:
+        drawn["vintages"] = _vintages(by_vintage)
+    return {name: _saved(figure, folder / f"{name}.png") for name, figure in drawn.items()}
 
 
-def measure_effects(
-    estimator: Any, features: Matrix, names: Sequence[str], signs: Sequence[int], *, seed: int
-) -> tuple[Effect, ...]:
-    """Move one feature at a time for a sample of customers; return one effect per feature."""
+def draw_directions(
+    path: Path, estimator: Any, features: Matrix, spec: FeatureSpec, *, seed: int
+) -> Path:
+    """Draw how far each feature moves the mean default probability to `path`, a PNG file."""
+    changes = measure_effects(estimator, features, seed=seed)
+    return _saved(_directions(changes, spec, min(SAMPLE_ROWS, len(features))), path)
+
+
+def _directions(changes: Sequence[float], spec: FeatureSpec, n: int) -> Figure:
+    figure = Figure(figsize=(7.0, 1.2 + 0.2 * len(changes)), layout="constrained")
+    axes = figure.subplots()
+    order = sorted(range(len(changes)), key=lambda column: abs(changes[column]))
+    axes.barh(
+        [spec.names[column] for column in order],
+        [changes[column] for column in order],
+        color=[_SIGN_COLORS[spec.signs[column]] for column in order],
+    )
+    axes.axvline(0, color=_INK, linewidth=0.8)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.set_xlabel(
+        "change of the mean default probability, feature moved from 5th to 95th percentile"
+    )
+    axes.set_title(
+        f"Directions, n = {n:,}: red may only raise, green may only lower, gray is free", fontsize=9
+    )
+    return figure
+
+
+def measure_effects(estimator: Any, features: Matrix, *, seed: int) -> list[float]:
+    """Return how far each feature moves the mean default probability, from 5th to 95th percentile.
+
+    One feature is moved at a time, for a seeded sample of the customers.
+    """
     rng = np.random.default_rng([seed, 6])
     size = min(SAMPLE_ROWS, len(features))
     sample = features[rng.choice(len(features), size=size, replace=False)]
-    effects = []
-    for column, (name, sign) in enumerate(zip(names, signs, strict=True)):
+    changes = []
+    for column in range(features.shape[1]):
         means = []
         for edge in np.quantile(features[:, column], [0.05, 0.95]):
             moved = sample.copy()
             moved[:, column] = edge
             means.append(float(predict(estimator, moved).mean()))
-        effects.append(Effect(name=name, sign=sign, change=means[1] - means[0]))
-    return tuple(effects)
+        changes.append(means[1] - means[0])
+    return changes
 
 
-def draw(folder: Path, result: OutOfFold, effects: Sequence[Effect]) -> Mapping[str, Path]:
-    """Draw all figures below `folder` and return name to PNG file."""
-    drawn = {
-        "reliability": _reliability(result),
-        "separation": _separation(result),
-        "directions": _directions(effects, min(SAMPLE_ROWS, len(result.labels))),
-    }
-    return {name: _saved(figure, folder / f"{name}.png") for name, figure in drawn.items()}
-
-
-def draw_lift(path: Path, table: Sequence[Measurement]) -> Path:
-    """Draw the lift table of `training.lift.measure_lift` to `path`, a PNG file."""
+def _lift(ratios: Sequence[Measurement]) -> Figure:
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    ratios = [found for found in table if found.measure == "lift.ratio"]
     parts = [found.scope.get("part", "") for found in ratios]
     axes.bar(parts, [found.value or 0.0 for found in ratios], color=_SOFT)
-    axes.errorbar(parts, *_with_edges(ratios), fmt="none", ecolor=_INK, capsize=2)
+    _with_intervals(axes, parts, ratios, fmt="none", ecolor=_INK)
     axes.axhline(1, color=_INK, linewidth=0.8)
     axes.set(xlabel="part of the customers, 1 = riskiest", ylabel="default rate over that of all")
     n = sum(found.n for found in ratios)
     axes.set_title(f"Lift, out-of-fold, n = {n:,} (95 % interval)")
-    return _saved(figure, path)
+    return figure
 
 
-def _with_edges(measured: Sequence[Measurement]) -> tuple[list[float], NDArray[np.float64]]:
-    """Return values and their distances to the interval's edges, as error bars want them."""
+def _vintages(measured: Sequence[Measurement]) -> Figure:
+    figure = Figure(figsize=(8.0, 5.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    order = sorted({one.scope["vintage"] for one in measured})
+    for axes, measure, color, title in (
+        (upper, "discrimination.auc", _INK, "AUC, out-of-fold"),
+        (lower, "vintage.default_rate", _BAD, "default rate"),
+    ):
+        found = [one for one in measured if one.measure == measure]
+        places = [order.index(one.scope["vintage"]) for one in found]
+        _with_intervals(axes, places, found, fmt="o-", color=color)
+        axes.set(ylabel=title)
+    # A vintage's rate rests on the same customers as its area, so one number stands for both.
+    counts = {o.scope["vintage"]: o.n for o in measured if o.measure == "vintage.default_rate"}
+    ticks = [f"{name}\nn = {counts[name]:,}" if name in counts else name for name in order]
+    lower.set_xticks(range(len(order)), ticks, rotation=45, ha="right", fontsize=8)
+    lower.set_xlabel("vintage")
+    lower.set_ylim(bottom=0)
+    upper.set_title(f"Vintages, n = {sum(counts.values()):,} (95 % intervals)")
+    return figure
+
+
+def _with_intervals(
+    axes: Axes, places: Sequence[Any], measured: Sequence[Measurement], **style: Any
+) -> None:
     values = np.array([found.value or 0.0 for found in measured])
-    edges = [(found.low, found.high) for found in measured]
-    low = [value if edge[0] is None else edge[0] for value, edge in zip(values, edges, strict=True)]
-    high = [
-        value if edge[1] is None else edge[1] for value, edge in zip(values, edges, strict=True)
-    ]
-    return values.tolist(), np.clip([values - low, np.array(high) - values], 0, None)
+    low = [v if f.low is None else f.low for v, f in zip(values, measured, strict=True)]
+    high = [v if f.high is None else f.high for v, f in zip(values, measured, strict=True)]
+    edges = np.clip([values - low, np.array(high) - values], 0, None)
+    axes.errorbar(places, values, edges, capsize=2, **style)
 
 
 def _saved(figure: Figure, path: Path) -> Path:
@@ -102,9 +149,8 @@ def _reliability(result: OutOfFold) -> Figure:
     groups = _groups(result, 15)
     expected = [float(result.probability[rows].mean()) for rows in groups]
     observed = np.array([float(result.labels[rows].mean()) for rows in groups])
-    margin = [
-        1.96 * np.sqrt(p * (1 - p) / len(rows)) for p, rows in zip(observed, groups, strict=True)
-    ]
+    sizes = np.array([len(rows) for rows in groups])
+    margin = Z95 * np.sqrt(observed * (1 - observed) / sizes)
     axes.plot([0, 1], [0, 1], color=_SOFT, linewidth=1, label="perfectly calibrated")
     axes.errorbar(expected, observed, yerr=margin, fmt="o", color=_INK, markersize=4, capsize=2)
     axes.set(xlabel="mean default probability", ylabel="default rate (95 % interval)")
@@ -127,7 +173,10 @@ def _separation(result: OutOfFold) -> Figure:
     roc.plot(alarm, hit, color=_INK)
     roc.set(xlabel="share of non-defaulters", ylabel="share of defaulters")
     area = measure_auc(result.labels, result.probability)
-    roc.set_title(f"ROC, {_told('AUC', area)}", fontsize=10)
+    told = "AUC undefined"
+    if area.value is not None and area.low is not None and area.high is not None:
+        told = f"AUC {area.value:.3f} (95 % interval {area.low:.3f} to {area.high:.3f})"
+    roc.set_title(f"ROC, {told}", fontsize=10)
     ks.plot(share, hit, color=_BAD, label="defaulters")
     ks.plot(share, alarm, color=_GOOD, label="non-defaulters")
     widest = int(np.argmax(hit - alarm))
@@ -138,31 +187,6 @@ def _separation(result: OutOfFold) -> Figure:
     figure.suptitle(
         f"Separation, out-of-fold, n = {len(result.labels):,}, {events.sum():,} defaulted",
         fontsize=11,
-    )
-    return figure
-
-
-def _told(name: str, found: Measurement) -> str:
-    if found.value is None or found.low is None or found.high is None:
-        return f"{name} undefined"
-    return f"{name} {found.value:.3f} (95 % interval {found.low:.3f} to {found.high:.3f})"
-
-
-def _directions(effects: Sequence[Effect], n: int) -> Figure:
-    figure = Figure(figsize=(7.0, 1.2 + 0.2 * len(effects)), layout="constrained")
-    axes = figure.subplots()
-    ordered = sorted(effects, key=lambda effect: abs(effect.change))
-    colors = [_SIGN_COLORS[effect.sign] for effect in ordered]
-    axes.barh(
-        [effect.name for effect in ordered], [effect.change for effect in ordered], color=colors
-    )
-    axes.axvline(0, color=_INK, linewidth=0.8)
-    axes.tick_params(axis="y", labelsize=7)
-    axes.set_xlabel(
-        "change of the mean default probability, feature moved from 5th to 95th percentile"
-    )
-    axes.set_title(
-        f"Directions, n = {n:,}: red may only raise, green may only lower, gray is free", fontsize=9
     )
     return figure
 

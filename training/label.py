@@ -128,8 +128,8 @@ class Unknown:
             return ""
         # Who has no outcome was often refused, and is not like those who have one.
         selected = (
-            " Those without an outcome are neither weighted nor inferred; `limitline "
-            "selection` reports what refused customers may hide."
+            " Those without an outcome are neither weighted nor inferred; `limitline lab "
+            "reject-inference` reports what refused customers may hide."
             if self.missing
             else ""
         )

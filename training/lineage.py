@@ -6,7 +6,7 @@ beside it, and a reader must see that nobody looked it up.
 References
 ----------
 JR/T 0221-2021 asks for the script, the hardware and software environment and the parameters behind
-every model; `training.candidate` adds data, times and operator.
+every model; `training.job` adds data, times and operator.
 """
 
 from __future__ import annotations
@@ -25,15 +25,19 @@ from privacy.feature_table import FeatureTable
 
 UNKNOWN = "unknown"
 
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("governance", "privacy", "registry", "decisions", "training")
+"""Whose code fits, measures, assembles and describes a candidate."""
+
 _GIT_SECONDS = 20
+_CODE = (".py", ".toml", ".j2")
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
 TOLD = ("title", "source", "acquired_at", "acquired_at_is", "released_at")
 """What a feature table's manifest tells about its data."""
 
-LOCK = _ROOT / "requirements.lock"
+LOCK = ROOT / "requirements.lock"
 """The lock beside the code; an installed wheel has none."""
 
 
@@ -49,7 +53,7 @@ SOFTWARE: Mapping[str, str] = MappingProxyType(
 """Libraries whose version can change a number, by the name that the lineage has for them."""
 
 
-def environment(root: Path = _ROOT) -> dict[str, str]:
+def environment(root: Path = ROOT) -> dict[str, str]:
     """Return interpreter, kind of machine, libraries and the SHA-256 of the environment's lock.
 
     Versions stand beside the lock's digest because an environment need not be what the lock says.
@@ -103,17 +107,20 @@ def storage_medium(place: Path, mounts: Path = _MOUNTS) -> str:
     return f"device {number}, {identity}"
 
 
-def script(package: Path = _ROOT / "training") -> str:
-    """Return the SHA-256 over the room's code: what fitted, even where no commit is known."""
+def script(package: Path = ROOT / "training") -> str:
+    """Return the SHA-256 over a room's code: what fitted, even where no commit is known.
+
+    Declarations and templates that ship with the code are part of it.
+    """
     total = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(path for path in package.rglob("*") if path.suffix in _CODE):
         content = path.read_bytes()
         name = path.relative_to(package).as_posix()
         total.update(f"{name}\0{len(content)}\0".encode() + content)
     return total.hexdigest()
 
 
-def code(root: Path = _ROOT) -> dict[str, str]:
+def code(root: Path = ROOT) -> dict[str, str]:
     """Return the commit of the checkout at `root` and whether tracked files differ from it."""
     top = _git(root, "rev-parse", "--show-toplevel")
     commit = _git(root, "rev-parse", "--verify", "HEAD")

@@ -1,7 +1,7 @@
 """The reasons of a candidate: how it explains itself, and whether that can be believed.
 
-What is told to customers is fixed here, measured, and signed with the model. Telling it belongs to
-`limits`, which needs none of what fitting needs.
+What customers are told is fixed here, measured, and signed with the model. Telling them belongs to
+`decisions`, which needs none of what fitting needs.
 """
 
 from __future__ import annotations
@@ -11,26 +11,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from decisions.explaining import reason_texts
 from decisions.explaining.contributions import Explanation, columns_of, explain
 from decisions.explaining.method import Method
 from decisions.explaining.reason_texts import Lever, ReasonTexts
-from decisions.explaining.reference import Reference
+from decisions.explaining.reference import GOOD_BELOW, SMALLEST_REFERENCE, Reference
 from decisions.features import FeatureSpec
 from governance import canonical
 from governance.errors import ContractError
 from governance.measurement import Measurement
-from governance.measures.discrimination import undefined
+from governance.measures.discrimination import Labels, Scores
 from governance.outcome import Outcome
-from training.evaluation import Matrix
-from training.explanation import make_reference
-from training.fitted import Fitted
+from training import evaluation
+from training.evaluation import Matrix, OutOfFold
 from training.job import Job
 from training.sample import Sample
 
-TOLD = 2_000
+EXPLAINED_ROWS = 2_000
 """So many of the riskiest quarter, out-of-fold, are explained: they are who is told reasons."""
 
 EXPLAINED = "explanation.explained"
@@ -72,7 +70,7 @@ class Reasons:
         }
 
 
-def make(job: Job, spec: FeatureSpec, rows: Sample, fitted: Fitted) -> Reasons:
+def make(job: Job, rows: Sample, estimator: Any, result: OutOfFold) -> Reasons:
     """Fix how a fitted candidate explains itself, and measure how far that can be believed.
 
     Raises
@@ -80,11 +78,42 @@ def make(job: Job, spec: FeatureSpec, rows: Sample, fitted: Fitted) -> Reasons:
     ContractError
         If the job's own wording lacks a group, or anything names a protected attribute.
     """
-    method = _method(job, spec, rows, fitted)
+    method = _method(job, rows, result)
     measures: tuple[Measurement, ...] = ()
     if method.reference is not None and method.outcome is Outcome.PASS:
-        measures = _measured(spec, method.reference, rows, fitted, seed=job.seed)
+        measures = _measured(job, method.reference, rows, estimator, result)
     return Reasons(method=method, measures=measures)
+
+
+def make_reference(
+    spec: FeatureSpec, features: Matrix, labels: Labels, probability: Scores
+) -> Reference:
+    """Return the reference: per feature, the middle of the good customers.
+
+    Good customers did not default and have a default probability below 10 %. The middle is the mean
+    of the central tenth and not the median, which would be one customer's value; it is rounded to
+    six digits, so that the documented number is the one that is used.
+
+    Parameters
+    ----------
+    probability : ndarray of float64, shape (n_rows,)
+        Out-of-fold default probabilities.
+
+    Raises
+    ------
+    ContractError
+        If there are fewer than 200 good customers.
+    """
+    good = features[(labels == 0) & (probability < GOOD_BELOW)]
+    n = len(good)
+    if n < SMALLEST_REFERENCE:
+        raise ContractError(
+            f"There are {n} good customers below a default probability of {GOOD_BELOW}; a "
+            f"reference needs {SMALLEST_REFERENCE}. Explain with a reference from more customers."
+        )
+    middle = np.sort(good, axis=0)[int(0.45 * n) : int(0.55 * n)].mean(axis=0)
+    values = tuple(float(f"{value:.6g}") for value in middle)
+    return Reference(names=spec.names, values=values, n=n)
 
 
 def metrics(metadata: Mapping[str, Any]) -> dict[str, float]:
@@ -104,11 +133,12 @@ def caveats(metadata: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"Reasons of the model: {told['outcome']}. {told['reason']}",)
 
 
-def _method(job: Job, spec: FeatureSpec, rows: Sample, fitted: Fitted) -> Method:
+def _method(job: Job, rows: Sample, result: OutOfFold) -> Method:
+    spec = FeatureSpec.parse(job.features_text)
     texts, levers = wording(job, spec)
     reference, problem = None, ""
     try:
-        reference = make_reference(spec, rows.features, rows.labels, fitted.out_of_fold.probability)
+        reference = make_reference(spec, rows.features, rows.labels, result.probability)
     except ContractError as error:
         # A small sample still makes a candidate; that it cannot explain must be said, not guessed.
         problem = str(error)
@@ -147,15 +177,16 @@ def wording(job: Job, spec: FeatureSpec) -> tuple[ReasonTexts, tuple[Lever, ...]
 
 
 def _measured(
-    spec: FeatureSpec, reference: Reference, rows: Sample, fitted: Fitted, *, seed: int
+    job: Job, reference: Reference, rows: Sample, estimator: Any, result: OutOfFold
 ) -> tuple[Measurement, ...]:
-    riskiest = np.argsort(-fitted.out_of_fold.probability, kind="stable")
-    quarter = np.random.default_rng([seed, 8]).permutation(riskiest[: len(riskiest) // 4])
-    asked = rows.features[np.sort(quarter[:TOLD])]
-    told = explain(fitted.estimator, spec, reference, asked)
+    spec = FeatureSpec.parse(job.features_text)
+    riskiest = np.argsort(-result.probability, kind="stable")
+    quarter = np.random.default_rng([job.seed, 8]).permutation(riskiest[: len(riskiest) // 4])
+    asked = rows.features[np.sort(quarter[:EXPLAINED_ROWS])]
+    given = explain(estimator, spec, reference, asked)
     return (
-        measure_explained(told),
-        measure_cited_at_best(told, spec, asked, everybody=rows.features),
+        measure_explained(given),
+        measure_cited_at_best(given, spec, asked, everybody=rows.features),
     )
 
 
@@ -166,7 +197,9 @@ def measure_explained(told: Explanation) -> Measurement:
     -----
     When it says nothing: without customers.
     """
-    return _share(EXPLAINED, int((told.ranked[:, 0] >= 0).sum()), len(told.ranked))
+    return evaluation.measure_share(
+        EXPLAINED, int((told.ranked[:, 0] >= 0).sum()), len(told.ranked)
+    )
 
 
 def measure_cited_at_best(
@@ -199,14 +232,4 @@ def measure_cited_at_best(
         is_cited = (told.ranked == place).any(axis=1)
         cited += int(is_cited.sum())
         at_best += int(is_best[is_cited][:, columns].all(axis=1).sum())
-    return _share(CITED_AT_BEST, at_best, cited)
-
-
-def _share(measure: str, events: int, n: int) -> Measurement:
-    if n == 0:
-        return undefined(measure, 0, "There is no case to judge.")
-    test = binomtest(events, n)
-    interval = test.proportion_ci(method="wilson")
-    return Measurement(
-        measure=measure, value=test.statistic, low=interval.low, high=interval.high, n=n
-    )
+    return evaluation.measure_share(CITED_AT_BEST, at_best, cited)

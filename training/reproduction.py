@@ -1,8 +1,12 @@
 """Reproduction: the same table, declarations, recipe and seed must give the same model again.
 
-What is held against what was signed: the canonical digest of the estimator, its predictions on
+What is compared with what was signed: the canonical digest of the estimator, its predictions on
 made-up rows, the measured evaluation and the lineage. Differences of code and environment are told
 as notes: they explain a difference and are none by themselves.
+
+``python -m training.reproduction ORDER RESULT`` is the refit, in a process of its own. It reads a
+JSON order and knows nothing of the registered estimator, so it cannot copy it; its JSON result
+holds digests, measurements, feature ranges and predictions for made-up rows, nothing of a customer.
 """
 
 from __future__ import annotations
@@ -13,21 +17,27 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from governance import errors
+from governance import canonical, errors
 from governance.contract import Purpose
 from governance.errors import EnvironmentFault, IntegrityError, LimitlineError, UsageError
 from governance.settings import Settings
+from privacy.feature_table import FeatureTable
+from privacy.keyring import Keyring
 from registry import serialize
 from registry.load import ESTIMATOR_FILE, VerifiedModel, load_verified
 from registry.record import Record
-from training import evaluation, lineage, probe
+from training import candidate, evaluation, lineage, sample
+from training import job as jobs
+from training.evaluation import Matrix
+from training.job import Job
+from training.sample import Sample
 
 SURROUNDINGS = frozenset(
     {
@@ -37,8 +47,11 @@ SURROUNDINGS = frozenset(
 )
 """What of a lineage may differ without the model being another one."""
 
-_ROOT = Path(__file__).resolve().parent.parent
+PROBE_ROWS = 512
+_PROBE_SEED = 20_260_301
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+Ranges = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +77,6 @@ class Reproduction:
     notes: tuple[str, ...]
     largest_gap: float
     environment: str
-
-    @property
-    def is_same(self) -> bool:
-        """Whether nothing differs."""
-        return not self.differences
 
     def refuse_difference(self) -> None:
         """Raise if anything differs.
@@ -122,7 +130,7 @@ def reproduce(
 
 
 def order_for(settings: Settings, verified: VerifiedModel, table: Path | None) -> dict[str, Any]:
-    """Return what `training.refit` needs to take a version up again; as `reproduce` it raises."""
+    """Return what it takes to take a version up again; raises as `reproduce` does."""
     return {
         "keyring": str(settings.keyring),
         "table": str(table or pinned_table(settings, verified.lineage)),
@@ -132,21 +140,79 @@ def order_for(settings: Settings, verified: VerifiedModel, table: Path | None) -
     }
 
 
+def take_up(order: Mapping[str, Any]) -> tuple[Job, Sample]:
+    """Return the job that `order` describes and the very rows that it was done on.
+
+    Raises
+    ------
+    IntegrityError
+        If the table is not the one in the lineage.
+    ContractError
+        As `training.sample.read`, or if the lineage cannot be read.
+    """
+    said = order["lineage"]
+    job = jobs.of_lineage(said, order)
+    spec, _ = jobs.declarations(job)
+    table = FeatureTable.open(job.table, keyring=Keyring.open(Path(order["keyring"])))
+    if table.digest != said["data_digest"]:
+        raise IntegrityError(
+            f"The table {table.path.name} is not the one that the version was fitted on. Give the "
+            "folder of that table with --features."
+        )
+    return job, sample.read(table, job.question(spec))
+
+
+def refit(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit what `order` describes and return what came out; raises as `take_up` does."""
+    job, rows = take_up(order)
+    spec, _ = jobs.declarations(job)
+    made = candidate.fit_recipe(job.recipe, spec.signs, rows.labeled, seed=job.seed)
+    between = probe_ranges(rows.features)
+    with tempfile.TemporaryDirectory(prefix="limitline-refit-") as place:
+        digest = serialize.dump(made.estimator, Path(place) / "refit.skops")
+    return {
+        "estimator_digest": digest,
+        "lineage": jobs.describe(job, rows),
+        "evaluation": canonical.plain(made.evaluation),
+        "ranges": between,
+        "predictions": evaluation.predict(made.estimator, probe_rows(between)).tolist(),
+    }
+
+
+def probe_ranges(features: Matrix) -> list[tuple[float, float]]:
+    """Return each feature's 1st and 99th percentile: no extreme customer can be read from it."""
+    low, high = np.quantile(features, [0.01, 0.99], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def probe_rows(between: Ranges) -> Matrix:
+    """Return made-up rows of nobody, ``(512, n_features)``; half of them are whole numbers.
+
+    Trees split counts between whole numbers, so fractions alone would probe them badly.
+    """
+    rng = np.random.default_rng(_PROBE_SEED)
+    low, high = np.array(between, dtype=np.float64).T
+    made: Matrix = rng.uniform(low, high, size=(PROBE_ROWS, len(low)))
+    made[: PROBE_ROWS // 2] = np.round(made[: PROBE_ROWS // 2])
+    return made
+
+
 def compare(verified: VerifiedModel, made: Mapping[str, Any], *, environment: str) -> Reproduction:
-    """Hold what came out of a refit against what was signed."""
+    """Compare what came out of a refit with what was signed."""
     signed = serialize.canonical_digest(verified.folder / ESTIMATOR_FILE)
-    told = evaluation.predict(verified.estimator, probe.rows(made["ranges"]))
-    gap = float(np.abs(told - np.array(made["predictions"])).max())
+    predicted = evaluation.predict(verified.estimator, probe_rows(made["ranges"]))
+    gap = float(np.abs(predicted - np.array(made["predictions"])).max())
     differences = []
     if made["estimator_digest"] != signed:
         differences.append(
             f"the estimator (signed {signed[:12]}, refitted {made['estimator_digest'][:12]})"
         )
     if gap > 0:
-        differences.append(f"the predictions on {len(told)} probe rows (up to {gap:.3g})")
+        differences.append(f"the predictions on {PROBE_ROWS} probe rows (up to {gap:.3g})")
     if made["evaluation"] != verified.metadata.get("evaluation"):
         differences.append("the out-of-fold evaluation")
-    other = _other(verified.lineage, made["lineage"])
+    before, after = verified.lineage, made["lineage"]
+    other = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
     differences += [f"the lineage's {name}" for name in other if name not in SURROUNDINGS]
     return Reproduction(
         version=verified.version,
@@ -239,28 +305,34 @@ def _refit(place: Path, order: Mapping[str, Any], python: Path) -> dict[str, Any
     asked, result = place / "order.json", place / "result.json"
     asked.write_text(json.dumps(order), encoding="utf-8")
     done = subprocess.run(  # noqa: S603  (an interpreter of ours, our own module)
-        [str(python), "-m", "training.refit", str(asked), str(result)],
+        [str(python), "-m", "training.reproduction", str(asked), str(result)],
         capture_output=True,
         text=True,
         check=False,
-        cwd=_ROOT,
-        env={**os.environ, "PYTHONPATH": str(_ROOT), "OMP_WAIT_POLICY": "PASSIVE"},
+        cwd=lineage.ROOT,
+        env={**os.environ, "PYTHONPATH": str(lineage.ROOT), "OMP_WAIT_POLICY": "PASSIVE"},
     )
     if done.returncode == 0:
         made: dict[str, Any] = json.loads(result.read_bytes())
         return made
-    refused = {kind.exit_code: kind for kind in _error_kinds()}
-    if done.returncode in refused:
-        raise refused[done.returncode](done.stderr.strip().splitlines()[-1])
+    known = [item for item in vars(errors).values() if isinstance(item, type)]
+    for kind in (item for item in known if issubclass(item, LimitlineError)):
+        if 1 < kind.exit_code == done.returncode:
+            raise kind(done.stderr.strip().splitlines()[-1])
     # Whatever an unexpected end printed could hold row values.
     raise EnvironmentFault(f"The refit ended with code {done.returncode}; it wrote no result.")
 
 
-def _error_kinds() -> list[type[LimitlineError]]:
-    found = [item for item in vars(errors).values() if isinstance(item, type)]
-    return [item for item in found if issubclass(item, LimitlineError) and item.exit_code > 1]
+def main(order: Path, result: Path) -> int:
+    """Read the order, write the result and return the exit code."""
+    try:
+        made = refit(json.loads(order.read_bytes()))
+    except LimitlineError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    result.write_text(json.dumps(made), encoding="utf-8")
+    return 0
 
 
-def _other(signed: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
-    """Return the names whose values differ, in either direction."""
-    return sorted(name for name in {*signed, *found} if signed.get(name) != found.get(name))
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

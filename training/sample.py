@@ -22,10 +22,10 @@ from governance.measures.customers import Customers
 from governance.measures.discrimination import Labels
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable
 from privacy.gate import DECLARED
-from training import label, suspicion
-from training.evaluation import Matrix
+from training import data_checks, label
+from training.data_checks import Allowances
+from training.evaluation import LabeledRows, Matrix
 from training.label import Days, LabelRule, Unknown
-from training.suspicion import Allowances
 
 MINIMUM_ROWS = 200
 MINIMUM_PER_CLASS = 20
@@ -49,7 +49,7 @@ class Question:
     segment : str or None
         Column by whose values the evaluation is broken down as well.
     allowances : sequence of Allowance
-        Suspicions that are lifted, with their reasons.
+        Data checks that are lifted, with their reasons.
     """
 
     spec: FeatureSpec
@@ -95,7 +95,12 @@ class Sample:
     customers: Customers | None = None
 
     @property
-    def customers_told(self) -> Mapping[str, int]:
+    def labeled(self) -> LabeledRows:
+        """The rows as a fit takes them."""
+        return LabeledRows(self.features, self.labels, self.customers)
+
+    @property
+    def number_of_customers(self) -> Mapping[str, int]:
         """How many customers the rows are of; nothing where that is the number of rows."""
         if self.customers is None:
             return {}
@@ -109,11 +114,39 @@ class Sample:
             "data_rows_read": str(self.table.num_rows),
             "data_rows_superseded": str(self.superseded),
             "data_rows_identical": str(self.identical),
-            **{f"data_{name}": str(n) for name, n in self.customers_told.items()},
+            **{f"data_{name}": str(n) for name, n in self.number_of_customers.items()},
             "data_sampling": ONE_ROW if self.customers is None else ALL_ROWS,
             "data_selection": "no weights, no inferred outcomes",
             **self.unknown.as_lineage(),
         }
+
+    def repetitions(self) -> list[str]:
+        """Say what was left out or kept of customers and rows that come more than once."""
+        said = []
+        if self.superseded:
+            said.append(f"{self.superseded} older rows of customers who came again were left out.")
+        if self.customers is not None:
+            n = len(np.unique(self.customers))
+            said.append(
+                f"{len(self.customers)} rows are of {n} customers. All rows of a customer are in "
+                "one fold, and intervals draw customers. Not so for lift and for default rates by "
+                "vintage, whose intervals count rows, and for the noise floor of the calibration "
+                "error, which draws each row's outcome by itself: they are too narrow, and the "
+                "floor too low, as far as the outcomes of one customer go together."
+            )
+        if self.customers is not None and self.vintage is not None:
+            said.append(
+                "Out of time, customers of the newest months may have been learned from on an "
+                "older day, as a lender's customers are; the folds tell how well a new customer "
+                "is scored."
+            )
+        if self.identical:
+            whose = "another customer's" if self.customers is None else "an earlier one"
+            said.append(
+                f"{self.identical} rows equal {whose} in every feature and in the outcome; "
+                "they were kept."
+            )
+        return said
 
 
 def read(table: FeatureTable, question: Question) -> Sample:
@@ -131,17 +164,17 @@ def read(table: FeatureTable, question: Question) -> Sample:
     ------
     ContractError
         If the table was released for another purpose, a column is missing, a feature is missing or
-        not finite somewhere, the outcome is not 0 and 1 or is itself a feature, a suspicion is not
-        allowed, or fewer than 200 rows or 20 customers of either outcome are left.
+        not finite somewhere, the outcome is not 0 and 1 or is itself a feature, a data check fails
+        that is not lifted, or fewer than 200 rows or 20 customers of either outcome are left.
     """
     _refuse_other_purposes(table)
     spec, rule = question.spec, question.rule
-    suspicion.refuse_protected_names(spec, question.allowances)
+    data_checks.refuse_protected_names(spec, question.allowances)
     target = _target(table, question)
     kept = dict.fromkeys([PSEUDONYM, target, *rule.columns, *filter(None, [question.segment])])
     computed = features.compute(spec, table.reader(), keep=tuple(kept))
     sources = table.read([name for name in spec.sources if name in table.schema.names])
-    suspicion.refuse_special_codes(spec, sources, question.allowances)
+    data_checks.refuse_special_codes(spec, sources, question.allowances)
     if table.about.get("acquired_at_is") == DECLARED:
         label.refuse_later_than(date.fromisoformat(table.about["acquired_at"]), computed, rule)
     known, unknown = label.find_known(computed, target, rule, horizon_months=spec.horizon_months)
@@ -172,8 +205,8 @@ def _vintages(rows: pa.Table, rule: LabelRule) -> Days | None:
 
 
 def _refuse_suspects(question: Question, matrix: Matrix, labels: Labels) -> None:
-    suspicion.refuse_constants(question.spec, matrix, question.allowances)
-    suspicion.refuse_leaks(question.spec, matrix, labels, question.allowances)
+    data_checks.refuse_constants(question.spec, matrix, question.allowances)
+    data_checks.refuse_leaks(question.spec, matrix, labels, question.allowances)
 
 
 def _refuse_other_purposes(table: FeatureTable) -> None:

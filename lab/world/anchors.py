@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from training import source
+from training import demo_data
 
 CODES = np.array([-2, -1, 0, 2, 3, 4], dtype=np.int8)
 STATES = len(CODES)
@@ -74,7 +74,7 @@ def load() -> Anchors:
     IntegrityError
         If the bundled file is not the published content.
     """
-    table = source.load()
+    table = demo_data.load()
     limit = table["limit_bal"].to_numpy()
     bills, payments = _columns(table, _BILLS), _columns(table, _PAYMENTS)
     implied = np.maximum(bills[:, 1:] - bills[:, :-1] + payments[:, 1:], 0.0)
@@ -116,7 +116,7 @@ def _own_risk(table: pa.Table, limit: Integers, bills: Floats, payments: Floats)
     design = np.stack([np.log(limit), use, paid, (payments == 0).mean(axis=1)], axis=1)
     scaled = StandardScaler().fit_transform(design)
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10)
-    logit = model.fit(scaled, table[source.LABEL].to_numpy()).decision_function(scaled)
+    logit = model.fit(scaled, table[demo_data.LABEL].to_numpy()).decision_function(scaled)
     # Six digits are far more than the fit knows and hide how a processor orders its sums.
     centered: Floats = np.round(logit - logit.mean(), 6)
     return centered

@@ -25,7 +25,7 @@ from lab.world import anchors, economy
 from lab.world.anchors import Floats, Integers
 from lab.world.economy import Economy
 from lab.world.settings import Segment, WorldSettings
-from training import identities
+from training import demo_data
 
 SEGMENTS = tuple(segment.value for segment in Segment)
 ARMS = ("policy", "hold_out", "explore")
@@ -181,7 +181,7 @@ def people(settings: WorldSettings) -> pa.Table:
     """
     account = np.arange(settings.accounts, dtype=np.int64)
     real, row = anchors.load(), _rows(settings, account)[0]
-    made = identities.make_identities(
+    made = demo_data.make_identities(
         sex=real.sex[row],
         age=real.age[row],
         observed_on=settings.starts_on.isoformat(),

@@ -41,10 +41,10 @@ from privacy import contract_files, gate, keyring
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, Part
 from privacy.keyring import KEK_FILE, RING_FILE, Keyring
 from registry import attestation, evidence, findings, judgement, promotion, waivers
+from registry.alternatives import ModelFamily, record_family
 from registry.catalogue import Catalogue
 from registry.record import Record, append
 from registry.signing import Kind, Role, Signer
-from registry.study import Study, record_study
 from registry.submission import RunFacts, submit
 from registry.waivers import WaiverRequest
 from tests import appetites
@@ -114,8 +114,8 @@ def _pack(home: Settings, out: Path, candidate: Path) -> dict[str, object]:
     attestation.attest(home, found, version=1, signer=Signer.open(home.keyring, Role.VALIDATOR))
     attach_policy_evidence(home)
     document = {"recipe": "other", "figures": [0.75, None]}
-    study = Study(name="alternatives", document=document, headlines=found.measurements, runs=())
-    record_study(home, 1, study, signer=developer)
+    study = ModelFamily(document=document, headlines=found.measurements, runs=())
+    record_family(home, 1, study, signer=developer)
     judgement.gate(home, 1, on=DAY)
     asked = WaiverRequest(
         measure="fairness.raise_ratio",

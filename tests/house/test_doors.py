@@ -23,12 +23,8 @@ DOORS: dict[str, set[str]] = {
     "duckdb": {"decisions/sql.py"},
     "pyspark": {"decisions/spark.py"},
     "apprise": {"decisions/notifying/messenger.py"},
-    "faker": {"training/identities.py"},
-    "matplotlib": {
-        "monitoring/alternatives_picture.py",
-        "training/figures.py",
-        "training/vintages.py",
-    },
+    "faker": {"training/demo_data.py"},
+    "matplotlib": {"monitoring/alternatives_report.py", "training/figures.py"},
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py", "lab"},
     "typer": {f"{room}/commands.py" for room in ROOMS}
@@ -38,11 +34,9 @@ DOORS: dict[str, set[str]] = {
         "decisions/options.py",
         "decisions/ownership_commands.py",
         "decisions/replay_commands.py",
-        "monitoring/alternatives_commands.py",
+        "monitoring/alternatives_report.py",
         "monitoring/options.py",
         "registry/gate_commands.py",
-        "training/table_commands.py",
-        "training/version_commands.py",
     },
 }
 

@@ -22,10 +22,10 @@ from decisions import policy as policies
 from governance.contract import ColumnContract, Purpose
 from governance.settings import Settings
 from privacy import gate, keyring
-from registry import alternative, serialize, submission
+from registry import alternatives, serialize, submission
+from registry.alternatives import FamilyRecord, ModelFamily, record_family
 from registry.ledger import Ledger
 from registry.signing import Role, Signer, create_people
-from registry.study import Recorded, Study, record_study
 from registry.submission import RunFacts
 
 CONTRACT_ID = "strained"
@@ -225,23 +225,23 @@ def submit(here: Settings, place: Path, *, unfair: float = 1.2) -> Book:
     return Book(settings=here, version=made.version, manifest_digest=made.manifest_digest)
 
 
-def log_family(book: Book, place: Path, *names: str, **said: Any) -> Recorded:
+def log_family(book: Book, place: Path, *names: str, **said: Any) -> FamilyRecord:
     """Sign some of the `MEMBERS` as alternatives of the version; `said` changes the document."""
     runs, told = [], []
     for name in names or tuple(MEMBERS):
         features, estimator = MEMBERS[name]
         folder = place / name
         folder.mkdir(parents=True)
-        serialize.dump(estimator, folder / alternative.ESTIMATOR_FILE)
-        (folder / alternative.FEATURES_FILE).write_text(features_text(*features))
+        serialize.dump(estimator, folder / alternatives.ESTIMATOR_FILE)
+        (folder / alternatives.FEATURES_FILE).write_text(features_text(*features))
         told.append({"name": name, "title": f"The {name} one"})
-        runs.append(RunFacts(run_name=name, figures={alternative.STUDY: folder}))
+        runs.append(RunFacts(run_name=name, figures={alternatives.FAMILY: folder}))
     document = {
         "version": book.version,
         "manifest_digest": book.manifest_digest,
         "compared_with": f"version-{book.version}",
         "alternatives": told,
     } | said
-    study = Study(name=alternative.STUDY, document=document, headlines=(), runs=runs)
+    family = ModelFamily(document=document, headlines=(), runs=runs)
     signer = Signer.open(book.settings.keyring, Role.DEVELOPER)
-    return record_study(book.settings, book.version, study, signer=signer)
+    return record_family(book.settings, book.version, family, signer=signer)

@@ -26,13 +26,13 @@ from privacy import gate, leak_scan
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
 from registry import card, evidence
-from registry.alternative import attest_alternatives, load_alternatives
+from registry.alternatives import attest_alternatives, load_alternatives
 from registry.record import Record, append, subject_of
 from registry.signing import Kind, Role, Signer
 from registry.status import status
 from tests.monitoring import family
 from tests.monitoring.family import Book
-from training import challenge, study
+from training import alternatives as making
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -293,10 +293,10 @@ def test_nobody_but_the_validator_signs_and_only_about_the_newest_family(
 def test_what_training_makes_is_what_monitoring_judges(moved_world: World, tmp_path: Path) -> None:
     """The two rooms do not know each other; what one signs, the other verifies and loads."""
     settings = moved_world.settings
-    subject = study.take_up(settings, str(moved_world.champion))
-    members = [one for one in challenge.family(subject) if one.name in (subject.name, "floor")]
-    made = challenge.challenge(subject, members, tmp_path)
-    recorded = study.publish(settings, subject, made)
+    subject = making.take_up(settings, str(moved_world.champion))
+    members = [one for one in making.family_of(subject) if one.name in (subject.name, "floor")]
+    made = making.challenge(subject, members, tmp_path)
+    recorded = making.publish(settings, subject, made)
     asked = Question(
         version="champion", contract="uci-credit", appetite=read_appetite(), on=date(2005, 10, 1)
     )

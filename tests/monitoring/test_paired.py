@@ -11,10 +11,10 @@ import pytest
 from governance.appetite import RiskAppetite
 from governance.counts import Counts
 from governance.measurement import Measurement
+from governance.measures.comparison import AUC_DIFFERENCE, measure_accuracy
 from governance.outcome import Outcome
 from monitoring import verdict
 from monitoring.counted_pairs import _pairs
-from monitoring.paired_accuracy import AUC_DIFFERENCE, measure_accuracy
 from monitoring.paired_fairness import GAIN, WORST_RATIO, Pair, measure_gain
 from monitoring.performance import measure_performance
 from monitoring.verdict import Verdict

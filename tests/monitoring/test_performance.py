@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from governance.measures.comparison import measure_accuracy
 from governance.measures.discrimination import measure_auc
 from governance.outcome import Outcome
-from monitoring.paired_accuracy import measure_accuracy
 from monitoring.performance import measure_performance
 
 

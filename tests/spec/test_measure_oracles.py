@@ -14,10 +14,10 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 
 from governance.measurement import Measurement
 from governance.measures import calibration, discrimination
+from governance.measures.comparison import measure_accuracy
 from governance.measures.intervals import clopper_pearson
 from governance.outcome import Outcome
 from governance.proportion import newcombe, wilson
-from monitoring.paired_accuracy import measure_accuracy
 from monitoring.performance import measure_performance
 
 Rows = tuple[np.ndarray, np.ndarray]  # type: ignore[type-arg]

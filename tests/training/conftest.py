@@ -21,8 +21,9 @@ from privacy import gate, keyring
 from registry import signing
 from registry.ledger import Ledger
 from registry.signing import Role, Signer
-from training import candidate, source
-from training.candidate import Candidate, Job
+from training import candidate, demo_data
+from training.candidate import Candidate
+from training.job import Job
 from training.recipes import Recipe
 
 Release = Callable[..., Path]
@@ -225,7 +226,7 @@ def shop_spec() -> str:
 @pytest.fixture(scope="session")
 def uci() -> pa.Table:
     """The 30,000 published customers with the frozen reference limit."""
-    table = source.load()
+    table = demo_data.load()
     return table.append_column("reference_limit", table["limit_bal"])
 
 
@@ -237,5 +238,5 @@ def uci_spec() -> FeatureSpec:
 @pytest.fixture(scope="session")
 def uci_design(uci: pa.Table, uci_spec: FeatureSpec) -> tuple[np.ndarray, np.ndarray]:
     """Design matrix and labels of all published customers."""
-    computed = features.compute(uci_spec, uci, keep=(source.LABEL,))
-    return scoring.design_matrix(uci_spec, computed), computed[source.LABEL].to_numpy()
+    computed = features.compute(uci_spec, uci, keep=(demo_data.LABEL,))
+    return scoring.design_matrix(uci_spec, computed), computed[demo_data.LABEL].to_numpy()

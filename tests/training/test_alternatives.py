@@ -8,7 +8,7 @@ from decisions.features import FeatureSpec
 from governance.errors import ContractError
 from training import alternatives
 from training.alternatives import Alternative, evaluate_family, family, without
-from training.fitted import Lesson
+from training.evaluation import LabeledRows
 from training.recipes import Recipe
 
 DERIVED = ("util_now", "util_avg_6m", "util_max_6m", "util_trend", "pay_sum_3m_to_limit")
@@ -79,7 +79,7 @@ def test_each_alternative_is_measured_against_the_champion_on_the_same_folds(
             ("less", without(shop_spec, ("load",), suffix="less")),
         )
     ]
-    whole, less = evaluate_family(made, spec, Lesson(features, labels), seed=0)
+    whole, less = evaluate_family(made, spec, LabeledRows(features, labels), seed=0)
     assert [found.alternative.name for found in (whole, less)] == ["whole", "less"]
     assert (whole.fitted.out_of_fold.fold == less.fitted.out_of_fold.fold).all()
     itself, difference = whole.measurements[-1], less.measurements[-1]
@@ -95,6 +95,9 @@ def test_an_alternative_of_other_features_is_refused(shop_spec: str, text: str) 
     with pytest.raises(ContractError, match="which corner-shops has not"):
         next(
             alternatives.evaluate_family(
-                family(text)[:1], spec, Lesson(np.zeros((4, 3)), np.array([0, 1, 0, 1])), seed=0
+                family(text)[:1],
+                spec,
+                LabeledRows(np.zeros((4, 3)), np.array([0, 1, 0, 1])),
+                seed=0,
             )
         )

@@ -11,6 +11,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.metrics import roc_auc_score
 
 from decisions.features import FeatureSpec
+from governance.measurement import Measurement
 from governance.outcome import Outcome
 from governance.settings import Settings
 from privacy.feature_table import FeatureTable
@@ -160,3 +161,85 @@ def test_out_of_time_a_sigmoid_learns_from_the_older_rows_of_each_customer(rows:
     ).predict_proba(rows.features[:300])[:, 1]
     area = roc_auc_score(rows.labels[:300], expected)
     assert found[0].value == pytest.approx(area, abs=1e-12)
+
+
+MONTHS = np.array(["2024-01-31", "2024-02-29", "2024-03-31"], dtype="datetime64[D]")
+
+
+def book(slopes: tuple[float, ...], n: int = 4_000) -> tuple[OutOfFold, np.ndarray]:
+    """A book whose score is worth less and less, as far as the slopes say."""
+    rng = np.random.default_rng(0)
+    month = np.repeat(np.arange(len(slopes)), n)
+    signal = rng.normal(size=len(month))
+    odds = -2 + np.array(slopes)[month] * signal
+    labels = (rng.random(len(month)) < 1 / (1 + np.exp(-odds))).astype(np.int64)
+    told = 1 / (1 + np.exp(-(-2 + slopes[0] * signal)))
+    folds = rng.integers(0, 5, len(month))
+    return OutOfFold(labels=labels, probability=told, fold=folds), MONTHS[month]
+
+
+def of(found: tuple[Measurement, ...], measure: str) -> dict[str, Measurement]:
+    return {one.scope["vintage"]: one for one in found if one.measure == measure}
+
+
+def test_a_planted_decay_is_seen_in_its_month_and_in_no_other() -> None:
+    result, vintage = book((1.5, 1.5, 0.2))
+    found = breakdown.by_vintage(result, vintage, seed=0)
+    area, slope = of(found, "discrimination.auc"), of(found, "calibration.slope")
+    assert all(area[month].low > 0.7 for month in ("2024-01", "2024-02"))  # type: ignore[operator]
+    assert area["2024-03"].high < 0.7  # type: ignore[operator]
+    assert slope["2024-01"].low < 1 < slope["2024-01"].high  # type: ignore[operator]
+    assert slope["2024-03"].high < 0.5  # type: ignore[operator]
+    assert {one.outcome for one in found} == {Outcome.INFO}
+    assert all(one.n == 4_000 for one in found)
+
+
+@pytest.mark.parametrize(
+    ("events", "others", "has_rate", "has_area"),
+    [
+        (20, 40, True, True),
+        (19, 40, True, False),
+        (40, 19, True, False),
+        (10, 10, True, False),
+        (10, 9, False, False),
+    ],
+)
+def test_a_small_vintage_has_a_rate_or_says_that_it_cannot_tell(
+    events: int, others: int, *, has_rate: bool, has_area: bool
+) -> None:
+    n = events + others
+    labels = np.array([1] * events + [0] * others)
+    probability = np.random.default_rng(0).uniform(0.1, 0.9, n)
+    result = OutOfFold(labels=labels, probability=probability, fold=np.zeros(n, int))
+    vintage = np.full(n, "2026-01-15", dtype="datetime64[D]")
+    found = breakdown.by_vintage(result, vintage, seed=0)
+    rate = of(found, breakdown.RATE)["2026-01"]
+    assert rate.value == (pytest.approx(events / n) if has_rate else None)
+    area = of(found, "discrimination.auc").get("2026-01")
+    assert (area is not None and area.value is not None) is has_area
+    assert (area is None) is not has_rate
+
+
+def test_a_vintage_whose_outcomes_are_awaited_is_withheld() -> None:
+    # Of the newest month only defaults are known yet: its rate would be one.
+    result, vintage = book((1.5, 1.5, 1.5), n=600)
+    is_known = (vintage != MONTHS[2]) | (result.labels == 1)
+    found = breakdown.by_vintage(result.where(is_known), vintage[is_known], seed=0)
+    assert of(found, breakdown.RATE)["2024-03"].value == 1.0
+    kept = breakdown.withhold_incomplete(found, vintage[is_known], vintage)
+    rate = of(kept, breakdown.RATE)
+    assert (rate["2024-03"].value, rate["2024-03"].outcome) == (None, Outcome.INCONCLUSIVE)
+    assert "awaited" in of(kept, "discrimination.auc")["2024-03"].reason
+    assert rate["2024-01"].outcome is rate["2024-02"].outcome is Outcome.INFO
+
+
+@pytest.mark.parametrize(("known", "is_withheld"), [(19, False), (18, True)])
+def test_a_vintage_is_complete_with_exactly_so_many_of_its_outcomes(
+    known: int, *, is_withheld: bool
+) -> None:
+    """95 % of twenty are nineteen."""
+    everybody = np.full(20, "2026-01-15", dtype="datetime64[D]")
+    found = breakdown.withhold_incomplete([], everybody[:known], everybody)
+    assert [one.reason for one in found] == (
+        ["18 of 20 outcomes are known, a selection."] if is_withheld else []
+    )

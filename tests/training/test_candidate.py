@@ -31,15 +31,17 @@ from registry import serialize
 from registry.catalogue import Catalogue
 from registry.load import load_verified
 from tests.planting import write_unchecked
-from training import candidate, evaluation, recipes, sample
-from training.candidate import STEPS, Candidate, Job
+from training import candidate, evaluation, recipes, reproduction, sample
+from training import job as jobs
+from training.candidate import STEPS, Candidate
+from training.job import Job
 
 Release = Callable[..., Path]
 Shops = Callable[..., pa.Table]
 Jobs = Callable[..., Job]
 
 
-def fit(job: Job, home: Settings) -> candidate.Fitted:
+def fit(job: Job, home: Settings) -> candidate.FittedJob:
     spec = FeatureSpec.parse(job.features_text)
     table = FeatureTable.open(job.table, keyring=Keyring.open(home.keyring))
     rows = sample.read(table, job.question(spec))
@@ -67,7 +69,8 @@ def test_what_was_fitted_is_what_the_registry_loads(
     spec = FeatureSpec.parse(loaded.features_text)
     rows = np.random.default_rng(0).uniform(0, 2, size=(50, len(spec.names)))
     told, kept = (
-        evaluation.predict(model, rows) for model in (trained.fitted.estimator, loaded.estimator)
+        evaluation.predict(model, rows)
+        for model in (trained.fitted.model.estimator, loaded.estimator)
     )
     assert (told == kept).all()
     assert LimitPolicy.parse(loaded.policy_text).digest == trained.lineage["policy_digest"]
@@ -88,7 +91,7 @@ def test_the_lineage_says_what_an_auditor_asks(world_home: Settings, trained: Ca
     assert trained.lineage["operator"] == "developer"
     assert len(trained.lineage["lock_digest"]) == 64
     measured = {found["measure"] for found in loaded.metadata["evaluation"]}
-    assert measured == {found.measure for found in trained.fitted.evaluation}
+    assert measured == {found.measure for found in trained.fitted.model.evaluation}
     directions = loaded.metadata["evaluation_directions"]
     assert (directions["measure"], directions["value"]) == (
         "soundness.monotonicity_violations",
@@ -104,7 +107,7 @@ def test_times_are_shown_and_are_no_part_of_the_candidate(
     assert run.data.tags["finished_at"] > run.data.tags["started_at"]
     assert not any("2026-03-01" in value for value in trained.lineage.values())
     assert run.data.metrics["out_of_fold.discrimination.auc"] == pytest.approx(
-        trained.fitted.evaluation[0].value
+        trained.fitted.model.evaluation[0].value
     )
 
 
@@ -124,7 +127,50 @@ def test_the_same_job_is_submitted_once_and_another_seed_anew(
     assert again.version.manifest_digest == trained.version.manifest_digest
     assert other.version.is_new
     assert other.version.version > trained.version.version
-    assert len(steps) == STEPS
+    # What the inputs tell already is not fitted again, and says the same of itself.
+    assert steps == []
+    assert again.fitted is None
+    assert again.lineage == trained.lineage
+    assert again.caveats == trained.caveats
+    for read, measured in zip(again.measurements, trained.measurements, strict=True):
+        assert read.key == measured.key
+        assert (read.n, read.unit, read.outcome) == (measured.n, measured.unit, measured.outcome)
+        assert read.value == pytest.approx(measured.value, rel=1e-11)
+    fitted_steps: list[str] = []
+    candidate.train(job(table, seed=2), settings=world_home, clock=noon, done=fitted_steps.append)
+    assert len(fitted_steps) == STEPS
+
+
+@pytest.mark.parametrize(
+    "changed", [{"seed": 9}, {"segment": "late"}, {"reasons_text": "[groups.income]"}]
+)
+def test_whatever_goes_into_a_candidate_is_in_the_digest_of_its_inputs(
+    world_home: Settings, trained: Candidate, job: Jobs, changed: dict[str, Any]
+) -> None:
+    table = reproduction.pinned_table(world_home, trained.lineage)
+    usual, other = job(table), job(table, **changed)
+    first, second = (
+        jobs.inputs_digest(each, {**trained.lineage, "seed": str(each.seed)})
+        for each in (usual, other)
+    )
+    lineage_has_it = "segment" in changed
+    assert (first != second) is not lineage_has_it
+    assert jobs.inputs_digest(usual, {**trained.lineage, "data_digest": "0"}) != first
+    altered = dataclasses.replace(usual, policy_text=usual.policy_text + "\n# Reviewed again.")
+    assert jobs.inputs_digest(altered, trained.lineage) != first
+
+
+def test_a_version_whose_bytes_were_changed_is_fitted_anew(
+    home: Settings, release: Release, make_shops: Shops, job: Jobs
+) -> None:
+    asked = job(release(make_shops(400)))
+    first = candidate.train(asked, settings=home, clock=noon)
+    policy = first.version.folder / "artifacts" / "limit_policy.toml"
+    policy.chmod(0o600)
+    policy.write_text(policy.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    again = candidate.train(asked, settings=home, clock=noon)
+    assert again.fitted is not None
+    assert (again.version.is_new, again.version.version) == (True, first.version.version + 1)
 
 
 def test_nothing_of_the_sealed_customers_reaches_a_candidate(
@@ -146,8 +192,8 @@ def test_nothing_of_the_sealed_customers_reaches_a_candidate(
     digests = []
     for table in (path, other):
         fitted = fit(job(table), home)
-        digests.append(serialize.dump(fitted.estimator, tmp_path / "model.skops"))
-        digests.append(fitted.evaluation)
+        digests.append(serialize.dump(fitted.model.estimator, tmp_path / "model.skops"))
+        digests.append(fitted.model.evaluation)
     assert digests[:2] == digests[2:]
 
 
@@ -186,7 +232,7 @@ def test_a_candidate_that_is_not_calibrated_gets_a_sigmoid(
     sure = dataclasses.replace(
         usual.recipe, parameters={"max_iter": 200, "learning_rate": 0.5, "early_stopping": False}
     )
-    fitted = fit(dataclasses.replace(usual, recipe=sure), home)
+    fitted = fit(dataclasses.replace(usual, recipe=sure), home).model
     assert fitted.verdict.is_sigmoid_needed
     assert type(fitted.estimator).__name__ == "CalibratedClassifierCV"
     assert "Behind a sigmoid" in fitted.calibration

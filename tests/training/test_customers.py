@@ -13,10 +13,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from decisions.features import FeatureSpec
 from governance.measurement import Measurement
-from governance.measures import calibration, customers, discrimination
-from training import alternatives, comparison, evaluation, recipes
+from governance.measures import calibration, comparison, customers, discrimination
+from training import alternatives, evaluation, recipes
 from training.alternatives import Alternative
-from training.fitted import Lesson
+from training.evaluation import LabeledRows
 
 PEOPLE, DAYS = 400, 3
 
@@ -173,7 +173,7 @@ def test_alternatives_are_judged_on_folds_that_keep_customers_together(
     (first,) = alternatives.evaluate_family(
         [Alternative(name="own", title="Own", recipe=quick, features_text=shop_spec)],
         spec,
-        Lesson(features, labels, whose),
+        LabeledRows(features, labels, whose),
         seed=0,
     )
     result = first.fitted.out_of_fold

@@ -11,7 +11,7 @@ from decisions.features import FeatureSpec
 from governance.contract import ColumnContract
 from governance.errors import ContractError
 from training import evaluation, reasons, recipes
-from training.explanation import make_reference
+from training.reasons import make_reference
 
 Design = tuple[np.ndarray, np.ndarray]
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training import figures
-from training.evaluation import OutOfFold
-from training.figures import SMALLEST_GROUP, Effect, measure_effects
-from training.lift import measure_lift
+from decisions.features import FeatureSpec
+from training import breakdown, figures
+from training.evaluation import OutOfFold, measure_lift
+from training.figures import SMALLEST_GROUP, measure_effects
 
 
 def result(probability: np.ndarray, seed: int = 0) -> OutOfFold:
@@ -36,33 +36,33 @@ def test_no_point_stands_for_fewer_than_twenty_customers(
         assert told[before].max() < told[after].min()
 
 
-def test_the_same_candidate_gives_the_same_pictures(tmp_path: Path) -> None:
+def test_the_same_candidate_gives_the_same_pictures(tmp_path: Path, shop_spec: str) -> None:
     told = result(np.random.default_rng(1).beta(2, 6, 500))
-    effects = (Effect(name="arrears", sign=1, change=0.2), Effect(name="free", sign=0, change=0.0))
-    drawn = []
+    month = np.datetime64("2026-01-15") + 31 * (np.arange(500) % 3)
+    measured = (
+        *measure_lift(told.labels, told.probability),
+        *breakdown.by_vintage(told, month, seed=0),
+    )
+    grid = np.random.default_rng(2).uniform(size=(300, 3))
+    spec, drawn = FeatureSpec.parse(shop_spec), []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        paths = figures.draw(tmp_path / name, told, effects)
+        paths = dict(figures.draw(tmp_path / name, told, measured))
+        path = tmp_path / name / "directions.png"
+        paths["directions"] = figures.draw_directions(path, Steep(), grid, spec, seed=0)
         drawn.append({key: path.read_bytes() for key, path in paths.items()})
     assert drawn[0] == drawn[1]
-    assert set(drawn[0]) == {"reliability", "separation", "directions"}
+    assert set(drawn[0]) == {"reliability", "separation", "lift", "vintages", "directions"}
+    assert all(picture[:4] == b"\x89PNG" for picture in drawn[0].values())
 
 
-def test_the_pictures_of_separation_and_direction_say_how_many_and_how_sure() -> None:
+def test_the_pictures_of_separation_and_direction_say_how_many_and_how_sure(shop_spec: str) -> None:
     told = result(np.random.default_rng(1).beta(2, 6, 500))
     separation = figures._separation(told)
     assert "n = 500" in separation.get_suptitle()
     assert "95 % interval" in separation.axes[0].get_title()
-    (axes,) = figures._directions((Effect(name="arrears", sign=1, change=0.2),), 500).axes
+    (axes,) = figures._directions([0.2, 0.0, -0.1], FeatureSpec.parse(shop_spec), 500).axes
     assert "n = 500" in axes.get_title()
-
-
-def test_lift_is_a_picture_and_the_same_bytes_again(tmp_path: Path) -> None:
-    told = result(np.random.default_rng(1).beta(2, 6, 500))
-    table = measure_lift(told.labels, told.probability)
-    first, second = (figures.draw_lift(tmp_path / f"lift{again}.png", table) for again in (1, 2))
-    assert first.read_bytes()[:4] == b"\x89PNG"
-    assert first.read_bytes() == second.read_bytes()
 
 
 class Steep:
@@ -74,6 +74,6 @@ class Steep:
 
 def test_an_effect_is_the_move_from_the_fifth_to_the_ninety_fifth_percentile() -> None:
     grid = np.column_stack([np.linspace(0, 1, 101), np.linspace(0, 1, 101)])
-    moved, idle = measure_effects(Steep(), grid, ("moved", "idle"), (1, 0), seed=0)
-    assert moved.change == pytest.approx(0.9)
-    assert idle.change == 0.0
+    moved, idle = measure_effects(Steep(), grid, seed=0)
+    assert moved == pytest.approx(0.9)
+    assert idle == 0.0

@@ -18,7 +18,7 @@ from limitline.commands import app
 from monitoring.validate import validate
 from monitoring.watch import read_appetite
 from tests.training.declared import LATE_AND_LOAD
-from training import study
+from training import alternatives as making
 
 PEOPLE = 700
 DAYS = (date(2025, 1, 31), date(2025, 2, 28), date(2025, 3, 31))
@@ -148,8 +148,8 @@ def test_three_vintages_of_each_customer_go_from_a_file_to_a_validated_candidate
     assert any(f"are of {opened // 3} customers" in said for said in caveats)
     assert any("learned from on an older day" in said for said in caveats)
 
-    subject = study.take_up(settings.load(), "latest")
-    assert subject.header("any")["customers"] == opened // 3
+    subject = making.take_up(settings.load(), "latest")
+    assert subject.rows.number_of_customers == {"customers": opened // 3}
     again = ok(CliRunner().invoke(app, ["reproduce", "latest", "--json"]))
     assert not again["differences"]
 

@@ -19,7 +19,8 @@ from governance.settings import Settings
 from registry.catalogue import Catalogue
 from registry.load import VerifiedModel, load_verified
 from training import candidate, reasons
-from training.candidate import Candidate, Job
+from training.candidate import Candidate
+from training.job import Job
 
 Release = Callable[..., Path]
 Shops = Callable[..., pa.Table]

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from decisions.features import FeatureSpec
-from decisions.policy import LimitPolicy
+from governance import canonical
 from governance.errors import EnvironmentFault, IntegrityError
 from governance.settings import HOME_VARIABLE, Settings
 from limitline.commands import app
@@ -21,8 +21,10 @@ from privacy.feature_table import FeatureTable
 from privacy.keyring import Keyring
 from registry import submission
 from registry.signing import Role, Signer
-from training import candidate, lineage, probe, recipes, refit, reproduction, sample
-from training.candidate import Candidate, Job
+from training import candidate, lineage, recipes, reproduction, sample
+from training import job as jobs
+from training.candidate import Candidate
+from training.job import Job
 
 Jobs = Callable[..., Job]
 
@@ -39,14 +41,14 @@ def reproduce(*arguments: str) -> Result:
 
 def submit_a_lie(job: Job, told: Job, home: Settings) -> int:
     """Submit a candidate that was fitted by `job` and says that it was fitted by `told`."""
-    spec, policy = FeatureSpec.parse(job.features_text), LimitPolicy.parse(job.policy_text)
+    spec = FeatureSpec.parse(job.features_text)
     table = FeatureTable.open(job.table, keyring=Keyring.open(home.keyring))
     rows = sample.read(table, job.question(spec))
-    fitted = candidate.fit(job, spec, rows)
-    said = candidate.describe(told, spec, policy, rows)
+    fitted = dataclasses.replace(candidate.fit(job, spec, rows), job=told)
+    said = jobs.describe(told, rows)
     with tempfile.TemporaryDirectory() as place:
-        files = candidate._assemble(Path(place), told, rows, fitted, said)
-        facts = candidate._run_facts(told, fitted, said, {}, {})
+        files = candidate.assemble(Path(place), fitted, said)
+        facts = candidate.describe_run(Path(place), fitted, files, said, {})
         signer = Signer.open(home.keyring, Role.DEVELOPER)
         return submission.submit(files, facts, said, settings=home, signer=signer).version
 
@@ -87,7 +89,7 @@ def test_rows_that_are_not_as_signed_are_named(there: Settings, world: Any, job:
             "lineage": {**made.lineage, "data_rows": "1", "python": "2.7", "numpy": "0"},
             "evaluation": [],
             "ranges": [(0.0, 1.0)] * 3,
-            "predictions": [0.5] * probe.ROWS,
+            "predictions": [0.5] * reproduction.PROBE_ROWS,
         },
         environment="this",
     )
@@ -121,26 +123,26 @@ def test_an_unknown_version_or_run_is_a_usage_error(there: Settings, which: str,
 
 def test_a_recipe_is_read_back_from_its_lineage(world: Any) -> None:
     said = world.made.lineage
-    assert dict(refit.recipe_of(said).parameters) == {
+    assert dict(jobs.recipe_of(said).parameters) == {
         "max_iter": 20,
         "max_leaf_nodes": 6,
         "early_stopping": False,
     }
     bundled = recipes.CHALLENGER
-    parameters = refit.canonical.dumps(bundled.parameters).decode()
+    parameters = canonical.dumps(bundled.parameters).decode()
     said = {"recipe": bundled.name, "recipe_title": "x", "recipe_parameters": parameters}
-    assert refit.recipe_of(said) is bundled
+    assert jobs.recipe_of(said) is bundled
     changed = {**said, "recipe_parameters": parameters.replace('"0.06"', '"0.05"')}
-    assert refit.recipe_of(changed).parameters["learning_rate"] == 0.05
-    assert refit.recipe_of(changed).parameters["interaction_cst"] == "no_interactions"
+    assert jobs.recipe_of(changed).parameters["learning_rate"] == 0.05
+    assert jobs.recipe_of(changed).parameters["interaction_cst"] == "no_interactions"
 
 
 def test_probe_rows_are_made_up_inside_the_ranges_and_the_same_every_time() -> None:
     features = np.random.default_rng(1).gamma(2.0, 3.0, size=(500, 3))
-    between = probe.ranges(features)
-    made = probe.rows(between)
-    assert made.shape == (probe.ROWS, 3)
-    assert (made == probe.rows(between)).all()
+    between = reproduction.probe_ranges(features)
+    made = reproduction.probe_rows(between)
+    assert made.shape == (reproduction.PROBE_ROWS, 3)
+    assert (made == reproduction.probe_rows(between)).all()
     low, high = np.array(between).T
     assert ((made >= np.floor(low)) & (made <= np.ceil(high))).all()
     # No range ends at an extreme customer.
@@ -168,5 +170,5 @@ def test_a_lineage_of_other_code_is_a_contract_error(world: Any, tmp_path: Path)
     order = {"table": "x", "features_text": "", "policy_text": "", "keyring": "x", "lineage": {}}
     asked = tmp_path / "order.json"
     asked.write_text(json.dumps(order), encoding="utf-8")
-    assert refit.main(asked, tmp_path / "result.json") == 10
+    assert reproduction.main(asked, tmp_path / "result.json") == 10
     assert not (tmp_path / "result.json").exists()

@@ -16,10 +16,16 @@ from governance.errors import ContractError
 from governance.settings import HOME_VARIABLE, Settings
 from limitline.commands import app
 from registry import card, serialize
+from registry.alternatives import ESTIMATOR_FILE, FAMILY, FEATURES_FILE
 from registry.catalogue import Catalogue
 from registry.record import Record
+<<<<<<< HEAD
 from registry.signing import Kind
 from training import challenge, evaluation, study
+=======
+from registry.signing import Kind
+from training import alternatives, evaluation
+>>>>>>> d9b9337 (Training is fourteen modules, an unchanged candidate is known by its inputs before anything is fitted, and the demonstration imports its libraries once)
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +85,10 @@ def test_each_alternative_is_a_child_run_that_holds_what_was_fitted(
         assert child.data.metrics["out_of_fold.comparison.auc_difference"] == pytest.approx(
             made["measurements"][-1]["value"]
         )
-        folder = Path(client.download_artifacts(run_id, challenge.NAME, str(tmp_path)))
-        (estimator,) = folder.rglob(challenge.ESTIMATOR_FILE)
+        folder = Path(client.download_artifacts(run_id, FAMILY, str(tmp_path)))
+        (estimator,) = folder.rglob(ESTIMATOR_FILE)
         assert serialize.canonical_digest(estimator) == made["estimator_digest"]
-        text = next(folder.rglob(challenge.FEATURES_FILE)).read_text(encoding="utf-8")
+        text = next(folder.rglob(FEATURES_FILE)).read_text(encoding="utf-8")
         spec = FeatureSpec.parse(text)
         assert spec.digest == made["features_digest"]
         scores = evaluation.predict(serialize.load(estimator), np.ones((4, len(spec.names))))
@@ -95,9 +101,7 @@ def test_the_ledger_and_the_card_know_the_family(
 ) -> None:
     record = Record.load(studied)
     (entry,) = [
-        found
-        for found in record.of(Kind.STUDY, 1)
-        if found.statement.predicate["study"] == challenge.NAME
+        found for found in record.of(Kind.STUDY, 1) if found.statement.predicate["study"] == FAMILY
     ]
     assert entry.statement.person.role == "developer"
     assert entry.statement.predicate["digest"] == challenged["digest"]
@@ -130,10 +134,10 @@ def test_a_bad_request_is_one_line_and_an_exit_code(
 def test_a_version_of_the_family_is_not_its_own_alternative(
     studied: Settings, challenged: dict[str, Any]
 ) -> None:
-    subject = study.take_up(studied, "1")
+    subject = alternatives.take_up(studied, "1")
     assert subject.job.recipe.name == "quick"
-    first, *others = challenge.family(subject)
+    first, *others = alternatives.family_of(subject)
     assert first.name == "version-1"
     assert first.recipe not in [other.recipe for other in others]
     with pytest.raises(ContractError, match="no feature weather"):
-        challenge.family(subject, proxies=("weather",))
+        alternatives.family_of(subject, proxies=("weather",))

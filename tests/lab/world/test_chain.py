@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lab.world import anchors, chain
 from lab.world.anchors import LATE, STATES
 from lab.world.settings import Delinquency
-from training import source
+from training import demo_data
 
 FEW = np.array([[2, 2, 3, 3, 2], [0, 0, 0, 1, 1]], dtype=np.int8)
 
@@ -19,18 +19,18 @@ def test_states_merge_one_into_two_and_pool_four_and_more() -> None:
 
 
 def test_the_anchored_months_are_april_to_august_and_never_september() -> None:
-    table, status = source.load(), anchors.load().status
+    table, status = demo_data.load(), anchors.load().status
     for place, name in enumerate(("pay_6", "pay_5", "pay_4", "pay_3", "pay_2")):
         assert np.array_equal(status[:, place], anchors.states_of(table[name].to_numpy()))
     # September holds 3,688 customers in a state that other months hardly know.
     assert (table["pay_0"].to_numpy() == 1).sum() == 3_688
-    assert status.shape == (source.ROWS, 5)
+    assert status.shape == (demo_data.ROWS, 5)
 
 
 def test_the_real_steps_are_those_published_for_this_project() -> None:
     steps = chain.counts(anchors.load().status).sum(axis=0)
     rows = steps / steps.sum(axis=1, keepdims=True)
-    assert steps.sum() == pytest.approx(4 * source.ROWS)
+    assert steps.sum() == pytest.approx(4 * demo_data.ROWS)
     assert rows[0, 0] == pytest.approx(0.8415, abs=5e-5)
     assert rows[2, 3] == pytest.approx(0.0620, abs=5e-5)
     assert rows[3, 3] == pytest.approx(0.6366, abs=5e-5)

@@ -6,8 +6,8 @@ import pytest
 
 from decisions.features import FeatureSpec
 from governance.errors import ContractError, UsageError
-from training import suspicion
-from training.suspicion import Allowance, Kind
+from training import data_checks
+from training.data_checks import Allowance, Kind
 
 
 @pytest.fixture
@@ -40,17 +40,17 @@ def test_a_code_is_suspected_only_far_from_everything_else(
     values: list[float], codes: tuple[int, ...]
 ) -> None:
     column = pa.chunked_array([pa.array(values, pa.float64())])
-    assert suspicion.special_codes(column) == codes
+    assert data_checks.special_codes(column) == codes
 
 
 def test_the_real_data_raise_no_suspicion_of_special_codes(
     uci: pa.Table, uci_spec: FeatureSpec
 ) -> None:
-    suspicion.refuse_special_codes(uci_spec, uci, ())
+    data_checks.refuse_special_codes(uci_spec, uci, ())
 
 
 def test_text_holds_no_special_codes() -> None:
-    assert suspicion.special_codes(pa.chunked_array([["98", "1"]])) == ()
+    assert data_checks.special_codes(pa.chunked_array([["98", "1"]])) == ()
 
 
 def test_an_expression_mentions_a_code_and_not_a_number_that_contains_it(shop_spec: str) -> None:
@@ -60,9 +60,9 @@ def test_an_expression_mentions_a_code_and_not_a_number_that_contains_it(shop_sp
         spec = FeatureSpec.parse(shop_spec.replace('sql = "late"', f'sql = "{sql}"'))
         if is_refused:
             with pytest.raises(ContractError, match="The column late holds conventional"):
-                suspicion.refuse_special_codes(spec, rows, ())
+                data_checks.refuse_special_codes(spec, rows, ())
         else:
-            suspicion.refuse_special_codes(spec, rows, ())
+            data_checks.refuse_special_codes(spec, rows, ())
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -72,15 +72,15 @@ def test_a_feature_that_tells_the_outcome_alone_is_a_leak_in_either_direction(
     rng = np.random.default_rng(0)
     labels = (rng.random(500) < 0.3).astype(np.int64)
     features = rng.normal(size=(500, 3))
-    suspicion.refuse_leaks(spec, features, labels, ())
+    data_checks.refuse_leaks(spec, features, labels, ())
     features[:, 1] = sign * labels + rng.normal(0, 0.1, 500)
     with pytest.raises(ContractError, match="load alone separates"):
-        suspicion.refuse_leaks(spec, features, labels, ())
+        data_checks.refuse_leaks(spec, features, labels, ())
     allowed = Allowance(kind=Kind.LEAK, name="load", reason="It was known before.")
-    suspicion.refuse_leaks(spec, features, labels, (allowed,))
+    data_checks.refuse_leaks(spec, features, labels, (allowed,))
     elsewhere = Allowance(kind=Kind.CONSTANT, name="load", reason="Another matter.")
     with pytest.raises(ContractError, match="load alone separates"):
-        suspicion.refuse_leaks(spec, features, labels, (elsewhere,))
+        data_checks.refuse_leaks(spec, features, labels, (elsewhere,))
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -92,27 +92,27 @@ def test_a_feature_that_separates_exactly_as_well_as_is_allowed_is_no_leak(
     column = np.arange(20.0)
     column[9], column[10] = column[10], column[9]
     features = np.column_stack([np.ones(20), sign * column, np.ones(20)])
-    suspicion.refuse_leaks(spec, features, labels, ())
+    data_checks.refuse_leaks(spec, features, labels, ())
     more = np.column_stack([np.ones(21), sign * np.append(column, 20.0), np.ones(21)])
     with pytest.raises(ContractError, match=r"AUC of 0\.9909"):
-        suspicion.refuse_leaks(spec, more, np.append(labels, 1), ())
+        data_checks.refuse_leaks(spec, more, np.append(labels, 1), ())
 
 
 def test_a_feature_that_is_the_same_for_everybody_is_refused_unless_it_is_allowed(
     spec: FeatureSpec,
 ) -> None:
     features = np.random.default_rng(0).normal(size=(50, 3))
-    suspicion.refuse_constants(spec, features, ())
+    data_checks.refuse_constants(spec, features, ())
     features[:, 2] = 7.0
     with pytest.raises(ContractError, match="turnover has the same value for every customer"):
-        suspicion.refuse_constants(spec, features, ())
-    suspicion.refuse_constants(spec, features, (Allowance.parse("constant:turnover=a pilot"),))
+        data_checks.refuse_constants(spec, features, ())
+    data_checks.refuse_constants(spec, features, (Allowance.parse("constant:turnover=a pilot"),))
     other = Allowance.parse("leak:turnover=another matter")
     with pytest.raises(ContractError, match="turnover has the same value"):
-        suspicion.refuse_constants(spec, features, (other,))
+        data_checks.refuse_constants(spec, features, (other,))
     with pytest.raises(UsageError, match="names nothing that the feature spec"):
-        suspicion.refuse_unknown_allowances(spec, (Allowance.parse("leak:nothing=no reason"),))
-    suspicion.refuse_unknown_allowances(spec, (other, Allowance.parse("special-code:late=why")))
+        data_checks.refuse_unknown_allowances(spec, (Allowance.parse("leak:nothing=no reason"),))
+    data_checks.refuse_unknown_allowances(spec, (other, Allowance.parse("special-code:late=why")))
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_a_name_of_a_protected_attribute_is_refused(
     text = shop_spec.replace('"turnover"', f'"{name}"')
     spec = FeatureSpec.parse(text)
     if not is_refused:
-        suspicion.refuse_protected_names(spec, ())
+        data_checks.refuse_protected_names(spec, ())
         return
     with pytest.raises(ContractError, match=f"uses {name}, which is named like"):
-        suspicion.refuse_protected_names(spec, ())
+        data_checks.refuse_protected_names(spec, ())
     allowed = Allowance.parse(f"protected-name:{name}=the age of the shop, not of a person")
-    suspicion.refuse_protected_names(spec, (allowed,))
+    data_checks.refuse_protected_names(spec, (allowed,))
 
 
 @pytest.mark.parametrize("text", ["", "leak", "leak:", "leak:x", "leak:x=", "lark:x=y", ":x=y"])
@@ -145,5 +145,5 @@ def test_an_allowance_without_kind_name_and_reason_is_refused(text: str) -> None
 
 def test_the_order_of_allowances_makes_no_other_candidate() -> None:
     first, second = Allowance.parse("leak:a=b"), Allowance.parse("constant:c=d=e")
-    assert suspicion.as_lineage((first, second)) == suspicion.as_lineage((second, first))
+    assert data_checks.as_lineage((first, second)) == data_checks.as_lineage((second, first))
     assert second.reason == "d=e"

@@ -11,10 +11,10 @@ from governance.errors import KeyringError, UsageError
 from governance.measurement import Measurement
 from governance.settings import Settings
 from registry import card, evidence, offline
+from registry.alternatives import ModelFamily, record_family
 from registry.catalogue import Catalogue
 from registry.record import Record
 from registry.signing import Kind, Role, Signer
-from registry.study import Study, record_study
 from registry.submission import RunFacts
 
 VERSION = 1
@@ -28,10 +28,9 @@ DIFFERENCE = Measurement(
 )
 
 
-def family(value: float = -0.006) -> Study:
+def family(value: float = -0.006) -> ModelFamily:
     found = DIFFERENCE.model_copy(update={"value": value})
-    return Study(
-        name="alternatives",
+    return ModelFamily(
         document={"schema": "limitline/test/1", "measurements": [found]},
         headlines=[found],
         runs=[
@@ -51,7 +50,7 @@ def developer(home: Settings, role: Role = Role.DEVELOPER) -> Signer:
 
 
 def test_a_study_is_child_runs_a_signed_statement_and_a_part_of_the_card(home: Settings) -> None:
-    made = record_study(home, VERSION, family(), signer=developer(home))
+    made = record_family(home, VERSION, family(), signer=developer(home))
     client = Catalogue.open(home)._client
     parent = Record.load(home).manifest(VERSION).statement.predicate["run_id"]
     runs = [client.get_run(run_id) for run_id in made.run_ids]
@@ -69,7 +68,7 @@ def test_a_study_is_child_runs_a_signed_statement_and_a_part_of_the_card(home: S
 
 def test_the_same_study_is_recorded_once_and_another_one_takes_its_place(home: Settings) -> None:
     first, again, other, back = (
-        record_study(home, VERSION, family(value), signer=developer(home))
+        record_family(home, VERSION, family(value), signer=developer(home))
         for value in (-0.006, -0.006, -0.009, -0.006)
     )
     assert [made.is_new for made in (first, again, other, back)] == [True, False, True, True]
@@ -80,14 +79,14 @@ def test_the_same_study_is_recorded_once_and_another_one_takes_its_place(home: S
 
 def test_nobody_but_the_developer_signs_a_study(home: Settings) -> None:
     with pytest.raises(KeyringError, match="may not sign developer-study"):
-        record_study(home, VERSION, family(), signer=developer(home, Role.VALIDATOR))
+        record_family(home, VERSION, family(), signer=developer(home, Role.VALIDATOR))
     with pytest.raises(UsageError, match="no version 9"):
-        record_study(home, 9, family(), signer=developer(home))
+        record_family(home, 9, family(), signer=developer(home))
     assert tuple(Record.load(home).of(Kind.STUDY)) == ()
 
 
 def test_an_evidence_pack_holds_the_study_and_verifies(home: Settings, tmp_path: Path) -> None:
-    record_study(home, VERSION, family(), signer=developer(home))
+    record_family(home, VERSION, family(), signer=developer(home))
     verdict = evidence.write_pack(home, tmp_path / "pack.zip", on=date(2026, 1, 5))
     assert json.dumps(verdict)
 
@@ -99,7 +98,7 @@ def test_what_a_child_run_holds_is_signed_file_by_file(home: Settings, tmp_path:
     (tmp_path / "curve.png").write_bytes(b"curve")
     figures = {"alternatives": folder, "curve": tmp_path / "curve.png"}
     made = dataclasses.replace(family(), runs=[RunFacts(run_name="floor", figures=figures)])
-    recorded = record_study(home, VERSION, made, signer=developer(home))
+    recorded = record_family(home, VERSION, made, signer=developer(home))
     entry = Record.load(home).studies(VERSION)["alternatives"]
     (held,) = entry.statement.predicate["artifacts"]
     assert held["run_id"] == recorded.run_ids[0]

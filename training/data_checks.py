@@ -1,4 +1,4 @@
-"""Suspicions: what in a sample looks like a mistake, refused unless somebody says why it is none.
+"""Data checks: what in a sample looks like a mistake is refused unless somebody says why not.
 
 Each check is a heuristic and says so. A refusal can be lifted by an allowance that names the kind,
 the column or feature, and a reason; the allowance becomes part of the lineage, where a validator

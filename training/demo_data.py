@@ -1,8 +1,11 @@
-"""Simulated zh_CN identities that can belong to nobody.
+"""The demonstration's data: real credit-card customers under simulated identities.
 
-The privacy room needs something real to protect: numbers with valid check digits, in the formats of
-mainland China. A generator that draws from live number ranges will sooner or later print a living
-person's number. Here every number is valid in form and impossible by construction:
+The bundled rows are real behavior, real limits and real outcomes, checked by content before anybody
+uses them: Parquet bytes change with the library that writes them, so the check is over the table's
+canonical CSV text. They hold no names, so every row gets a simulated zh_CN identity that can belong
+to nobody, because the privacy room needs something real to protect. A generator that draws from
+live number ranges will sooner or later print a living person's number. Here every number is valid
+in form and impossible by construction:
 
 * a resident id carries the area code 999999, which no place has, with a valid GB 11643 check digit;
 * a mobile number starts with 100, a range no operator assigns to handsets (those start 13 to 19);
@@ -11,18 +14,45 @@ person's number. Here every number is valid in form and impossible by constructi
 * an address lies on an invented street of an invented city.
 
 Names are common Chinese names; no name belongs to one person only.
+
+References
+----------
+Yeh, I-C. and Lien, C-H. (2009). The comparisons of data mining techniques for the predictive
+accuracy of probability of default of credit card clients. Expert Systems with Applications 36(2).
+Data set 350 of the UCI Machine Learning Repository, CC BY 4.0; see ``training/data/NOTICE``.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
 from faker.providers.person.zh_CN import Provider as Names
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from governance.errors import ContractError
+from governance import durable
+from governance.errors import ContractError, IntegrityError, UsageError
+
+CONTENT_DIGEST = "e28803eec99215182faffbced63edd940d5034ed240443084ae72d254f147f89"
+ROWS = 30_000
+OBSERVED_ON = "2005-09-30"
+
+LABEL = "default_next_month"
+BEHAVIOR = (
+    *("pay_0", "pay_2", "pay_3", "pay_4", "pay_5", "pay_6"),
+    *(f"bill_amt{month}" for month in range(1, 7)),
+    *(f"pay_amt{month}" for month in range(1, 7)),
+)
+_FRONT = ("sex", "education", "marriage", "age", "limit_bal", "reference_limit")
 
 AREA_CODE = "999999"
 MOBILE_PREFIX = "100"
@@ -42,6 +72,112 @@ _STREET_KIND = "虚拟路"
 
 Integers = NDArray[np.int64]
 Digits = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawTable:
+    """Receipt of a raw table that was written.
+
+    Parameters
+    ----------
+    rows : int
+        Number of customers.
+    content_digest : str
+        SHA-256 of the published rows it was made from, before identities.
+    """
+
+    path: Path
+    rows: int
+    seed: int
+    content_digest: str
+
+
+def simulate(out: Path, *, customers: int = ROWS, seed: int = 0) -> RawTable:
+    """Write the raw demo table to `out`, whole or not at all.
+
+    A customer keeps the same identity however many are asked for: identities belong to the
+    published rows, and a smaller table is a seeded sample of the full one in its order.
+
+    Parameters
+    ----------
+    out : Path
+        Parquet file; an existing one is replaced. It holds raw rows and belongs below ``raw/``.
+    customers : int
+        Between 1 and 30,000.
+
+    Raises
+    ------
+    UsageError
+        If more customers are asked for than there are.
+    """
+    if not 1 <= customers <= ROWS:
+        raise UsageError(
+            f"{customers} customers were asked for; the bundled data have 1 to {ROWS}."
+        )
+    table = raw_table(seed=seed)
+    if customers < ROWS:
+        drawn = np.random.default_rng([seed, 2]).choice(ROWS, size=customers, replace=False)
+        table = table.take(np.sort(drawn))
+    durable.make_folder(out.parent)
+    with durable.replacing(out) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
+    return RawTable(path=out, rows=table.num_rows, seed=seed, content_digest=CONTENT_DIGEST)
+
+
+def raw_table(*, seed: int) -> pa.Table:
+    """Return all 30,000 published rows, each behind a simulated identity."""
+    rows = load()
+    made = make_identities(
+        sex=rows["sex"].to_numpy(),
+        age=rows["age"].to_numpy(),
+        observed_on=OBSERVED_ON,
+        seed=seed,
+    )
+    # The published file holds one limit per customer. It is both the limit under decision, which
+    # later decisions change, and the frozen reference that utilization is measured against.
+    rows = rows.append_column("reference_limit", rows["limit_bal"])
+    ordered = (*_FRONT, *BEHAVIOR, LABEL)
+    for name in ordered:
+        made = made.append_column(name, rows[name])
+    return made
+
+
+def load() -> pa.Table:
+    """Return the 30,000 customers: 24 ``int64`` columns, published values and order.
+
+    Column names are the published ones in lower case; the label is ``default_next_month``, which
+    says its horizon. No column identifies anybody.
+
+    Raises
+    ------
+    IntegrityError
+        If the bundled file is not the published content.
+    """
+    with as_file(files("training") / "data" / "uci_credit_default.parquet") as path:
+        table = pyarrow.parquet.read_table(path).replace_schema_metadata(None)
+    found = content_digest(table)
+    if found != CONTENT_DIGEST:
+        raise IntegrityError(
+            f"The bundled data have the content digest {found[:12]}…; {CONTENT_DIGEST[:12]}… was "
+            "expected. Restore training/data/uci_credit_default.parquet from the repository."
+        )
+    return named(table)
+
+
+def named(table: pa.Table) -> pa.Table:
+    """Return the published columns under our names: lower case, and the label with its horizon."""
+    *lowered, _ = (name.lower() for name in table.column_names)
+    renamed = table.rename_columns([*lowered, LABEL])
+    return renamed.cast(pa.schema([(name, pa.int64()) for name in renamed.column_names]))
+
+
+def content_digest(table: pa.Table) -> str:
+    """Return the SHA-256 of `table` as CSV text: header, line feeds, columns in order."""
+    text = io.BytesIO()
+    text.write((",".join(table.column_names) + "\n").encode())
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+    pyarrow.csv.write_csv(table, text, options)
+    return hashlib.sha256(text.getvalue()).hexdigest()
 
 
 def make_identities(*, sex: Integers, age: Integers, observed_on: str, seed: int) -> pa.Table:

@@ -1,7 +1,9 @@
-"""Paired accuracy: another model against the version, on the very same customers.
+"""Two models on the same customers: how much better one is, and whether that is chance.
 
 Two models that were measured on the same customers move together when customers are drawn anew, so
-their difference is far more certain than either number.
+their difference is far more certain than either number. A single 80/20 split of the bundled data
+moves the area by 1.5 points; the paired difference tells models apart that are a tenth of a point
+away from each other.
 """
 
 from __future__ import annotations
@@ -11,20 +13,113 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from governance.errors import UsageError
 from governance.measurement import Measurement
 from governance.measures.calibration import calibration_bins
-from governance.measures.discrimination import Scores, areas, measure_auc
+from governance.measures.customers import Customers
+from governance.measures.discrimination import (
+    ONE_CLASS,
+    Labels,
+    Scores,
+    areas,
+    measure_auc,
+    undefined,
+)
 from governance.measures.intervals import Floats, Interval
 from governance.outcome import Outcome
 
 DRAWS = 400
-Events = NDArray[np.bool_]
 FIGURES = ("discrimination.auc", "discrimination.ks", "calibration.brier", "calibration.ece")
 AUC_DIFFERENCE = "alternatives.auc_difference"
+
+Events = NDArray[np.bool_]
 
 _FEWEST = 10
 # So many draws at a time keep the weights in a few megabytes whatever the number of customers.
 _WEIGHTS_AT_ONCE = 1_000_000
+
+
+def draw_weights(n: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """Yield how often each of `n` customers is in 400 draws with replacement, ``(n_draws, n)``."""
+    at_once = max(1, min(DRAWS, _WEIGHTS_AT_ONCE // n))
+    for start in range(0, DRAWS, at_once):
+        size = min(at_once, DRAWS - start)
+        drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+        yield weights.astype(np.float64)
+
+
+def measure_auc_difference(
+    labels: Labels,
+    scores: Scores,
+    other: Scores,
+    *,
+    seed: int,
+    against: str = "other",
+    customers: Customers | None = None,
+) -> Measurement:
+    """Return AUC of `scores` minus AUC of `other` with a paired bootstrap 95 % interval.
+
+    Formula: difference of the two areas on the same customers; the interval is the 2.5th to 97.5th
+    percentile over 400 draws of customers with replacement, the same draw for both models.
+
+    Parameters
+    ----------
+    labels : ndarray of {0, 1}, shape (n_rows,)
+    scores, other : ndarray of float64, shape (n_rows,)
+        Higher means riskier.
+    against : str
+        Name of the other model; the measurement's scope.
+    customers : ndarray of int64, shape (n_rows,), or None
+        Whose row it is, if customers have several: a draw then holds all of them or none.
+
+    Raises
+    ------
+    UsageError
+        If the three do not belong to the same customers.
+
+    Notes
+    -----
+    When it says nothing: with one class only the difference is undefined; the outcome is
+    ``INCONCLUSIVE``.
+
+    References
+    ----------
+    Efron, B. and Tibshirani, R. (1993). An Introduction to the Bootstrap, chapter 16.
+
+    Examples
+    --------
+    >>> labels = np.array([0, 0, 1, 1])
+    >>> one, two = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0.1, 0.2, 0.3, 0.4])
+    >>> measure_auc_difference(labels, one, two, seed=0).value
+    -0.25
+    """
+    n = len(labels)
+    if len(scores) != n or len(other) != n:
+        raise UsageError(
+            f"{n} labels came with {len(scores)} and {len(other)} scores; a pair needs "
+            "scores of the same customers."
+        )
+    if len(np.unique(labels)) < 2:
+        found = undefined("comparison.auc_difference", n, ONE_CLASS)
+        return found.model_copy(update={"scope": {"against": against}})
+    whole = np.ones((1, n))
+    value = float((areas(labels, scores, whole) - areas(labels, other, whole))[0])
+    # Without customers of several rows, every row is a customer of its own.
+    own = np.arange(n) if customers is None else np.unique(customers, return_inverse=True)[1]
+    draws = [
+        areas(labels, scores, weights[:, own]) - areas(labels, other, weights[:, own])
+        for weights in draw_weights(int(own.max()) + 1, np.random.default_rng([seed, 7]))
+    ]
+    low, high = (float(edge) for edge in np.nanquantile(np.concatenate(draws), [0.025, 0.975]))
+    return Measurement(
+        measure="comparison.auc_difference",
+        scope={"against": against},
+        value=value,
+        low=low,
+        high=high,
+        n=n,
+    )
 
 
 def measure_accuracy(
@@ -68,7 +163,7 @@ def measure_accuracy(
         reason = "Ten defaults and ten others with a known outcome are needed at least."
         return tuple(_silent(scores, version, n, doubt or reason))
     drawn: dict[str, list[Floats]] = {name: [] for name in scores}
-    for weights in _draws(n, seed):
+    for weights in draw_weights(n, np.random.default_rng(seed)):
         for name, score in scores.items():
             drawn[name].append(_figures(score, defaulted, weights))
     values = {
@@ -147,16 +242,6 @@ def _figures(score: Scores, defaulted: Events, weights: Floats) -> Floats:
     gaps = np.add.reduceat(drawn * (is_event - ordered), starts, axis=1)
     area = areas(defaulted.astype(np.int64), score, weights)
     return np.stack([area, apart.max(axis=1), brier, np.abs(gaps).sum(axis=1) / total])
-
-
-def _draws(n: int, seed: int) -> Iterator[Floats]:
-    generator = np.random.default_rng(seed)
-    at_once = max(1, min(DRAWS, _WEIGHTS_AT_ONCE // n))
-    for start in range(0, DRAWS, at_once):
-        size = min(at_once, DRAWS - start)
-        drawn = generator.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
-        weights = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        yield weights.astype(np.float64)
 
 
 def _silent(

@@ -8,9 +8,9 @@ from sklearn.metrics import roc_auc_score
 
 from governance.errors import UsageError
 from governance.measures import discrimination
+from governance.measures.comparison import measure_auc_difference
 from governance.measures.discrimination import areas
 from governance.outcome import Outcome
-from training.comparison import measure_auc_difference
 
 ROWS = st.lists(
     st.tuples(st.integers(0, 1), st.integers(0, 5), st.integers(0, 4)), min_size=2, max_size=40

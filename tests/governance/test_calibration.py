@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
-from governance.measurement import Measurement
 from governance.measures import calibration
 from governance.measures.calibration import (
     measure_brier,
@@ -17,7 +16,6 @@ from governance.measures.calibration import (
     measure_noise_floor,
 )
 from governance.outcome import Outcome
-from training.calibration import judge_calibration
 
 ROWS = st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99)), min_size=2, max_size=60)
 
@@ -132,43 +130,3 @@ def test_no_rows_are_inconclusive() -> None:
     ):
         assert found.value is None
         assert found.outcome is Outcome.INCONCLUSIVE
-
-
-def number(value: float | None) -> Measurement:
-    return Measurement(measure="a.number", value=value, n=1_000)
-
-
-@pytest.mark.parametrize(
-    ("slope", "error", "floor", "is_needed"),
-    [
-        (1.0, 0.007, 0.008, False),
-        (0.9, 0.007, 0.008, False),
-        (1.1, 0.008, 0.008, False),
-        (0.89, 0.001, 0.008, True),
-        (1.11, 0.001, 0.008, True),
-        (1.0, 0.0081, 0.008, True),
-        (None, 0.001, 0.008, True),
-        (1.0, None, 0.008, True),
-    ],
-)
-def test_a_sigmoid_is_fitted_only_where_it_is_needed(
-    slope: float | None, error: float | None, floor: float, is_needed: bool
-) -> None:
-    verdict = judge_calibration(number(slope), number(error), number(floor))
-    assert verdict.is_sigmoid_needed is is_needed
-    assert ("undefined" in verdict.reason) is (slope is None or error is None)
-    # Nothing that is undefined lies outside a range.
-    assert slope is not None or "outside" not in verdict.reason
-
-
-def test_a_too_confident_world_is_found_and_a_clean_one_is_not() -> None:
-    def verdict(slope: float) -> bool:
-        labels, probability = world(20_000, slope=slope)
-        return judge_calibration(
-            measure_calibration_line(labels, probability)[0],
-            measure_calibration_error(labels, probability, seed=0),
-            measure_noise_floor(probability, seed=0),
-        ).is_sigmoid_needed
-
-    assert verdict(0.6)
-    assert not verdict(1.0)

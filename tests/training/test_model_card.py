@@ -16,9 +16,8 @@ from limitline.commands import app
 from privacy.gate import FILE_TIME
 from registry import traceability
 from registry.record import Record
-from training import document, lineage, terms
-from training.document import Facts
-from training.wording import NOT_EVIDENCED, WORDS, Language
+from training import lineage, model_card
+from training.model_card import LANGUAGES, Facts, texts
 
 FILES = {
     f"{name}.{language}.md"
@@ -39,7 +38,7 @@ def facts(world: Any) -> Facts:
 
 @pytest.fixture(scope="module")
 def written(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = document.write(tmp_path_factory.mktemp("documents"), facts)
+    folder = model_card.write(tmp_path_factory.mktemp("documents"), facts)
     return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
 
 
@@ -101,10 +100,10 @@ def test_a_number_that_stands_in_no_fact_would_be_found(
     value, n = f"{float(auc['value']):.4f}", str(auc["n"])
     text = written["model_card.en.md"]
     for right in (value, n, f"{float(auc['low']):.4f}"):
-        # The last digit is another one; a part of a longer number is no number.
+        # The last digit is another one; a number that begins like a known one is not known.
         wrong = f"{right[:-1]}{9 - int(right[-1])}"
         assert made_up(text.replace(right, wrong), facts) == {wrong}
-    assert made_up(text.replace(f"| {n} |", f"| {n[:-1]} |"), facts) == {n[:-1]}
+    assert made_up(text.replace(f"| {n} |", f"| {n}9 |"), facts) == {f"{n}9"}
 
 
 def test_each_measure_stands_in_its_row_with_interval_n_and_outcome(
@@ -130,10 +129,10 @@ def test_a_document_claims_no_law_and_lists_what_is_not_evidenced(
     text = written[name]
     assert "complian" not in text.lower()
     assert "合规" not in text
-    language = Language(name.split(".")[1])
-    assert WORDS["origin"][language] in text
-    for line in NOT_EVIDENCED:
-        assert line[language] in text
+    language = name.split(".")[1]
+    assert texts()["words"]["origin"][language] in text
+    for line in texts()["lists"]["not_evidenced"][language]:
+        assert line in text
 
 
 def test_features_are_told_with_direction_and_reason(written: dict[str, str]) -> None:
@@ -154,8 +153,8 @@ def test_the_chinese_documents_name_facts_measures_and_policy_in_chinese(
         for line in text.splitlines():
             assert not re.match(r"(- )?(The slope|Calibrated|bands|step|cap of)", line), line
     asked = [n for item in traceability.MODELING for n in (*item.names, *item.where_it_applies)]
-    assert [name for name in asked if name not in terms.FACTS] == []
-    bare = [name for name in facts.metadata if name not in terms.FACTS]
+    assert [name for name in asked if name not in texts()["facts"]] == []
+    bare = [name for name in facts.metadata if name not in texts()["facts"]]
     listed = [
         n for n in bare if n.startswith(("data_", "label", "recipe")) or n.endswith("_digest")
     ]
@@ -165,7 +164,7 @@ def test_the_chinese_documents_name_facts_measures_and_policy_in_chinese(
 def test_the_technical_file_gives_each_formula_as_it_was_declared(
     written: dict[str, str], facts: Facts
 ) -> None:
-    for language in Language:
+    for language in LANGUAGES:
         for feature in facts.spec.features:
             sql = " ".join(feature.sql.split())
             assert f"- {feature.name}: `{sql}`" in written[f"technical_file.{language}.md"]
@@ -204,7 +203,7 @@ def test_a_feature_that_is_named_like_a_protected_attribute_is_marked(
     first, *others = facts.spec.features
     named = first.model_copy(update={"sources": (*first.sources, "marital_state")})
     spec = facts.spec.model_copy(update={"features": (named, *others)})
-    folder = document.write(
+    folder = model_card.write(
         tmp_path, Facts(spec=spec, policy=facts.policy, metadata=facts.metadata)
     )
     rows = (folder / "model_card.en.md").read_text(encoding="utf-8").splitlines()
@@ -217,7 +216,7 @@ def test_what_nobody_recorded_is_told_as_such_in_both_languages(
     facts: Facts, tmp_path: Path
 ) -> None:
     bare = Facts(spec=facts.spec, policy=facts.policy, metadata=facts.metadata)
-    folder = document.write(tmp_path, bare)
+    folder = model_card.write(tmp_path, bare)
     english = (folder / "technical_file.en.md").read_text(encoding="utf-8")
     chinese = (folder / "technical_file.zh.md").read_text(encoding="utf-8")
     assert "| Data: storage medium | data_storage_medium |  | not recorded |" in english
@@ -228,7 +227,7 @@ def test_a_declared_text_cannot_break_the_form(facts: Facts, tmp_path: Path) -> 
     first, *others = facts.spec.features
     odd = first.model_copy(update={"why": "a | b\n# <script>"})
     spec = facts.spec.model_copy(update={"features": (odd, *others)})
-    folder = document.write(
+    folder = model_card.write(
         tmp_path, Facts(spec=spec, policy=facts.policy, metadata=facts.metadata)
     )
     text = (folder / "model_card.en.md").read_text(encoding="utf-8")
