@@ -182,7 +182,9 @@ def find_by_inputs(settings: Settings, inputs_digest: str) -> ModelVersion | Non
         What `RunFacts.observed` named ``inputs_digest`` when the version was submitted: a digest of
         everything that goes into a candidate, known before anything is fitted.
     """
-    return _find(settings, lambda said: said["observed"].get("inputs_digest") == inputs_digest)
+    return _find(
+        settings, lambda said: said.get("observed", {}).get("inputs_digest") == inputs_digest
+    )
 
 
 def _find(settings: Settings, is_same: Callable[[Mapping[str, Any]], bool]) -> ModelVersion | None:

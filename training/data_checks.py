@@ -44,7 +44,7 @@ _PERSONS = frozenset({"customer", "client", "applicant", "borrower", "owner", "p
 
 
 class Kind(StrEnum):
-    """What is suspected."""
+    """What is checked."""
 
     LEAK = "leak"
     SPECIAL_CODE = "special-code"
@@ -54,7 +54,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """A suspicion that is lifted, with the reason that the lineage keeps."""
+    """A check that is lifted, with the reason that the lineage keeps."""
 
     kind: Kind
     name: str

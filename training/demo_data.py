@@ -76,15 +76,7 @@ Digits = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawTable:
-    """Receipt of a raw table that was written.
-
-    Parameters
-    ----------
-    rows : int
-        Number of customers.
-    content_digest : str
-        SHA-256 of the published rows it was made from, before identities.
-    """
+    """Receipt of a raw table that was written; the digest is of the published rows behind it."""
 
     path: Path
     rows: int

@@ -112,12 +112,10 @@ def out_of_fold(
     ----------
     make : callable
         Returns an unfitted estimator.
-    features : ndarray of float64, shape (n_rows, n_features)
-    labels : ndarray of {0, 1}, shape (n_rows,)
+    features, labels, customers
+        As in `LabeledRows`.
     done : callable
         Called after each fold.
-    customers : ndarray of int64, shape (n_rows,), or None
-        Whose row it is; None if every customer has one row.
     """
     splits = list(clusters.split(folds(seed), labels, customers))
     probability = np.empty(len(labels))

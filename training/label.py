@@ -77,19 +77,10 @@ class LabelRule:
 class Unknown:
     """How many rows have no known outcome, by the first reason that applies.
 
-    Parameters
-    ----------
-    missing : int
-        The outcome is empty: refused or inactive customers have none.
-    undated : int
-        There is an outcome but not the day on which it became known.
-    later : int
-        The outcome became known after the cutoff.
-    immature : int
-        The performance window was still running on the cutoff.
-    awaited : int
-        The outcome was known, but too many others of the same vintage month were not: defaults are
-        known first, and such a month would be learned from its defaults alone.
+    `missing` outcomes are empty, as those of refused customers; `undated` ones have no day;
+    `later` ones became known after the cutoff; of `immature` rows the window was still running. Of
+    `awaited` rows the outcome was known, but too many others of the same vintage month were not:
+    defaults are known first, and such a month would be learned from its defaults alone.
     """
 
     missing: int = 0
@@ -116,6 +107,8 @@ class Unknown:
 
     def describe(self) -> str:
         """Say it in a sentence or two."""
+        if not self.total:
+            return ""
         parts = {
             "without an outcome": self.missing,
             "with an outcome but without its day": self.undated,
@@ -124,16 +117,12 @@ class Unknown:
             "of a vintage month whose other outcomes are awaited": self.awaited,
         }
         said = ", ".join(f"{count} {reason}" for reason, count in parts.items() if count)
-        if not said:
-            return ""
         # Who has no outcome was often refused, and is not like those who have one.
         selected = (
             " Those without an outcome are neither weighted nor inferred; `limitline lab "
             "reject-inference` reports what refused customers may hide."
-            if self.missing
-            else ""
         )
-        return f"{self.total} rows are not learned from: {said}.{selected}"
+        return f"{self.total} rows are not learned from: {said}.{selected if self.missing else ''}"
 
 
 def find_known(
@@ -154,30 +143,24 @@ def find_known(
         day that its row describes.
     """
     known = rows[target].is_valid().to_numpy()
-    missing = int((~known).sum())
-    undated = later = immature = awaited = 0
+    left_out = {"missing": int((~known).sum())}
     is_later = np.zeros(rows.num_rows, dtype=np.bool_)
     cutoff = None if rule.cutoff is None else np.datetime64(rule.cutoff, "D")
     vintage = None if rule.vintage is None else days(rows, rule.vintage, may_be_null=False)
     if rule.observed_at is not None and cutoff is not None:
         observed = days(rows, rule.observed_at, may_be_null=True)
         _refuse_early(observed, vintage, rule)
-        known, undated = _narrowed(known, ~np.isnat(observed))
+        known, left_out["undated"] = _narrowed(known, ~np.isnat(observed))
         is_later = known & (observed > cutoff)
-        known, later = _narrowed(known, ~is_later)
+        known, left_out["later"] = _narrowed(known, ~is_later)
     if vintage is not None and cutoff is not None:
         has_ended = window_end(vintage, horizon_months) <= cutoff
-        known, immature = _narrowed(known, has_ended)
-        is_default = known & _is_one(rows[target])
-        month = vintage.astype("datetime64[M]")[has_ended]
-        awaited_months = _awaited(
-            month, known[has_ended], is_later[has_ended], is_default[has_ended]
-        )
-        is_awaited = np.isin(vintage.astype("datetime64[M]"), awaited_months)
-        known, awaited = _narrowed(known, ~is_awaited)
-    return known, Unknown(
-        missing=missing, undated=undated, later=later, immature=immature, awaited=awaited
-    )
+        known, left_out["immature"] = _narrowed(known, has_ended)
+        month = vintage.astype("datetime64[M]")
+        masks = (known, is_later, known & _is_one(rows[target]))
+        awaited = _awaited(month[has_ended], *(mask[has_ended] for mask in masks))
+        known, left_out["awaited"] = _narrowed(known, ~np.isin(month, awaited))
+    return known, Unknown(**left_out)
 
 
 def refuse_later_than(acquired_on: date, rows: pa.Table, rule: LabelRule) -> None:
@@ -192,8 +175,8 @@ def refuse_later_than(acquired_on: date, rows: pa.Table, rule: LabelRule) -> Non
         return
     observed = days(rows, rule.observed_at, may_be_null=True)
     # A missing day is neither before nor after another one.
-    counted = observed <= np.datetime64(rule.cutoff, "D")
-    unborn = int((counted & (observed > np.datetime64(acquired_on, "D"))).sum())
+    counts = observed <= np.datetime64(rule.cutoff, "D")
+    unborn = int((counts & (observed > np.datetime64(acquired_on, "D"))).sum())
     if unborn:
         raise ContractError(
             f"In {unborn} rows the outcome became known ({rule.observed_at}) after "
@@ -220,11 +203,14 @@ def _awaited(month: Days, known: Mask, later: Mask, default: Mask) -> Days:
 
 def _is_one(column: pa.ChunkedArray) -> Mask:
     """Tell which outcomes are 1; an outcome that is no number is refused elsewhere."""
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    if not _is_number(column.type):
         return np.zeros(len(column), dtype=np.bool_)
     found: Mask = pc.cast(column, pa.float64()).fill_null(0.0).to_numpy() == 1.0
     return found
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
 
 
 def window_end(vintage: Days, months: int) -> Days:
@@ -277,10 +263,8 @@ def labels(column: pa.ChunkedArray, name: str) -> Labels:
     ContractError
         If the outcome is not a number, or another one than 0 and 1.
     """
-    kind = column.type
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    if not is_number:
-        raise ContractError(f"The outcome {name} is of type {kind}; it must be 0 and 1.")
+    if not _is_number(column.type):
+        raise ContractError(f"The outcome {name} is of type {column.type}; it must be 0 and 1.")
     numbers = pc.cast(column, pa.float64()).to_numpy()
     if not np.isin(numbers, (0.0, 1.0)).all():
         raise ContractError(f"The outcome {name} holds other values than 0 and 1.")

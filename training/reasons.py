@@ -88,7 +88,7 @@ def make(job: Job, rows: Sample, estimator: Any, result: OutOfFold) -> Reasons:
 def make_reference(
     spec: FeatureSpec, features: Matrix, labels: Labels, probability: Scores
 ) -> Reference:
-    """Return the reference: per feature, the middle of the good customers.
+    """Return the reference: per feature, the middle of the good customers of a training table.
 
     Good customers did not default and have a default probability below 10 %. The middle is the mean
     of the central tenth and not the median, which would be one customer's value; it is rounded to

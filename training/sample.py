@@ -38,19 +38,7 @@ NO_SEGMENT, SMALL_SEGMENTS = "(none)", "(small)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What a candidate is to learn from a table.
-
-    Parameters
-    ----------
-    spec : FeatureSpec
-        The features, and the horizon of the outcome.
-    rule : LabelRule
-        Which column is the outcome, and which outcomes count as known.
-    segment : str or None
-        Column by whose values the evaluation is broken down as well.
-    allowances : sequence of Allowance
-        Data checks that are lifted, with their reasons.
-    """
+    """What a candidate is to learn from a table; `segment` breaks the evaluation down as well."""
 
     spec: FeatureSpec
     rule: LabelRule = field(default_factory=LabelRule)
@@ -167,14 +155,13 @@ def read(table: FeatureTable, question: Question) -> Sample:
         not finite somewhere, the outcome is not 0 and 1 or is itself a feature, a data check fails
         that is not lifted, or fewer than 200 rows or 20 customers of either outcome are left.
     """
-    _refuse_other_purposes(table)
-    spec, rule = question.spec, question.rule
-    data_checks.refuse_protected_names(spec, question.allowances)
+    spec, rule, allowed = question.spec, question.rule, question.allowances
     target = _target(table, question)
+    data_checks.refuse_protected_names(spec, allowed)
     kept = dict.fromkeys([PSEUDONYM, target, *rule.columns, *filter(None, [question.segment])])
     computed = features.compute(spec, table.reader(), keep=tuple(kept))
     sources = table.read([name for name in spec.sources if name in table.schema.names])
-    data_checks.refuse_special_codes(spec, sources, question.allowances)
+    data_checks.refuse_special_codes(spec, sources, allowed)
     if table.about.get("acquired_at_is") == DECLARED:
         label.refuse_later_than(date.fromisoformat(table.about["acquired_at"]), computed, rule)
     known, unknown = label.find_known(computed, target, rule, horizon_months=spec.horizon_months)
@@ -184,7 +171,8 @@ def read(table: FeatureTable, question: Question) -> Sample:
     matrix = scoring.design_matrix(spec, rows)
     labels = label.labels(rows[target], target)
     _refuse_too_few(labels, target, unknown, customers)
-    _refuse_suspects(question, matrix, labels)
+    data_checks.refuse_constants(spec, matrix, allowed)
+    data_checks.refuse_leaks(spec, matrix, labels, allowed)
     return Sample(
         features=matrix,
         labels=labels,
@@ -204,21 +192,14 @@ def _vintages(rows: pa.Table, rule: LabelRule) -> Days | None:
     return label.days(rows, rule.vintage, may_be_null=False) if rule.vintage else None
 
 
-def _refuse_suspects(question: Question, matrix: Matrix, labels: Labels) -> None:
-    data_checks.refuse_constants(question.spec, matrix, question.allowances)
-    data_checks.refuse_leaks(question.spec, matrix, labels, question.allowances)
-
-
-def _refuse_other_purposes(table: FeatureTable) -> None:
+def _target(table: FeatureTable, question: Question) -> str:
+    """Return the outcome column, once purpose and named columns are found to fit."""
+    spec, rule = question.spec, question.rule
     if table.purpose is not Purpose.TRAINING:
         raise ContractError(
             f"The table {table.path.name} was released for {table.purpose}; training needs one "
             "released for training. Run `limitline protect --purpose training`."
         )
-
-
-def _target(table: FeatureTable, question: Question) -> str:
-    spec, rule = question.spec, question.rule
     named = rule.target or table.label
     if named is None:
         raise ContractError(
@@ -245,7 +226,7 @@ def _target(table: FeatureTable, question: Question) -> str:
 
 
 def _customers(rows: pa.Table) -> Customers:
-    """Return a number for each row's customer; it says nothing outside of this sample."""
+    """Return a number from 0 for each row's customer; it says nothing outside of this sample."""
     encoded = rows[PSEUDONYM].combine_chunks().dictionary_encode()
     found: Customers = encoded.indices.to_numpy().astype(np.int64)
     return found
@@ -253,8 +234,8 @@ def _customers(rows: pa.Table) -> Customers:
 
 def _newest_of_each(rows: pa.Table, rule: LabelRule) -> NDArray[np.intp]:
     """Return one row of each customer, the newest one, in the order of the table."""
-    encoded = rows[PSEUDONYM].combine_chunks().dictionary_encode()
-    customers, number = len(encoded.dictionary), encoded.indices.to_numpy()
+    number = _customers(rows)
+    customers = len(np.unique(number))
     if customers == rows.num_rows:
         return np.arange(rows.num_rows)
     if rule.vintage is None:
@@ -278,10 +259,9 @@ def _segments(rows: pa.Table, name: str) -> NDArray[np.str_]:
     words = [NO_SEGMENT if value is None else str(value) for value in column.to_pylist()]
     found = np.array(words, dtype=np.str_)
     values, counts = np.unique(found, return_counts=True)
-    distinct = len(values)
-    if distinct > MAXIMUM_SEGMENTS:
+    if len(values) > MAXIMUM_SEGMENTS:
         raise ContractError(
-            f"The segment {name} has {distinct} values; at most {MAXIMUM_SEGMENTS} are broken "
+            f"The segment {name} has {len(values)} values; at most {MAXIMUM_SEGMENTS} are broken "
             "down. A column with more of them describes customers, not segments."
         )
     # A handful of customers is not written out under a name of their own.
@@ -296,19 +276,15 @@ def _refuse_too_few(
     others = len(labels) - events
     if customers is not None:
         events, others = (len(np.unique(customers[labels == one])) for one in (1, 0))
-    left_out = f" {unknown.describe()}".rstrip()
     if len(labels) < MINIMUM_ROWS:
-        raise ContractError(
-            f"There are {len(labels)} rows to learn from; at least {MINIMUM_ROWS} are needed."
-            f"{left_out}"
-        )
-    if not events or not others:
-        raise ContractError(
-            f"The outcome {name} is {int(bool(events))} for every customer; a model needs both."
-            f"{left_out}"
-        )
-    if min(events, others) < MINIMUM_PER_CLASS:
-        raise ContractError(
+        why = f"There are {len(labels)} rows to learn from; at least {MINIMUM_ROWS} are needed."
+    elif not events or not others:
+        why = f"The outcome {name} is {int(bool(events))} for every customer; a model needs both."
+    elif min(events, others) < MINIMUM_PER_CLASS:
+        why = (
             f"The outcome {name} is 1 for {events} and 0 for {others} customers; at least "
-            f"{MINIMUM_PER_CLASS} of each are needed.{left_out}"
+            f"{MINIMUM_PER_CLASS} of each are needed."
         )
+    else:
+        return
+    raise ContractError(f"{why} {unknown.describe()}".rstrip())

@@ -80,7 +80,7 @@ def test_anybody_s_table_is_read_by_one_module() -> None:
         "governance/table.py",
         "privacy/table_contents.py",
         "privacy/sealed_parquet.py",
-        "training/source.py",
+        "training/demo_data.py",
     }
     readers = ("read_parquet", "read_csv", "read_table", "ParquetFile", "open_csv")
     strays = {
