@@ -210,7 +210,8 @@ def _is_one(column: pa.ChunkedArray) -> Mask:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean)
+    return any(test(kind) for test in tests)
 
 
 def window_end(vintage: Days, months: int) -> Days:
