@@ -20,7 +20,7 @@ from registry import card, serialize
 from registry.alternatives import ESTIMATOR_FILE, FAMILY, FEATURES_FILE
 from registry.catalogue import Catalogue
 from registry.record import Record
-from registry.statement import Kind
+from registry.signing import Kind
 from training import alternatives, evaluation
 from training.alternatives import Alternative, evaluate_family, family, without
 from training.evaluation import LabeledRows
