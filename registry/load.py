@@ -106,7 +106,7 @@ def load_verified(settings: Settings, which: str | int, *, on: date | None = Non
         policy_text=_text(folder, POLICY_FILE),
         metadata=metadata,
         lineage=entry.statement.predicate["lineage"],
-        observed=entry.statement.predicate.get("observed", {}),
+        observed=entry.statement.predicate["observed"],
         subject={
             "model": entry.statement.sha256,
             "features": file_digest(entry, FEATURES_FILE),

@@ -262,9 +262,7 @@ def _origin(
             "mlflow.db from a copy.",
             found=canonical.digest([shown.source, shown.run_id]),
         )
-    wanted = signed.get("run")
-    if wanted is None:
-        return  # It was submitted before this was signed.
+    wanted = signed["run"]
     try:
         found = run_shown(catalogue, settings, signed["run_id"], signed["model_id"])
         wrong = offline.differences(found["files"], wanted["files"])

@@ -227,6 +227,8 @@ FORMS: Mapping[str, Mapping[str, Any]] = {
         "run_id": str,
         "model_id": str,
         "submission": str,
+        "observed": dict,
+        "run": {"shown": str, "files": [_FILE]},
     },
     "risk-appetite": {"appetite": _APPETITE, "digest": str, "on": _is_day},
     "validation-evidence": {"evidence": _EVIDENCE, "digest": str},

@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,12 @@ def _without_addresses(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         held = {name: archive.read(name) for name in archive.namelist()}
     names: dict[str, str] = {}
-    schema = _relabeled(json.loads(held.pop("schema.json")), {}, names)
+    ids: dict[Any, int] = {}
+    schema = _rewritten(
+        json.loads(held.pop("schema.json")),
+        lambda found: ids.setdefault(found, len(ids) + 1),
+        lambda file: names.setdefault(file, f"{len(names) + 1}{Path(file).suffix}"),
+    )
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         members = {names[name]: content for name, content in held.items()}
@@ -133,19 +138,28 @@ def _without_addresses(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _relabeled(node: Any, ids: dict[int, int], names: dict[str, str]) -> Any:
+def _rewritten(
+    node: Any,
+    number: Callable[[Any], int],
+    named: Callable[[str], str],
+    dropped: frozenset[str] = frozenset(),
+) -> Any:
+    """Return a schema with other ids and names of files, and without what is dropped."""
     if isinstance(node, list):
-        return [_relabeled(item, ids, names) for item in node]
+        return [_rewritten(item, number, named, dropped) for item in node]
     if not isinstance(node, dict):
         return node
     result: dict[str, Any] = {}
     for name, item in node.items():
         if name == "__id__":
-            result[name] = ids.setdefault(item, len(ids) + 1)
+            result[name] = number(item)
         elif name == "file" and isinstance(item, str):
-            result[name] = names.setdefault(item, f"{len(names) + 1}{Path(item).suffix}")
+            result[name] = named(item)
+        elif name in dropped:
+            # Nothing below is visited: a small number shares its id with equal numbers elsewhere.
+            result[name] = None
         else:
-            result[name] = _relabeled(item, ids, names)
+            result[name] = _rewritten(item, number, named, dropped)
     return result
 
 
@@ -195,29 +209,17 @@ def canonical_digest(path: Path) -> str:
             for name in archive.namelist()
             if name != "schema.json"
         }
-    return canonical.digest(_renumbered(_schema(path), {}, members))
+    ids: dict[Any, int] = {}
+    schema = _rewritten(
+        _schema(path),
+        lambda found: ids.setdefault(found, len(ids)),
+        lambda file: members[file],
+        dropped=_OF_THE_MACHINE,
+    )
+    return canonical.digest(schema)
 
 
 _OF_THE_MACHINE = frozenset({"n_threads"})
-
-
-def _renumbered(node: Any, ids: dict[int, int], members: dict[str, str]) -> Any:
-    if isinstance(node, list):
-        return [_renumbered(item, ids, members) for item in node]
-    if not isinstance(node, dict):
-        return node
-    result: dict[str, Any] = {}
-    for name, item in node.items():
-        if name == "__id__":
-            result[name] = ids.setdefault(item, len(ids))
-        elif name == "file" and isinstance(item, str):
-            result[name] = members[item]
-        elif name in _OF_THE_MACHINE:
-            # Nothing below is visited: a small number shares its id with equal numbers elsewhere.
-            result[name] = None
-        else:
-            result[name] = _renumbered(item, ids, members)
-    return result
 
 
 def _schema(path: Path) -> Any:

@@ -327,16 +327,3 @@ def make(
         "predicate": predicate,
     }
     return signer.sign(canonical.dumps(statement))
-
-
-def verify(envelope: DsseEnvelope, people: People) -> Statement:
-    """Return the statement in `envelope`.
-
-    Raises
-    ------
-    IntegrityError
-        If it is not signed by a known key whose role may say so.
-    """
-    with checked():
-        verified, person = offline.verify_statement(envelope.as_json(), people.by_key)
-    return Statement.of(verified, person)

@@ -12,10 +12,10 @@ iterations and parameters; and of deployment: deployer, time, script and environ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
@@ -30,22 +30,14 @@ OBSERVED = "manifest: observed"
 LEDGER = "ledger: promotion"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One item of the list.
+class Item(BaseModel):
+    """One item: what is asked for, the facts that answer it, and what to know about the answer.
 
-    Parameters
-    ----------
-    asked, asked_zh : str
-        What is asked for.
-    names : tuple of str
-        Facts that answer it.
-    where_it_applies : tuple of str
-        Facts that stand only in the lineage of a candidate that they apply to; without one there
-        is nothing to answer, and no gap.
-    remark : str
-        What a reader must know about the answer, or why there may be none.
+    Facts in `where_it_applies` stand only in the lineage of a candidate that they apply to; without
+    one there is nothing to answer, and no gap.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     asked: str
     asked_zh: str
@@ -54,17 +46,8 @@ class Item:
     remark: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One fact that answers an item: where it stands and what it says.
-
-    Parameters
-    ----------
-    where : str
-        The place that holds the fact, or ``not recorded``.
-    value : str or None
-        None where nothing was recorded.
-    """
+class Answer(NamedTuple):
+    """One fact that answers an item: the place that holds it, and its value, None if nowhere."""
 
     item: Item
     name: str
@@ -73,27 +56,12 @@ class Answer:
 
     def as_document(self) -> dict[str, str | None]:
         """Return the answer as one row of JSON."""
-        return {
-            "item": self.item.asked,
-            "item_zh": self.item.asked_zh,
-            "fact": self.name,
-            "where": self.where,
-            "value": self.value,
-            "remark": self.item.remark,
-        }
+        item, said = self.item, {"fact": self.name, "where": self.where, "value": self.value}
+        return {"item": item.asked, "item_zh": item.asked_zh, **said, "remark": item.remark}
 
 
 MODELING, DEPLOYMENT = (
-    tuple(
-        Item(
-            asked=said["asked"],
-            asked_zh=said["asked_zh"],
-            names=tuple(said["names"]),
-            where_it_applies=tuple(said.get("where_it_applies", ())),
-            remark=said.get("remark", ""),
-        )
-        for said in pages.texts("traceability")[part]
-    )
+    tuple(map(Item.model_validate, pages.texts("traceability")[part]))
     for part in ("modeling", "deployment")
 )
 """What is asked about how a model was made, and about how it went live."""
@@ -107,21 +75,15 @@ def trace(items: tuple[Item, ...], sources: Mapping[str, Mapping[str, Any]]) -> 
     sources : mapping of str to mapping
         Name of a place to the facts in it, in the order in which they are asked.
     """
-    return tuple(_answers(items, sources))
-
-
-def _answers(items: tuple[Item, ...], sources: Mapping[str, Mapping[str, Any]]) -> Iterator[Answer]:
+    found = []
     for item in items:
         for name in (*item.names, *item.where_it_applies):
             where = next((place for place, facts in sources.items() if name in facts), None)
-            if where is None and name in item.where_it_applies:
-                continue
-            yield Answer(
-                item=item,
-                name=name,
-                where=where or NOT_RECORDED,
-                value=None if where is None else str(sources[where][name]),
-            )
+            if where is not None:
+                found.append(Answer(item, name, where, str(sources[where][name])))
+            elif name in item.names:
+                found.append(Answer(item, name, NOT_RECORDED, None))
+    return tuple(found)
 
 
 def of(record: Record, version: int) -> tuple[Answer, ...]:
@@ -135,8 +97,7 @@ def of(record: Record, version: int) -> tuple[Answer, ...]:
     predicate = record.manifest(version).statement.predicate
     sources = {
         LINEAGE: predicate["lineage"],
-        # Versions that were submitted before this was recorded have no such facts.
-        OBSERVED: predicate.get("observed", {}),
+        OBSERVED: predicate["observed"],
         LEDGER: _deployment(record, version),
     }
     return trace(MODELING + DEPLOYMENT, sources)

@@ -164,6 +164,14 @@ def other_files(home: Settings) -> Forgery:
     return Forgery(Kind.MANIFEST, said, "developer", subject=("credit-limit@2", sha256))
 
 
+def without_the_run_that_it_came_from(home: Settings) -> Forgery:
+    """A manifest that leaves nothing to hold the pages of its run against."""
+    sha256 = Record.load(home).manifest(1).statement.sha256
+    said = _said(home, Kind.MANIFEST)
+    del said["run"]
+    return Forgery(Kind.MANIFEST, said, "developer", subject=("credit-limit@2", sha256))
+
+
 def applied_alone(home: Settings) -> Forgery:
     """The ledger's key writes that a promotion was applied, and nothing before."""
     said = {**_event(home), "event": "promotion-applied", "intent": 0}
@@ -659,6 +667,7 @@ ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     same_bytes_again: "is a second manifest of credit-limit@1",
     another_spelling: "is a manifest of no version number",
     other_files: "lists other files than the bytes of credit-limit@2",
+    without_the_run_that_it_came_from: SHAPE,
     applied_alone: "is a promotion that was not intended so",
     of_an_unjudged_version: "credit-limit@2 was not judged by the gate",
     of_another_version: "names another version than it is about",

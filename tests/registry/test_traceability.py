@@ -84,14 +84,6 @@ def test_a_version_that_never_went_live_has_no_deployer(home: Settings) -> None:
     assert answers["deployed_by"].value is None
 
 
-def test_a_manifest_from_before_this_was_recorded_is_read_with_gaps(home: Settings) -> None:
-    record = Record.load(home)
-    record.history.manifests["credit-limit@1"]["statement"]["predicate"].pop("observed")
-    answers = {answer.name: answer for answer in traceability.of(record, 1)}
-
-    assert answers["operator_key_id"].where == "not recorded"
-
-
 def test_verify_prints_the_list_and_the_pack_holds_it(champion: Settings, tmp_path: Path) -> None:
     text = StringIO()
     document = evidence.verify_home(champion)
