@@ -17,9 +17,8 @@ from governance.evidence import Evidence
 from governance.settings import Settings
 from registry import card
 from registry.ledger import Entry
-from registry.load import FEATURES_FILE, POLICY_FILE
-from registry.record import Record, append, file_digest, subject_of
-from registry.rules import POLICY_EVIDENCE
+from registry.record import Record, append, subject_of
+from registry.rules import POLICY_EVIDENCE, about_problem
 from registry.signing import Kind, Role, Signer
 
 
@@ -49,28 +48,13 @@ def attest(settings: Settings, evidence: Evidence, *, version: int, signer: Sign
 
 
 def check_subject(evidence: Evidence, manifest: Entry, *, needed: str = "model") -> None:
-    """Refuse evidence whose digests are not those of the version.
-
-    `needed` must be there. ``policy`` and ``features`` may be the digest of the file, or the
-    digest of the declaration in it that ``limitline.json`` states and the developer signed.
-    """
+    """Refuse evidence whose digests are not those of the version; `needed` must be there."""
     statement = manifest.statement
-    declared = statement.predicate["declared"]
-    allowed = {
-        "model": {statement.sha256},
-        "policy": {file_digest(manifest, POLICY_FILE), declared.get("policy_digest")},
-        "features": {file_digest(manifest, FEATURES_FILE), declared.get("features_digest")},
-    }
-    wrong = [
-        role
-        for role, digests in allowed.items()
-        if (role == needed or role in evidence.subject)
-        and evidence.subject.get(role) not in digests
-    ]
-    if wrong:
+    problem = about_problem(evidence.subject, statement.sha256, statement.predicate, needed)
+    if problem:
         raise IntegrityError(
-            f"The evidence is about another {' and '.join(wrong)} than "
-            f"{statement.subject_name} holds. Measure the version as it is registered."
+            f"What was measured {problem}, {statement.subject_name}. Measure the version as it is "
+            "registered."
         )
 
 
@@ -157,8 +141,6 @@ def check_attached(evidence: Evidence, manifest: Entry) -> None:
             f"Evidence of kind {evidence.kind} {found}; it may speak of "
             f"{', '.join(kind.measures)} and of nothing else."
         )
-    if "policy" not in evidence.subject:
-        raise IntegrityError("The evidence does not say which policy it is about.")
     check_subject(evidence, manifest, needed="policy")
 
 

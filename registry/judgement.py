@@ -18,7 +18,7 @@ from governance.measurement import describe_scope
 from governance.outcome import Outcome
 from governance.settings import Settings
 from registry.attempts import earlier_closed, judged_by, measured_in_words
-from registry.attestation import check_attached, check_subject, document, how_to_measure
+from registry.attestation import document, how_to_measure
 from registry.ledger import Entry
 from registry.offline import APPROVERS
 from registry.record import (
@@ -130,7 +130,6 @@ def gate(
     record = Record.load(settings)
     manifest, entry = record.manifest(version), evidence_of(record, version)
     evidence = read_evidence(entry)
-    check_subject(evidence, manifest)
     attached, held = attached_to(record, version), signed_appetite(record, version, on)
     if appetite is not None and appetite.digest != held.digest:
         raise IntegrityError(
@@ -164,17 +163,8 @@ def evidence_of(record: Record, version: int) -> Entry:
 
 
 def attached_to(record: Record, version: int) -> tuple[Evidence, ...]:
-    """Return the newest policy evidence of each kind, after checking what it is about.
-
-    Raises
-    ------
-    IntegrityError, ContractError
-        If it is about another policy or model, or speaks of measures that are not its kind's.
-    """
-    found = tuple(read_evidence(entry) for entry in record.attached(version).values())
-    for evidence in found:
-        check_attached(evidence, record.manifest(version))
-    return found
+    """Return the newest policy evidence of each kind."""
+    return tuple(read_evidence(entry) for entry in record.attached(version).values())
 
 
 def unmeasured(version: int, decision: Decision) -> list[str]:

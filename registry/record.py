@@ -321,10 +321,7 @@ def attached_digests(record: Record, version: int) -> dict[str, str]:
 
 def file_digest(manifest: Entry, path: str) -> str:
     """Return the SHA-256 of one file of a version, or the empty text if it has no such file."""
-    for file in manifest.statement.predicate["files"]:
-        if file["path"] == path:
-            return str(file["sha256"])
-    return ""
+    return rules.file_digest(manifest.statement.predicate, path)
 
 
 def waiver_key(waiver: Waiver) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -491,7 +491,7 @@ class LedgerHistory:
             raise VerificationError(f"{subject} has newer evidence than its gate decision.")
         return {
             "model": manifest["subject"][0]["digest"]["sha256"],
-            "policy": _file(manifest["predicate"], POLICY_FILE),
+            "policy": file_digest(manifest["predicate"], POLICY_FILE),
             "lineage": digest(manifest["predicate"]["lineage"]),
             "evidence": evidence,
             "appetite": digest(made["appetite"]),
@@ -563,16 +563,10 @@ class LedgerHistory:
         if digest(said["evidence"]) != said["digest"]:
             return "is evidence that is not what its digest says"
         is_policy = entry["kind"] == "policy-evidence"
-        if about.get("model", sha256 if is_policy else "") != sha256:
-            return "is evidence about another model than its subject"
-        held = manifest["statement"]["predicate"]
-        for name, path in (("policy", POLICY_FILE), ("features", FEATURES_FILE)):
-            known = {_file(held, path), held["declared"].get(f"{name}_digest")}
-            if about.get(name, "" if is_policy and name == "policy" else None) not in {
-                *known,
-                None,
-            }:
-                return f"is evidence about another {name} than its subject's"
+        needed = "policy" if is_policy else "model"
+        problem = about_problem(about, sha256, manifest["statement"]["predicate"], needed)
+        if problem:
+            return problem
         measured = tuple(item["measure"] for item in said["evidence"]["measurements"])
         if is_policy:
             may = POLICY_EVIDENCE.get(said["evidence"]["kind"], ())
@@ -734,6 +728,23 @@ class LedgerHistory:
             return False
         is_for = said["binds"] == dict(binds) and approval["person"].key_id in self.roll.active
         return bool(is_for and said["approved_on"] <= on <= said["expires_on"])
+
+
+def about_problem(about: Said, sha256: str, manifest: Said, needed: str) -> str:
+    """Say what is wrong with what evidence says it is about, given the manifest of its subject.
+
+    `needed` must be named; policy and features by the digest of the file, or of the declaration in
+    it that the developer signed.
+    """
+    known = {"model": {sha256}}
+    for name, path in (("policy", POLICY_FILE), ("features", FEATURES_FILE)):
+        known[name] = {file_digest(manifest, path), manifest["declared"].get(f"{name}_digest")}
+    for name, digests in known.items():
+        if name not in about and name == needed:
+            return f"is evidence that does not say which {name} it is about"
+        if name in about and (not about[name] or about[name] not in digests):
+            return f"is evidence about another {name} than its subject's"
+    return ""
 
 
 def waiver_problem(waiver: Said, appetite: Said, on: str, given: Sequence[Said]) -> str:
@@ -902,7 +913,7 @@ def signers(history: LedgerHistory) -> list[dict[str, Any]]:
     ]
 
 
-def _file(manifest: Said, path: str) -> str:
+def file_digest(manifest: Said, path: str) -> str:
     """Return the SHA-256 of a file that a manifest lists, or the empty text."""
     files = {file["path"]: str(file["sha256"]) for file in manifest["files"]}
     return files.get(path, "")
@@ -920,6 +931,23 @@ def read_history(bodies: Sequence[bytes]) -> LedgerHistory:
     return history
 
 
+def head_of(checkpoint: str, bodies: Sequence[bytes]) -> Checkpoint:
+    """Return the signed head that a ledger with these entries continues.
+
+    Raises
+    ------
+    VerificationError
+        If it is not signed by the ledger's key, or the entries do not continue it.
+    """
+    head = read_checkpoint(checkpoint, bodies)
+    if not is_prefix(head, bodies):
+        raise VerificationError(
+            f"The ledger differs from its signed head of {head.size} entries: it was edited, "
+            "reordered, cut off or rewritten. Compare it with the witnessed copy."
+        )
+    return head
+
+
 def verify_ledger(
     bodies: Sequence[bytes], checkpoint: str, people: People | None = None
 ) -> LedgerHistory:
@@ -932,13 +960,7 @@ def verify_ledger(
     VerificationError
         On the first thing that does not fit.
     """
-    head = read_checkpoint(checkpoint, bodies)
-    if head.size > len(bodies):
-        raise VerificationError(f"The ledger has {len(bodies)} entries; its head says {head.size}.")
-    if not is_prefix(head, bodies):
-        raise VerificationError(
-            "The ledger's entries differ from its signed head: history was rewritten."
-        )
+    head_of(checkpoint, bodies)
     history = read_history(bodies)
     if people is not None:
         compare_people(people, history.roll)

@@ -719,7 +719,7 @@ ATTACKS: Mapping[Callable[[Settings], Forgery], str] = {
     frozen_in_the_same_words_again: "was signed before; the same words do not count twice",
     measured_by_the_developer: "measures what is not its kind's",
     attached_as_another_kind: "measures what is not its kind's",
-    attached_to_no_policy: "is evidence about another policy than its subject's",
+    attached_to_no_policy: "is evidence that does not say which policy it is about",
     measured_about_other_features: "is evidence about another features than its subject's",
     measured_as_another_kind: "is evidence of another kind than the validator's",
     measured_in_no_numbers: SHAPE,

@@ -68,7 +68,7 @@ def test_a_declared_policy_digest_counts_like_the_digest_of_its_file(
 def test_evidence_without_a_model_digest_is_refused(
     home: Settings, evidence: Callable[..., Evidence], signer: SignerOf
 ) -> None:
-    with pytest.raises(IntegrityError, match="another model"):
+    with pytest.raises(IntegrityError, match="does not say which model"):
         attest(home, evidence(subject={"data": "d" * 64}), version=1, signer=signer("validator"))
 
 
