@@ -20,9 +20,10 @@ import pytest
 from decisions import book
 from decisions.decision_log import DecisionLog
 from decisions.engine import Freeze
-from governance import durable
+from governance import canonical, durable
 from governance.contract import Purpose
 from governance.errors import EnvironmentFault
+from governance.evidence import Finding, Severity
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from monitoring import tick as watching
@@ -32,7 +33,7 @@ from monitoring.watch import Sources
 from monitoring.windows import read_plan
 from privacy import contract_files, gate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
-from registry.findings import close_finding, last_heartbeat, open_findings
+from registry.findings import close_finding, last_heartbeat, open_finding, open_findings
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -54,12 +55,15 @@ def test_a_watch_judges_every_due_window_once(moved_world: World) -> None:
 
     table = book.open_table(settings, plan.contract, keyring=moved_world.keyring)
     book.decide(settings, table, keyring=moved_world.keyring, as_of=DAY, freeze=Freeze.NOTHING)
+    early_word = _mild_finding_under_the_id_that_is_to_come(moved_world)
     late = tick(settings, plan, on=DAY)
     assert late.judged == ("2005-06", "2005-07", "2005-08", "2005-09")
     outcomes = {done.name: done.outcome for done in late.done}
     assert outcomes["2005-09"] is Outcome.BREACH
     assert Outcome.BREACH not in {outcomes[name] for name in MONTHS[:-1]}
-    [finding] = open_findings(settings, DAY)
+    [swallowing, finding] = open_findings(settings, DAY)
+    assert (swallowing, finding.id) == (early_word, early_word.id)
+    assert finding.outweighs(early_word)
     assert (finding.measure, dict(finding.scope)) == (
         "drift.stability_index",
         {"feature": "repayment_status"},
@@ -81,6 +85,23 @@ def test_a_watch_judges_every_due_window_once(moved_world: World) -> None:
         names = {path.name for path in (settings.reports / name).iterdir()}
         assert names == {"record.json", "index.html", "evidently.html", "evidently.json"}
     assert (settings.reports / "index.html").read_text().count("<tr>") == 8
+
+
+def _mild_finding_under_the_id_that_is_to_come(world: World) -> Finding:
+    """Open what would keep the watch from opening its own finding, if the first word counted."""
+    measure, scope = "drift.stability_index", {"feature": "repayment_status"}
+    name = canonical.digest(["2005-09", measure, scope])[:10]
+    mild = Finding(
+        id=f"2005-09-{name}",
+        severity=Severity.LOW,
+        text="Nothing much.",
+        owner="A validator",
+        opened_on=DAY,
+        measure=measure,
+        scope=scope,
+    )
+    open_finding(world.settings, mild, version=world.champion)
+    return mild
 
 
 def _assert_judged_on_the_sealed(world: World, found: dict[str, dict[str, object]]) -> None:

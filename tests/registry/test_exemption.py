@@ -12,7 +12,7 @@ from governance.evidence import Evidence, Waiver
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from governance.settings import Settings
-from registry import judgement, offline, rules
+from registry import offline, rules, waivers
 from registry.attestation import attest
 from registry.judgement import gate
 from registry.record import Record
@@ -169,9 +169,9 @@ def test_a_waiver_joins_one_in_the_same_words_that_was_granted_before_and_no_lat
         return Waiver.model_validate({**said, **changed})
 
     asked, before, later = (waiver(date(2026, 1, day)) for day in (5, 4, 6))
-    assert judgement._said_before([before], asked) == before
+    assert waivers._said_before([before], asked) == before
     for others in ([later], [waiver(date(2026, 1, 4), reason="another reason than this one")]):
-        assert judgement._said_before(others, asked) == asked
+        assert waivers._said_before(others, asked) == asked
 
 
 @pytest.mark.parametrize(
