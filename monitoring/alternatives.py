@@ -59,7 +59,7 @@ _NOT_EVIDENCED = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class FamilyQuestion:
     """What is judged, on which day, by which lines and on whose order.
 
     Parameters
@@ -80,7 +80,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedFamily:
     """What was found about a version's alternatives.
 
     Parameters
@@ -88,7 +88,7 @@ class Judged:
     itself : str
         Name of the version beside its alternatives.
     measurements : tuple of Measurement
-        Judged by the appetite; those of the evidence are not.
+        JudgedFamily by the appetite; those of the evidence are not.
     """
 
     version: int
@@ -124,8 +124,8 @@ class Judged:
 
 
 def judge_alternatives(
-    settings: Settings, question: Question, *, done: Callable[[str], None] = lambda _: None
-) -> Judged:
+    settings: Settings, question: FamilyQuestion, *, done: Callable[[str], None] = lambda _: None
+) -> JudgedFamily:
     """Measure and judge every alternative of a version; nothing is written or signed.
 
     Parameters
@@ -169,7 +169,7 @@ def judge_alternatives(
         done(name)
     found = tuple(_measure(known, decided, asking, references))
     judged = judge(found, question.appetite, question.on)
-    return Judged(
+    return JudgedFamily(
         version=verified.version,
         itself=itself,
         family=family,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from governance.settings import Settings
-    from monitoring.alternatives import Judged
+    from monitoring.alternatives import JudgedFamily
 
 FOLDER = "alternatives"
 
@@ -60,7 +60,7 @@ def alternatives(
     from monitoring.watch import read_appetite
 
     settings = command.load_home()
-    question = judging.Question(
+    question = judging.FamilyQuestion(
         version=version,
         contract=contract,
         appetite=read_appetite(str(appetite) if appetite else "uci_demo"),
@@ -76,7 +76,7 @@ def alternatives(
     command.emit(document, as_json=as_json, people=lambda to: _print(to, judged, document))
 
 
-def _publish(settings: Settings, judged: Judged, out: Path | None) -> dict[str, Any]:
+def _publish(settings: Settings, judged: JudgedFamily, out: Path | None) -> dict[str, Any]:
     """Write picture, evidence and record, sign, and return what is printed."""
     from governance import canonical, durable
     from registry.alternatives import attest_alternatives
@@ -106,7 +106,7 @@ def _publish(settings: Settings, judged: Judged, out: Path | None) -> dict[str, 
     }
 
 
-def _print(out: Console, judged: Judged, document: dict[str, Any]) -> None:
+def _print(out: Console, judged: JudgedFamily, document: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -133,7 +133,7 @@ def _print(out: Console, judged: Judged, document: dict[str, Any]) -> None:
     out.print(f"Picture: {document['picture']}", soft_wrap=True, markup=False)
 
 
-def _differences(judged: Judged, name: str) -> tuple[str, str]:
+def _differences(judged: JudgedFamily, name: str) -> tuple[str, str]:
     """Return the difference of the area and the largest gain that a line speaks about."""
     from governance.measures.comparison import AUC_DIFFERENCE
     from governance.outcome import Outcome
@@ -158,7 +158,7 @@ def _number(found: Measurement | None) -> str:
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
-def draw(judged: Judged) -> bytes:
+def draw(judged: JudgedFamily) -> bytes:
     """Draw one panel for each attribute with a line and each event; return a PNG file.
 
     The same judgement gives the same bytes.
@@ -199,7 +199,7 @@ def draw(judged: Judged) -> bytes:
     return out.getvalue()
 
 
-def _panel(axes: Axes, judged: Judged, attribute: str, of: str) -> None:
+def _panel(axes: Axes, judged: JudgedFamily, attribute: str, of: str) -> None:
     from governance.measures.comparison import AUC_DIFFERENCE
     from monitoring.alternatives import of_model
     from monitoring.paired_fairness import GAIN, WORST_RATIO

@@ -306,7 +306,7 @@ def describe_run(
     spec, policy = jobs.declarations(job)
     # Whatever is shown is read from the file that will be signed.
     metadata = json.loads(files.artifacts["limitline"].read_bytes())
-    card = model_card.Facts(spec=spec, policy=policy, metadata=metadata, observed=seen)
+    card = model_card.CardFacts(spec=spec, policy=policy, metadata=metadata, observed=seen)
     return RunFacts(
         # A recipe may be called champion; whether the version ever is one, no run can know.
         run_name=f"candidate on {spec.id}",

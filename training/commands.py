@@ -217,7 +217,7 @@ def document(
 
     settings = command.load_home()
     verified = load_verified(settings, version)
-    facts = model_card.Facts(
+    facts = model_card.CardFacts(
         spec=FeatureSpec.parse(verified.features_text),
         policy=LimitPolicy.parse(verified.policy_text),
         metadata=verified.metadata,

@@ -43,7 +43,7 @@ _PROTECTED_WORDS = frozenset(
 _PERSONS = frozenset({"customer", "client", "applicant", "borrower", "owner", "person"})
 
 
-class Kind(StrEnum):
+class CheckKind(StrEnum):
     """What is checked."""
 
     LEAK = "leak"
@@ -56,7 +56,7 @@ class Kind(StrEnum):
 class Allowance:
     """A check that is lifted, with the reason that the lineage keeps."""
 
-    kind: Kind
+    kind: CheckKind
     name: str
     reason: str
 
@@ -76,11 +76,11 @@ class Allowance:
         """
         what, _, reason = text.partition("=")
         kind, _, name = what.partition(":")
-        if kind.strip() not in set(Kind) or not name.strip() or not reason.strip():
+        if kind.strip() not in set(CheckKind) or not name.strip() or not reason.strip():
             raise UsageError(
-                f"An allowance is written KIND:NAME=REASON; kinds are {', '.join(Kind)}."
+                f"An allowance is written KIND:NAME=REASON; kinds are {', '.join(CheckKind)}."
             )
-        return cls(kind=Kind(kind.strip()), name=name.strip(), reason=reason.strip())
+        return cls(kind=CheckKind(kind.strip()), name=name.strip(), reason=reason.strip())
 
     def describe(self) -> str:
         """Say what was lifted and why; it is signed with the candidate."""
@@ -125,7 +125,7 @@ def refuse_protected_names(spec: FeatureSpec, allowances: Allowances) -> None:
     """
     names = sorted({*spec.names, *spec.sources})
     found = [name for name in names if is_protected(name)]
-    for name in _not_allowed(found, Kind.PROTECTED_NAME, allowances):
+    for name in _not_allowed(found, CheckKind.PROTECTED_NAME, allowances):
         raise ContractError(
             f"The feature spec {spec.id} uses {name}, which is named like a protected attribute. "
             "Declare it protected_attribute with action audit in the contract and take it out of "
@@ -156,7 +156,7 @@ def refuse_special_codes(spec: FeatureSpec, rows: pa.Table, allowances: Allowanc
             for feature in spec.features
             if name in feature.sources and any(not _mentions(feature.sql, code) for code in codes)
         ]
-        if unmapped and _not_allowed([name], Kind.SPECIAL_CODE, allowances):
+        if unmapped and _not_allowed([name], CheckKind.SPECIAL_CODE, allowances):
             raise ContractError(
                 f"The column {name} holds conventional special codes (such as 98 or 99, far from "
                 f"all its other values), and the feature {unmapped[0]} reads them as amounts. Map "
@@ -191,7 +191,7 @@ def refuse_constants(spec: FeatureSpec, features: Matrix, allowances: Allowances
     """
     is_constant = features.min(axis=0) == features.max(axis=0)
     found = [name for name, flat in zip(spec.names, is_constant, strict=True) if flat]
-    for name in _not_allowed(found, Kind.CONSTANT, allowances):
+    for name in _not_allowed(found, CheckKind.CONSTANT, allowances):
         raise ContractError(
             f"The feature {name} has the same value for every customer, so nothing can be learned "
             "from it, and its direction is a claim that no data support. Take it out of the spec, "
@@ -212,7 +212,7 @@ def refuse_leaks(
     for name, column in zip(spec.names, features.T, strict=True):
         area = discrimination.measure_auc(labels, column).value
         separates = 0.5 if area is None else max(area, 1 - area)
-        if separates > LEAK_AUC and _not_allowed([name], Kind.LEAK, allowances):
+        if separates > LEAK_AUC and _not_allowed([name], CheckKind.LEAK, allowances):
             raise ContractError(
                 f"The feature {name} alone separates the outcomes with an AUC of {separates:.4f}; "
                 f"more than {LEAK_AUC:g} is suspected to be the outcome in disguise. Take it out, "
@@ -220,7 +220,7 @@ def refuse_leaks(
             )
 
 
-def _not_allowed(names: Iterable[str], kind: Kind, allowances: Allowances) -> list[str]:
+def _not_allowed(names: Iterable[str], kind: CheckKind, allowances: Allowances) -> list[str]:
     allowed = {allowance.name for allowance in allowances if allowance.kind is kind}
     return [name for name in names if name not in allowed]
 

@@ -75,7 +75,7 @@ Digits = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RawTable:
+class DemoTable:
     """Receipt of a raw table that was written; the digest is of the published rows behind it."""
 
     path: Path
@@ -84,7 +84,7 @@ class RawTable:
     content_digest: str
 
 
-def simulate(out: Path, *, customers: int = ROWS, seed: int = 0) -> RawTable:
+def simulate(out: Path, *, customers: int = ROWS, seed: int = 0) -> DemoTable:
     """Write the raw demo table to `out`, whole or not at all.
 
     A customer keeps the same identity however many are asked for: identities belong to the
@@ -113,7 +113,7 @@ def simulate(out: Path, *, customers: int = ROWS, seed: int = 0) -> RawTable:
     durable.make_folder(out.parent)
     with durable.replacing(out) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
-    return RawTable(path=out, rows=table.num_rows, seed=seed, content_digest=CONTENT_DIGEST)
+    return DemoTable(path=out, rows=table.num_rows, seed=seed, content_digest=CONTENT_DIGEST)
 
 
 def raw_table(*, seed: int) -> pa.Table:

@@ -16,10 +16,10 @@ from governance import canonical
 from governance.errors import ContractError
 from registry.signing import Role
 from training import data_checks, lineage, recipes
-from training.data_checks import Allowance, Kind
+from training.data_checks import Allowance, CheckKind
 from training.label import LabelRule
 from training.recipes import Recipe
-from training.sample import Question, Sample
+from training.sample import Sample, SampleQuestion
 
 NONE = "none"
 """What the lineage says where nothing was asked for; an empty tag would look forgotten."""
@@ -60,7 +60,7 @@ class Job:
     allowances: tuple[Allowance, ...] = ()
     reasons_text: str | None = None
 
-    def question(self, spec: FeatureSpec) -> Question:
+    def question(self, spec: FeatureSpec) -> SampleQuestion:
         """Return what is asked of the table.
 
         Raises
@@ -74,7 +74,9 @@ class Job:
             cutoff=self.cutoff,
             vintage=self.vintage,
         )
-        return Question(spec=spec, rule=rule, segment=self.segment, allowances=self.allowances)
+        return SampleQuestion(
+            spec=spec, rule=rule, segment=self.segment, allowances=self.allowances
+        )
 
 
 def declarations(job: Job) -> tuple[FeatureSpec, LimitPolicy]:
@@ -180,7 +182,7 @@ def of_lineage(said: Mapping[str, str], order: Mapping[str, Any]) -> Job:
             cutoff=date.fromisoformat(cutoff) if cutoff else None,
             segment=optional("segment"),
             allowances=tuple(
-                Allowance(kind=Kind(item["kind"]), name=item["name"], reason=item["reason"])
+                Allowance(kind=CheckKind(item["kind"]), name=item["name"], reason=item["reason"])
                 for item in json.loads(said.get("allowances", "[]"))
             ),
         )

@@ -36,7 +36,7 @@ Row = Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class CardFacts:
     """What the documents are written from.
 
     Parameters
@@ -57,7 +57,7 @@ class Facts:
         return str(self.metadata.get(name, "not recorded"))
 
 
-def write(folder: Path, facts: Facts) -> Path:
+def write(folder: Path, facts: CardFacts) -> Path:
     """Write the four documents into `folder` and return it; the same facts give the same bytes."""
     durable.make_folder(folder)
     # What is written is Markdown, whose cells `cell` guards, not HTML.
@@ -91,7 +91,7 @@ def cell(text: str) -> str:
 class _View:
     """The facts in the words of one language, as the templates show them."""
 
-    def __init__(self, facts: Facts, language: str) -> None:
+    def __init__(self, facts: CardFacts, language: str) -> None:
         known = texts()
         self.facts, self.language = facts, language
         self.words = {name: text[language] for name, text in known["words"].items()}

@@ -37,7 +37,7 @@ NO_SEGMENT, SMALL_SEGMENTS = "(none)", "(small)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class SampleQuestion:
     """What a candidate is to learn from a table; `segment` breaks the evaluation down as well."""
 
     spec: FeatureSpec
@@ -137,7 +137,7 @@ class Sample:
         return said
 
 
-def read(table: FeatureTable, question: Question) -> Sample:
+def read(table: FeatureTable, question: SampleQuestion) -> Sample:
     """Compute the features of the open customers with a known outcome.
 
     No customer is in the sample twice, so no fold can split one; unless the contract declares one
@@ -192,7 +192,7 @@ def _vintages(rows: pa.Table, rule: LabelRule) -> Days | None:
     return label.days(rows, rule.vintage, may_be_null=False) if rule.vintage else None
 
 
-def _target(table: FeatureTable, question: Question) -> str:
+def _target(table: FeatureTable, question: SampleQuestion) -> str:
     """Return the outcome column, once purpose and named columns are found to fit."""
     spec, rule = question.spec, question.rule
     if table.purpose is not Purpose.TRAINING:

@@ -19,7 +19,7 @@ from governance.errors import ContractError, IntegrityError, KeyringError
 from governance.outcome import Outcome
 from governance.settings import HOME_VARIABLE, Settings
 from limitline.commands import app
-from monitoring.alternatives import Judged, Question, judge_alternatives, of_model
+from monitoring.alternatives import FamilyQuestion, JudgedFamily, judge_alternatives, of_model
 from monitoring.verdict import Verdict
 from monitoring.watch import read_appetite
 from privacy import gate, leak_scan
@@ -51,7 +51,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Book:
 
 
 @pytest.fixture(scope="module")
-def judged(made: Book) -> Judged:
+def judged(made: Book) -> JudgedFamily:
     return judge_alternatives(made.settings, question(made))
 
 
@@ -68,14 +68,14 @@ def book(made: Book, tmp_path: Path) -> Book:
     return dataclasses.replace(made, settings=settings)
 
 
-def question(book: Book, **changed: object) -> Question:
+def question(book: Book, **changed: object) -> FamilyQuestion:
     usual: dict[str, object] = {
         "version": str(book.version),
         "contract": family.CONTRACT_ID,
         "appetite": APPETITE,
         "on": DAY,
     }
-    return Question(**(usual | changed))  # type: ignore[arg-type]
+    return FamilyQuestion(**(usual | changed))  # type: ignore[arg-type]
 
 
 def run(book: Book, folder: Path, *arguments: str) -> Result:
@@ -87,7 +87,7 @@ def run(book: Book, folder: Path, *arguments: str) -> Result:
     return CliRunner().invoke(app, ["alternatives", *common, *arguments], env=home)
 
 
-def test_the_planted_alternative_is_found_and_no_other(judged: Judged) -> None:
+def test_the_planted_alternative_is_found_and_no_other(judged: JudgedFamily) -> None:
     verdicts = {found.alternative: found.verdict for found in judged.judgements}
     assert verdicts["fair"] is Verdict.FOUND
     assert verdicts["clone"] is Verdict.NOT_SHOWN
@@ -96,7 +96,7 @@ def test_the_planted_alternative_is_found_and_no_other(judged: Judged) -> None:
     assert judged.outcome is Outcome.BREACH
 
 
-def test_a_clone_differs_from_the_version_in_nothing(judged: Judged) -> None:
+def test_a_clone_differs_from_the_version_in_nothing(judged: JudgedFamily) -> None:
     for figure in ("auc", "ks", "brier", "ece"):
         found = of_model(
             judged.measurements, f"alternatives.{figure}_difference", alternative="clone"
@@ -108,7 +108,9 @@ def test_a_clone_differs_from_the_version_in_nothing(judged: Judged) -> None:
     assert moved.value == 0.0
 
 
-def test_every_model_has_accuracy_actions_and_ratios_with_interval_and_n(judged: Judged) -> None:
+def test_every_model_has_accuracy_actions_and_ratios_with_interval_and_n(
+    judged: JudgedFamily,
+) -> None:
     for name in (judged.itself, "fair", "clone", "blind"):
         mine = [m for m in judged.measurements if m.scope.get("alternative") == name]
         measured = {m.measure for m in mine if m.value is not None}
@@ -126,7 +128,7 @@ def test_every_model_has_accuracy_actions_and_ratios_with_interval_and_n(judged:
     assert {m.scope["group"] for m in ratio} == {"male"}
 
 
-def test_nobody_but_sealed_customers_is_judged(made: Book, judged: Judged) -> None:
+def test_nobody_but_sealed_customers_is_judged(made: Book, judged: JudgedFamily) -> None:
     sealed = {m.n for m in judged.measurements if m.measure == "discrimination.auc"}
     assert max(sealed) < 0.25 * 8_000
     data = judged.evidence.subject
@@ -273,7 +275,7 @@ def test_without_mandate_vault_or_line_nothing_is_asked(book: Book, tmp_path: Pa
 
 
 def test_nobody_but_the_validator_signs_and_only_about_the_newest_family(
-    book: Book, judged: Judged, tmp_path: Path
+    book: Book, judged: JudgedFamily, tmp_path: Path
 ) -> None:
     developer = Signer.open(book.settings.keyring, Role.DEVELOPER)
     with pytest.raises(KeyringError, match="may not sign alternatives-evidence"):
@@ -295,7 +297,7 @@ def test_what_training_makes_is_what_monitoring_judges(moved_world: World, tmp_p
     members = [one for one in making.family_of(subject) if one.name in (subject.name, "floor")]
     made = making.challenge(subject, members, tmp_path)
     recorded = making.publish(settings, subject, made)
-    asked = Question(
+    asked = FamilyQuestion(
         version="champion", contract="uci-credit", appetite=read_appetite(), on=date(2005, 10, 1)
     )
     judged = judge_alternatives(settings, asked)

@@ -18,7 +18,7 @@ from privacy.feature_table import FeatureTable
 from privacy.keyring import Keyring
 from training import breakdown, evaluation, recipes, sample
 from training.evaluation import OutOfFold
-from training.sample import Question, Sample
+from training.sample import Sample, SampleQuestion
 
 Release = Callable[..., Path]
 
@@ -29,7 +29,7 @@ def rows(
 ) -> Sample:
     path = release(make_shops(1_000))
     table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
-    return sample.read(table, Question(spec=FeatureSpec.parse(shop_spec)))
+    return sample.read(table, SampleQuestion(spec=FeatureSpec.parse(shop_spec)))
 
 
 def dated(rows: Sample, months: int) -> Sample:

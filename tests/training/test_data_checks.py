@@ -7,7 +7,7 @@ import pytest
 from decisions.features import FeatureSpec
 from governance.errors import ContractError, UsageError
 from training import data_checks
-from training.data_checks import Allowance, Kind
+from training.data_checks import Allowance, CheckKind
 
 
 @pytest.fixture
@@ -76,9 +76,9 @@ def test_a_feature_that_tells_the_outcome_alone_is_a_leak_in_either_direction(
     features[:, 1] = sign * labels + rng.normal(0, 0.1, 500)
     with pytest.raises(ContractError, match="load alone separates"):
         data_checks.refuse_leaks(spec, features, labels, ())
-    allowed = Allowance(kind=Kind.LEAK, name="load", reason="It was known before.")
+    allowed = Allowance(kind=CheckKind.LEAK, name="load", reason="It was known before.")
     data_checks.refuse_leaks(spec, features, labels, (allowed,))
-    elsewhere = Allowance(kind=Kind.CONSTANT, name="load", reason="Another matter.")
+    elsewhere = Allowance(kind=CheckKind.CONSTANT, name="load", reason="Another matter.")
     with pytest.raises(ContractError, match="load alone separates"):
         data_checks.refuse_leaks(spec, features, labels, (elsewhere,))
 

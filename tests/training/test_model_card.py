@@ -17,7 +17,7 @@ from privacy.gate import FILE_TIME
 from registry import traceability
 from registry.record import Record
 from training import lineage, model_card
-from training.model_card import LANGUAGES, Facts, texts
+from training.model_card import LANGUAGES, CardFacts, texts
 
 FILES = {
     f"{name}.{language}.md"
@@ -27,9 +27,9 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def facts(world: Any) -> Facts:
+def facts(world: Any) -> CardFacts:
     folder = world.made.version.folder / "artifacts"
-    return Facts(
+    return CardFacts(
         spec=FeatureSpec.load(folder / "features.toml"),
         policy=LimitPolicy.load(folder / "limit_policy.toml"),
         metadata=json.loads((folder / "limitline.json").read_bytes()),
@@ -37,7 +37,7 @@ def facts(world: Any) -> Facts:
 
 
 @pytest.fixture(scope="module")
-def written(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def written(facts: CardFacts, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = model_card.write(tmp_path_factory.mktemp("documents"), facts)
     return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
 
@@ -75,7 +75,7 @@ def numbers_in(fact: object) -> Iterator[float]:
 NUMBER = r"(?<![\w#.@-])-?\d+(?:\.\d+)?(?![\w.-])"
 
 
-def made_up(text: str, facts: Facts) -> set[str]:
+def made_up(text: str, facts: CardFacts) -> set[str]:
     """Return the numbers in the cells of a document that stand in none of its facts."""
     known = {round(number, 4) for number in numbers_in(facts.metadata)}
     known |= {round(number, 4) for number in numbers_in(facts.spec.model_dump())}
@@ -86,7 +86,7 @@ def made_up(text: str, facts: Facts) -> set[str]:
 
 
 def test_every_number_of_a_document_stands_in_the_facts(
-    written: dict[str, str], facts: Facts
+    written: dict[str, str], facts: CardFacts
 ) -> None:
     for name, text in written.items():
         assert made_up(text, facts) == set(), name
@@ -94,7 +94,7 @@ def test_every_number_of_a_document_stands_in_the_facts(
 
 
 def test_a_number_that_stands_in_no_fact_would_be_found(
-    written: dict[str, str], facts: Facts
+    written: dict[str, str], facts: CardFacts
 ) -> None:
     (auc,) = (m for m in facts.metadata["evaluation"] if m["measure"] == "discrimination.auc")
     value, n = f"{float(auc['value']):.4f}", str(auc["n"])
@@ -107,7 +107,7 @@ def test_a_number_that_stands_in_no_fact_would_be_found(
 
 
 def test_each_measure_stands_in_its_row_with_interval_n_and_outcome(
-    written: dict[str, str], facts: Facts
+    written: dict[str, str], facts: CardFacts
 ) -> None:
     rows = {line for line in written["model_card.en.md"].splitlines() if line.startswith("| ")}
     known = [
@@ -142,7 +142,7 @@ def test_features_are_told_with_direction_and_reason(written: dict[str, str]) ->
 
 
 def test_the_chinese_documents_name_facts_measures_and_policy_in_chinese(
-    written: dict[str, str], facts: Facts
+    written: dict[str, str], facts: CardFacts
 ) -> None:
     for name in ("model_card.zh.md", "technical_file.zh.md"):
         text = written[name]
@@ -162,7 +162,7 @@ def test_the_chinese_documents_name_facts_measures_and_policy_in_chinese(
 
 
 def test_the_technical_file_gives_each_formula_as_it_was_declared(
-    written: dict[str, str], facts: Facts
+    written: dict[str, str], facts: CardFacts
 ) -> None:
     for language in LANGUAGES:
         for feature in facts.spec.features:
@@ -198,13 +198,13 @@ def test_what_varies_by_run_is_signed_and_is_no_part_of_the_candidate(world: Any
 
 
 def test_a_feature_that_is_named_like_a_protected_attribute_is_marked(
-    facts: Facts, tmp_path: Path
+    facts: CardFacts, tmp_path: Path
 ) -> None:
     first, *others = facts.spec.features
     named = first.model_copy(update={"sources": (*first.sources, "marital_state")})
     spec = facts.spec.model_copy(update={"features": (named, *others)})
     folder = model_card.write(
-        tmp_path, Facts(spec=spec, policy=facts.policy, metadata=facts.metadata)
+        tmp_path, CardFacts(spec=spec, policy=facts.policy, metadata=facts.metadata)
     )
     rows = (folder / "model_card.en.md").read_text(encoding="utf-8").splitlines()
     marked = [row.split(" | ")[0] for row in rows if "| named like one |" in row]
@@ -213,9 +213,9 @@ def test_a_feature_that_is_named_like_a_protected_attribute_is_marked(
 
 
 def test_what_nobody_recorded_is_told_as_such_in_both_languages(
-    facts: Facts, tmp_path: Path
+    facts: CardFacts, tmp_path: Path
 ) -> None:
-    bare = Facts(spec=facts.spec, policy=facts.policy, metadata=facts.metadata)
+    bare = CardFacts(spec=facts.spec, policy=facts.policy, metadata=facts.metadata)
     folder = model_card.write(tmp_path, bare)
     english = (folder / "technical_file.en.md").read_text(encoding="utf-8")
     chinese = (folder / "technical_file.zh.md").read_text(encoding="utf-8")
@@ -223,12 +223,12 @@ def test_what_nobody_recorded_is_told_as_such_in_both_languages(
     assert "| 数据:存储介质标识 | 存储介质(data_storage_medium) |  | 未记录 |" in chinese
 
 
-def test_a_declared_text_cannot_break_the_form(facts: Facts, tmp_path: Path) -> None:
+def test_a_declared_text_cannot_break_the_form(facts: CardFacts, tmp_path: Path) -> None:
     first, *others = facts.spec.features
     odd = first.model_copy(update={"why": "a | b\n# <script>"})
     spec = facts.spec.model_copy(update={"features": (odd, *others)})
     folder = model_card.write(
-        tmp_path, Facts(spec=spec, policy=facts.policy, metadata=facts.metadata)
+        tmp_path, CardFacts(spec=spec, policy=facts.policy, metadata=facts.metadata)
     )
     text = (folder / "model_card.en.md").read_text(encoding="utf-8")
     assert "a \\| b # &lt;script> |" in text

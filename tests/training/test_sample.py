@@ -19,7 +19,7 @@ from privacy.keyring import Keyring
 from tests.planting import write_unchecked
 from training import label, sample
 from training.label import LabelRule
-from training.sample import Question, Sample
+from training.sample import Sample, SampleQuestion
 
 Release = Callable[..., Path]
 Shops = Callable[..., pa.Table]
@@ -29,7 +29,7 @@ Shops = Callable[..., pa.Table]
 def read(home: Settings, shop_spec: str) -> Callable[..., Sample]:
     def from_folder(path: Path, target: str | None = None, spec: str = shop_spec) -> Sample:
         table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
-        question = Question(spec=FeatureSpec.parse(spec), rule=LabelRule(target=target))
+        question = SampleQuestion(spec=FeatureSpec.parse(spec), rule=LabelRule(target=target))
         return sample.read(table, question)
 
     return from_folder
@@ -288,9 +288,9 @@ def with_month(rows: pa.Table) -> ColumnContract:
 def test_no_customer_is_learned_from_twice(panel: FeatureTable, shop_spec: str) -> None:
     spec = FeatureSpec.parse(shop_spec)
     with pytest.raises(ContractError, match="a customer in two folds"):
-        sample.read(panel, Question(spec=spec, rule=LabelRule(target="failed")))
+        sample.read(panel, SampleQuestion(spec=spec, rule=LabelRule(target="failed")))
     rule = LabelRule(target="failed", vintage="month")
-    found = sample.read(panel, Question(spec=spec, rule=rule))
+    found = sample.read(panel, SampleQuestion(spec=spec, rule=rule))
     assert len(found.labels) == found.superseded == panel.num_rows // 2
     assert found.as_lineage()["data_rows_superseded"] == str(found.superseded)
     # The newer row of each customer is the one that stays: everybody is late in it.
@@ -302,7 +302,7 @@ def test_an_older_known_row_stands_in_for_a_newer_unknown_one(
     panel: FeatureTable, shop_spec: str
 ) -> None:
     rule = LabelRule(target="failed", vintage="month", cutoff=date(2025, 6, 1))
-    found = sample.read(panel, Question(spec=FeatureSpec.parse(shop_spec), rule=rule))
+    found = sample.read(panel, SampleQuestion(spec=FeatureSpec.parse(shop_spec), rule=rule))
     assert found.unknown.immature == panel.num_rows // 2
     assert found.superseded == 0
     assert (found.vintage == np.datetime64("2024-01-01")).all()
@@ -315,7 +315,7 @@ def test_rows_that_equal_another_customers_are_counted(
     again = once.set_column(0, "shop", pa.array([f"twin {number}" for number in range(400)]))
     path = release(pa.concat_tables([once, again]))
     table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
-    found = sample.read(table, Question(spec=FeatureSpec.parse(shop_spec)))
+    found = sample.read(table, SampleQuestion(spec=FeatureSpec.parse(shop_spec)))
     twins = len(found.labels) - len(np.unique(found.features, axis=0))
     assert found.identical == twins > 150
 
@@ -327,7 +327,7 @@ def test_a_handful_of_customers_has_no_segment_of_its_own(
     codes = pa.array([7 if number < 10 else number % 2 for number in range(600)], pa.int64())
     path = release(rows.append_column("branch", codes))
     table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
-    found = sample.read(table, Question(spec=FeatureSpec.parse(shop_spec), segment="branch"))
+    found = sample.read(table, SampleQuestion(spec=FeatureSpec.parse(shop_spec), segment="branch"))
     assert found.segment is not None
     assert set(found.segment.tolist()) == {"0", "1", sample.SMALL_SEGMENTS}
 
@@ -337,7 +337,7 @@ def test_a_segment_of_exactly_twenty_customers_has_its_name(
 ) -> None:
     path = dealt("branch", [7] * 20 + [8] * 19 + [None] * 30 + [1] * 600)
     table = FeatureTable.open(path, keyring=Keyring.open(home.keyring))
-    found = sample.read(table, Question(spec=FeatureSpec.parse(shop_spec), segment="branch"))
+    found = sample.read(table, SampleQuestion(spec=FeatureSpec.parse(shop_spec), segment="branch"))
     assert found.segment is not None
     assert Counter(found.segment[:69].tolist()) == {
         "7": 20,
@@ -349,7 +349,7 @@ def test_a_segment_of_exactly_twenty_customers_has_its_name(
 def test_exactly_twenty_segments_are_broken_down(
     dealt: Dealt, home: Settings, shop_spec: str
 ) -> None:
-    question = Question(spec=FeatureSpec.parse(shop_spec), segment="branch")
+    question = SampleQuestion(spec=FeatureSpec.parse(shop_spec), segment="branch")
     ring = Keyring.open(home.keyring)
     found = sample.read(
         FeatureTable.open(dealt("branch", [n % 20 for n in range(600)]), keyring=ring), question
@@ -367,6 +367,6 @@ def test_a_number_with_a_fraction_is_no_segment_and_a_feature_of_its_name_is_in_
     table = FeatureTable.open(release(make_shops(600)), keyring=Keyring.open(home.keyring))
     spec = FeatureSpec.parse(shop_spec)
     with pytest.raises(ContractError, match="The segment owed is double"):
-        sample.read(table, Question(spec=spec, segment="owed"))
+        sample.read(table, SampleQuestion(spec=spec, segment="owed"))
     with pytest.raises(ContractError, match="turnover is asked for as it stands, and the feature"):
-        sample.read(table, Question(spec=spec, segment="turnover"))
+        sample.read(table, SampleQuestion(spec=spec, segment="turnover"))
