@@ -36,8 +36,6 @@ SHORTEST_REASON = 10
 def found(settings: Settings, names: Mapping[str, str] | None = None) -> People:
     """Make keys and begin the ledger, or keep what exists and copy its people anew.
 
-    A role that nobody ever held, because it came with a newer version, gets a key.
-
     Raises
     ------
     IntegrityError
@@ -45,10 +43,7 @@ def found(settings: Settings, names: Mapping[str, str] | None = None) -> People:
     """
     people = create_people(settings.keyring, names)
     Ledger.open(settings.ledger, Signer.open(settings.keyring, Role.LEDGER), people=people)
-    held = {person.role for person in _copy(settings).known.values()}
-    for role in [role for role in Role if role.value not in held]:
-        made = create_key(_file(settings, role.value), role, "")
-        _change(settings, [made], [], "a role that came with a newer version")
+    _copy(settings)
     return People.load(settings.keyring)
 
 

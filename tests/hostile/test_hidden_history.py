@@ -295,6 +295,7 @@ def test_what_was_measured_once_and_judged_is_counted_and_nothing_more_said(
 ) -> None:
     (version,) = status(champion, DAY)["versions"]
     assert version["measured_in_words"] == ["measured: validation 1x"]
+    assert "measured: validation 1x" in shown(champion)
     assert "never judged" not in shown(champion)
 
 
