@@ -17,10 +17,10 @@ import pyarrow as pa
 from decisions import book, impact, inputs, model
 from decisions.book import Engine
 from decisions.checking import policy_check
+from decisions.plain_table import Customers
 from decisions.policy import LimitPolicy
 from decisions.scoring import DEFAULT_PROBABILITY, score
 from decisions.stages.climate import PLAIN, Climate
-from decisions.uniqueness import Customers
 from governance import canonical
 from governance.contract import Purpose
 from governance.errors import ContractError

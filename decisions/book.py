@@ -16,11 +16,10 @@ from decisions.decision_log import DecisionLog
 from decisions.engine import ENGINE_VERSION, Action, Freeze
 from decisions.features import FeatureSpec
 from decisions.history import History
-from decisions.plain_table import Moment
+from decisions.plain_table import Customers, Moment
 from decisions.policy import LimitPolicy
 from decisions.stages.climate import PLAIN, Climate
 from decisions.standing import Standing, standing
-from decisions.uniqueness import Customers
 from governance.contract import Purpose
 from governance.errors import ContractError, GateClosed, IntegrityError
 from governance.settings import Settings

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from decisions.case_commands import notify, ownership, review_app
 from decisions.checking.commands import app as policy_app
-from decisions.notifying.commands import notify
 from decisions.options import AsOf, DemandIndex, InLanguage, Language, Regime
-from decisions.ownership_commands import ownership
 from decisions.replay_commands import replay
-from decisions.reviewing.commands import app as review_app
 from governance import command
 from governance.command import AsJson, Encoding
 from governance.errors import UsageError

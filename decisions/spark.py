@@ -1,54 +1,96 @@
 """Spark: the same engine over partitions, for books that have outgrown one machine.
 
-Each partition goes through `decisions.shipment.Shipment.decided` by ``mapInArrow``, which is the
-code that decides one customer online, so a limit does not depend on how a table was cut. PySpark is
-an optional extra; this is its one door.
+Each partition goes by ``mapInArrow`` through the engine of the wheel that is installed on the
+worker, so a limit does not depend on how a table was cut; a worker with another release refuses.
+PySpark is an optional extra; this is its one door.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from decisions import engine, plain_table
+from decisions import engine, model, plain_table
 from decisions.engine import Freeze
-from decisions.plain_table import Moment, Source
-from decisions.scoring import DEFAULT_PROBABILITY
-from decisions.shipment import DECIDED, Shipment
+from decisions.plain_table import Moment, Source, repeated_customers
+from decisions.policy import LimitPolicy
 from decisions.stages.climate import PLAIN, Climate
-from decisions.uniqueness import refusal
-from governance import durable, errors
-from governance.errors import ContractError, EnvironmentFault, UsageError
+from governance import canonical, durable, errors
+from governance.errors import ContractError, EnvironmentFault, IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 EMBEDDED, SPARK = "embedded", "spark"
 MASTER_VARIABLE = "LIMITLINE_SPARK_MASTER"
-BATCH_ROWS = 65_536
 
-_SPARK_TYPES = {
-    pa.int64(): "bigint",
-    pa.float64(): "double",
-    pa.string(): "string",
-    pa.date32(): "date",
-}
+# Spark has no unsigned integers; the mask of reasons fits a signed one of the next size.
+DECIDED = pa.schema(
+    [
+        field.with_type(pa.int64()) if field.type == pa.uint32() else field
+        for field in engine.OUTPUT_SCHEMA
+    ]
+)
+_TYPES = {"int64": "bigint", "double": "double", "string": "string", "date32[day]": "date"}
 _SUMS = {
     "limits_before_minor": "limit_before_minor",
     "limits_after_minor": "limit_after_minor",
     "temporary_uplifts_minor": "temporary_uplift_minor",
 }
 _OURS = re.compile(r"governance\.errors\.(\w+): (.+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What a worker decides its partitions by; `digest` is the driver's, of policy and code."""
+
+    source: Source
+    moment: Moment
+    digest: str
+
+    def decided(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Decide one partition, batch by batch.
+
+        Raises
+        ------
+        IntegrityError
+            If policy or engine on the worker are not those of the driver.
+        ContractError
+            As `decisions.plain_table.Source.checked` and `decisions.engine.decide`.
+        """
+        if digest_of(self.source.policy) != self.digest:
+            raise IntegrityError(
+                "The policy or the engine's code on a worker is not the one of the driver. Install "
+                "the same wheel on every worker and run again; nothing was decided."
+            )
+        when = self.moment
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            rows = self.source.checked(batch)
+            made = engine.decide(
+                self.source.policy,
+                rows,
+                as_of=when.as_of,
+                freeze=when.freeze,
+                climate=when.climate,
+            )
+            # What is carried along goes back as it came, not in the engine's types.
+            columns = {name: batch[name] for name in batch.schema.names}
+            columns |= {field.name: made[field.name].cast(field.type) for field in DECIDED}
+            yield pa.RecordBatch.from_pydict(columns)
 
 
 def is_asked(name: str) -> bool:
@@ -95,25 +137,19 @@ def decide(
     if output.exists():
         raise UsageError(f"{output} exists already. Name a new folder for the decisions.")
     moment = Moment(as_of=as_of, freeze=freeze, climate=climate)
-    shipment = Shipment.of(source.policy, moment, source=source)
     with session() as spark, _named_faults(source), durable.replacing_folder(output) as folder:
         frame = spark.read.parquet(str(source.path.absolute()))
         if source.customer:
             require_unique(frame, source.customer)
-        decided(frame, shipment).write.mode("append").parquet(str(folder))
+        decided(frame, source, moment).write.mode("append").parquet(str(folder))
         counts = _counts(spark.read.parquet(str(folder)))
         if not counts["customers"]:
             raise ContractError(f"The table {source.path.name} holds no rows.")
     return plain_table.document(source, moment, counts, output)
 
 
-def decided(frame: DataFrame, shipment: Shipment) -> DataFrame:
+def decided(frame: DataFrame, source: Source, moment: Moment) -> DataFrame:
     """Decide a frame of any partitioning.
-
-    Parameters
-    ----------
-    frame : pyspark.sql.DataFrame
-        Rows with the policy's inputs, or, if the shipment holds a model, released columns.
 
     Returns
     -------
@@ -121,20 +157,17 @@ def decided(frame: DataFrame, shipment: Shipment) -> DataFrame:
         The carried columns, then those of `decisions.engine.OUTPUT_SCHEMA`; the mask of reasons is
         a ``bigint``. Nothing is computed before an action asks for it.
     """
-    names = list(frame.columns) if shipment.scorer is None else list(shipment.scorer.keep)
-    taken = sorted(set(names) & set(DECIDED.names))
+    taken = sorted(set(frame.columns) & set(DECIDED.names))
     if taken:
         raise ContractError(
             f"The table already has the columns {', '.join(taken)}, which a decision adds. Rename "
             "or drop them."
         )
-    types = {field.name: field.dataType.simpleString() for field in frame.schema}
-    columns = [f"`{name}` {types[name]}" for name in names]
-    if shipment.scorer is not None:
-        columns.append(f"{DEFAULT_PROBABILITY} double")
-    columns += [f"{field.name} {_SPARK_TYPES[field.type]}" for field in DECIDED]
+    columns = [f"`{field.name}` {field.dataType.simpleString()}" for field in frame.schema]
+    columns += [f"{field.name} {_TYPES[str(field.type)]}" for field in DECIDED]
+    work = Workload(source=source, moment=moment, digest=digest_of(source.policy))
     with _unwarned():
-        return frame.mapInArrow(shipment.decided, ", ".join(columns))
+        return frame.mapInArrow(work.decided, ", ".join(columns))
 
 
 def require_unique(frame: DataFrame, customer: str) -> None:
@@ -143,7 +176,7 @@ def require_unique(frame: DataFrame, customer: str) -> None:
     Raises
     ------
     ContractError
-        As `decisions.uniqueness.Customers`; it counts customers and names none.
+        As `decisions.plain_table.Customers`; it counts customers and names none.
     """
     from pyspark.sql import functions
 
@@ -158,7 +191,7 @@ def require_unique(frame: DataFrame, customer: str) -> None:
     )
     repeated = counted.filter("rows > 1").select("is_split").toArrow()
     if repeated.num_rows:
-        raise refusal(repeated.num_rows, is_split=any(repeated["is_split"].to_pylist()))
+        raise repeated_customers(repeated.num_rows, is_split=any(repeated["is_split"].to_pylist()))
 
 
 @contextmanager
@@ -188,9 +221,15 @@ def session(master: str = "") -> Iterator[SparkSession]:
     if (running := SparkSession.getActiveSession()) is not None:
         yield running
         return
-    _require_java()
+    home = os.environ.get("JAVA_HOME", "")
+    if not shutil.which("java", path=f"{home}/bin" if home else None):
+        raise EnvironmentFault(
+            "Spark needs Java 17 or newer, and there is none on this machine. Run `apt-get install "
+            "openjdk-17-jre-headless`, or leave out --engine."
+        )
     place = master or os.environ.get(MASTER_VARIABLE, "") or "local[*]"
-    begun = _builder(SparkSession.builder, place).getOrCreate()
+    builder: Any = SparkSession.builder
+    begun = builder.master(place).appName("limitline").config(map=_settings(place)).getOrCreate()
     begun.sparkContext.setLogLevel("OFF")
     try:
         yield begun
@@ -198,17 +237,9 @@ def session(master: str = "") -> Iterator[SparkSession]:
         begun.stop()
 
 
-@contextmanager
-def _unwarned() -> Iterator[None]:
-    """Leave out PySpark's warning of pandas 3: no row passes through pandas here."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
-        yield
-
-
-def _builder(builder: Any, master: str) -> Any:
+def _settings(master: str) -> dict[str, str]:
     settings = {
-        "spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH_ROWS),
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
         "spark.ui.showConsoleProgress": "false",
@@ -224,19 +255,15 @@ def _builder(builder: Any, master: str) -> Any:
             # The workers run the code that this process runs, wherever it was started.
             "spark.executorEnv.PYTHONPATH": str(Path(engine.__file__).parents[1]),
         }
-    builder = builder.master(master).appName("limitline")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    return builder
+    return settings
 
 
-def _require_java() -> None:
-    home = os.environ.get("JAVA_HOME", "")
-    if not shutil.which("java", path=f"{home}/bin" if home else None):
-        raise EnvironmentFault(
-            "Spark needs Java 17 or newer, and there is none on this machine. Run `apt-get install "
-            "openjdk-17-jre-headless`, or leave out --engine."
-        )
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Leave out PySpark's warning of pandas 3: no row passes through pandas here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+        yield
 
 
 @contextmanager
@@ -268,8 +295,18 @@ def _counts(written: DataFrame) -> dict[str, Any]:
     # A row that a person must look at may hold any number, so the sum needs more than 64 bits.
     asked = [f"sum(CAST({column} AS DECIMAL(38, 0))) AS {name}" for name, column in _SUMS.items()]
     found = written.selectExpr("count(*) AS customers", *asked).toArrow().to_pylist()[0]
-    totals = {name: int(value or 0) for name, value in found.items()}
     actions = dict.fromkeys([action.value for action in engine.Action], 0)
     for row in written.groupBy("action").count().toArrow().to_pylist():
         actions[row["action"]] += row["count"]
-    return {**totals, "actions": actions}
+    return {**{name: int(value or 0) for name, value in found.items()}, "actions": actions}
+
+
+def digest_of(policy: LimitPolicy) -> str:
+    """Return one digest of `policy` and of the engine's code that is installed here."""
+    return canonical.digest([policy.digest, _code()])
+
+
+@functools.cache
+def _code() -> str:
+    """Digest the engine that is installed here; read once in a process."""
+    return model.code_digest()

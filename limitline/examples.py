@@ -87,7 +87,6 @@ EXAMPLES: Mapping[str, str] = {
         limitline policy impact --version latest --as-of 2005-10-01""",
     "review queue": "limitline review queue --vintage 2005-10",
     "review list": "limitline review list --state open",
-    "review show": "limitline review show 7",
     "review decide": """
         limitline review decide 7 --decision keep --reviewer 'Zhao Min' --reason 'Paid since'""",
     "review outcome": "limitline review outcome 7 --turned good",

@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decisions import explanation
-from decisions.notifying import notices
-from decisions.notifying.notices import Channel, Kind, Lender
+from decisions import explanation, notices
+from decisions.notices import Announcement, Channel, Lender, Topic
 from decisions.policy import LimitPolicy, packaged
 from decisions.reasons import LOWERING, Origin, Reason
 from governance.errors import ContractError, UsageError
@@ -42,18 +41,22 @@ RAISE = CUT | {"limit_after_minor": 13_000_000, "action": "raise", "reasons": in
 SEASON = RAISE | {"temporary_uplift_minor": 2_600_000, "uplift_expires_on": date(2026, 3, 20)}
 
 
-def texts(decided: dict[str, object], language: str = "zh") -> dict[tuple[Kind, Channel], str]:
-    written = notices.write(decided, lender=LENDER, on=ON, currency="CNY", language=language)
-    return {(notice.kind, notice.channel): notice.text for notice in written}
+def announcement(language: str) -> Announcement:
+    return Announcement(lender=LENDER, language=language, on=ON)
+
+
+def texts(decided: dict[str, object], language: str = "zh") -> dict[tuple[Topic, Channel], str]:
+    written = notices.write(decided, announcement(language), currency="CNY")
+    return {(notice.topic, notice.channel): notice.text for notice in written}
 
 
 def test_a_cut_says_what_why_and_whom_to_ask() -> None:
-    assert texts(CUT)[Kind.CUT, Channel.SMS] == (
+    assert texts(CUT)[Topic.CUT, Channel.SMS] == (
         "【示例银行】自2026年02月10日起,您的额度由100,000元调整为70,000元。"
         "主要原因:额度使用率过高且还款比例偏低;收入与现有负债水平。"
         "如有异议,可登录App或致电客服申请人工复核。"
     )
-    english = texts(CUT, "en")[Kind.CUT, Channel.SMS]
+    english = texts(CUT, "en")[Topic.CUT, Channel.SMS]
     assert "CNY 70,000 instead of 100,000" in english
     assert "review by a person" in english
 
@@ -72,12 +75,12 @@ def test_an_amount_is_told_to_the_cent_and_in_its_currency(
 ) -> None:
     """A limit that was kept at the balance is no round sum, and 元 is not every currency."""
     kept = CUT | {"limit_after_minor": 2_159_007}
-    written = notices.write(kept, lender=LENDER, on=ON, currency=currency, language=language)
+    written = notices.write(kept, announcement(language), currency=currency)
     assert all(said in notice.text for notice in written)
 
 
 def test_the_app_splits_the_reasons_of_a_cut_by_where_they_come_from() -> None:
-    english = texts(CUT, "en")[Kind.CUT, Channel.APP]
+    english = texts(CUT, "en")[Topic.CUT, Channel.APP]
     assert "your repayment risk as assessed: Nearly the whole limit is used" in english
     assert "a bound that holds for everybody: Income and present debts" in english
     assert "an adjustment by the lender: The lender's view of the economy" in english
@@ -87,8 +90,8 @@ def test_the_app_splits_the_reasons_of_a_cut_by_where_they_come_from() -> None:
 @pytest.mark.parametrize(("language", "expiry"), [("zh", "2026年03月20日"), ("en", "2026-03-20")])
 def test_a_seasonal_notice_states_the_expiry(language: str, expiry: str) -> None:
     said = texts(SEASON, language)
-    assert set(said) == set(itertools.product((Kind.RAISE, Kind.UPLIFT), Channel))
-    assert all(expiry in said[Kind.UPLIFT, channel] for channel in Channel)
+    assert set(said) == set(itertools.product((Topic.RAISE, Topic.UPLIFT), Channel))
+    assert all(expiry in said[Topic.UPLIFT, channel] for channel in Channel)
 
 
 def test_an_uplift_without_expiry_and_a_cut_without_reason_are_not_announced() -> None:

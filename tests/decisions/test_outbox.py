@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import resource
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,15 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from decisions.notifying import notices, routes, routing, sms
-from decisions.notifying.messenger import Messenger
-from decisions.notifying.notices import Channel, Kind, Lender, Notice
-from decisions.notifying.outbox import _SCHEMA, ROUTE_IS_DOWN, Outbox, key_of
-from decisions.notifying.routes import EVERY_CHANNEL, DeliveryFailed
+from decisions import notices, routes
+from decisions.notices import Announcement, Channel, Lender, Notice, Topic, key_of
+from decisions.outbox import ROUTE_IS_DOWN, Message, Outbox
 from decisions.reasons import LOWERING
+from decisions.routes import EVERY_CHANNEL, DeliveryFailed, Messenger
 from governance.errors import ContractError, KeyringError, UsageError
 from governance.settings import Settings
 
@@ -67,26 +63,29 @@ class Flaky:
             raise KeyboardInterrupt("killed after the delivery")
 
 
-def many(count: int, vintage: str = "2026-02") -> list[tuple[str, Notice]]:
+def many(count: int, vintage: str = "2026-02") -> list[Message]:
     """`count` customers, one SMS and one App text each."""
-    made = [
-        (number, Notice(kind=Kind.CUT, channel=channel, language="en", text=f"text {number}"))
+    return [
+        Message(key_of(number.to_bytes(4, "big"), vintage, said), said.channel.value, said.text)
         for number in range(count)
-        for channel in Channel
+        for said in told(number)
     ]
-    return [(key_of(number.to_bytes(4, "big"), vintage, said), said) for number, said in made]
+
+
+def told(number: int) -> list[Notice]:
+    return [Notice(topic=Topic.CUT, channel=one, text=f"text {number}") for one in Channel]
 
 
 def queued(folder: Path, route: routes.Route, count: int = 1) -> tuple[Outbox, list[str]]:
-    box, pairs = Outbox(folder / "outbox.db"), many(count)
-    assert box.queue("2026-02", pairs, [route]) == 2 * count
-    return box, [key for key, _ in pairs]
+    box, messages = Outbox(folder / "outbox.db"), many(count)
+    assert box.queue("2026-02", messages, [route]) == 2 * count
+    return box, [one.key for one in messages]
 
 
 def test_the_same_decision_is_queued_once_under_the_same_key(tmp_path: Path) -> None:
     box, keys = queued(tmp_path, Flaky())
     assert box.queue("2026-02", many(1), [Flaky()]) == 0
-    notice = many(1)[0][1]
+    notice = told(0)[0]
     first = (0).to_bytes(4, "big")
     assert key_of(first, "2026-02", notice) == keys[0]
     assert key_of(first, "2026-03", notice) != keys[0]
@@ -110,7 +109,7 @@ def test_a_failed_delivery_rests_longer_each_time_and_stops_no_other(tmp_path: P
 def test_a_run_delivers_more_than_it_holds_in_memory_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("decisions.notifying.outbox.AT_ONCE", 2)
+    monkeypatch.setattr("decisions.outbox.AT_ONCE", 2)
     route = Flaky(fails=1)
     box, keys = queued(tmp_path, route, count=4)
     (first,) = box.deliver([route], now=NOW)
@@ -160,7 +159,7 @@ def test_of_two_processes_only_one_delivers_each_text(tmp_path: Path) -> None:
 
 def test_a_route_that_takes_every_other_text_is_not_down(tmp_path: Path) -> None:
     """Only failures in a row say that nobody listens."""
-    keys = [key for key, _ in many(15)]
+    keys = [one.key for one in many(15)]
     route = Flaky(refuses=frozenset(keys[::2]))
     box, _ = queued(tmp_path, route, count=15)
     (sent,) = box.deliver([route], now=NOW)
@@ -168,7 +167,7 @@ def test_a_route_that_takes_every_other_text_is_not_down(tmp_path: Path) -> None
 
 
 def test_exactly_so_many_failures_in_a_row_take_a_route_down(tmp_path: Path) -> None:
-    keys = [key for key, _ in many(10)]
+    keys = [one.key for one in many(10)]
     almost, down = (Flaky(refuses=frozenset(keys[:n])) for n in (ROUTE_IS_DOWN - 1, ROUTE_IS_DOWN))
     for name, route, delivered in (("almost", almost, 21 - ROUTE_IS_DOWN), ("down", down, 0)):
         box, pairs = Outbox(tmp_path / name), many(10)
@@ -186,11 +185,11 @@ def test_one_route_that_fails_loses_nothing_and_repeats_nothing_on_another(tmp_p
     box.deliver([bad, good], now=LATER)
     assert box.waiting() == {"bad": 0, "good": 0}
     for route in (good, bad):
-        assert Counter(route.taken) == Counter(key for key, _ in pairs)
+        assert Counter(route.taken) == Counter(one.key for one in pairs)
 
 
 def test_texts_that_no_route_takes_block_no_other(tmp_path: Path) -> None:
-    keys = [key for key, _ in many(30)]
+    keys = [one.key for one in many(30)]
     poison = frozenset(keys[: 2 * ROUTE_IS_DOWN])
     route = Flaky(refuses=poison)
     box, _ = queued(tmp_path, route, 30)
@@ -214,56 +213,14 @@ def test_a_route_takes_its_channels_and_nothing_of_a_vintage_before_it(tmp_path:
     box.queue("2026-02", many(3), [first, texts])
     box.deliver([first, texts], now=NOW)
     assert len(first.taken) == 12
-    assert sorted(texts.taken) == sorted(k for k, said in many(3) if said.channel is Channel.SMS)
-
-
-OLDER = """
-CREATE TABLE notices (
-    key TEXT PRIMARY KEY,
-    channel TEXT NOT NULL,
-    text TEXT NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    is_delivered INTEGER NOT NULL DEFAULT 0
-) STRICT
-"""
-
-
-@pytest.mark.parametrize("was_opened", [False, True])
-def test_an_outbox_of_the_older_form_repeats_nothing_and_owes_the_rest(
-    tmp_path: Path, *, was_opened: bool
-) -> None:
-    """A release that did not know the older form may have left its second table in the file."""
-    box, pairs = Outbox(tmp_path / "outbox.db"), many(5, "2026-01")
-    before = sqlite3.connect(box.path)
-    before.execute(OLDER)
-    rows = [(key, said.channel.value, said.text, n < 4) for n, (key, said) in enumerate(pairs)]
-    before.executemany(
-        "INSERT INTO notices (key, channel, text, is_delivered) VALUES (?, ?, ?, ?)", rows
-    )
-    if was_opened:
-        before.executescript(_SCHEMA)
-    before.commit()
-    before.close()
-    texts = Flaky(name="texts", channels=frozenset({"sms"}))
-    first, later = Flaky(name="first"), Flaky(name="later")
-    assert box.queue("2026-01", pairs, [texts]) == 0
-    assert box.queue("2026-02", many(1), [first]) == 2
-    box.deliver([texts, first], now=NOW)
-    box.queue("2026-01", pairs, [first, later])
-    box.deliver([texts, first, later], now=LATER)
-    owed = [(key, said.channel) for key, said in pairs[4:]]
-    assert texts.taken == [key for key, channel in owed if channel is Channel.SMS]
-    new = {key for key, _ in many(1)}
-    assert set(first.taken) - new == {key for key, channel in owed if channel is Channel.APP}
-    assert later.taken == []
-    assert set(box.waiting().values()) <= {0}
+    assert sorted(texts.taken) == sorted(one.key for one in many(3) if one.channel == "sms")
 
 
 def test_a_batch_of_notices_is_queued_whole_or_not_at_all(tmp_path: Path) -> None:
     route = Flaky()
     box, _ = queued(tmp_path, route)
 
-    def broken() -> Iterator[tuple[str, Notice]]:
+    def broken() -> Iterator[Message]:
         yield from many(9)
         raise ContractError("broken half-way")
 
@@ -301,7 +258,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:
 
 def test_the_console_says_every_text(tmp_path: Path) -> None:
     said: list[str] = []
-    route = routes.Console(say=said.append)
+    route = routes.Terminal(say=said.append)
     box, _ = queued(tmp_path, route)
     box.deliver([route], now=NOW)
     assert said == ["[sms] text 0", "[app] text 0"]
@@ -311,8 +268,8 @@ KILLING = """
 import os, signal, sys, time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from decisions.notifying.outbox import Outbox
-from decisions.notifying.routes import File
+from decisions.outbox import Outbox
+from decisions.routes import File
 from tests.decisions.test_outbox import many
 
 home, count, kills = Path(sys.argv[1]), int(sys.argv[2]), 0
@@ -340,7 +297,7 @@ def test_kills_anywhere_lose_nothing_and_repeat_at_most_one_text_each(tmp_path: 
     assert kills >= 5
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
     arrived = Counter(json.loads(line)["key"] for line in lines)
-    assert set(arrived) == {key for key, _ in many(count)}
+    assert set(arrived) == {one.key for one in many(count)}
     assert sum(arrived.values()) <= 2 * count + kills
     assert Outbox(tmp_path / "outbox.db").waiting() == {"file": 0}
 
@@ -451,14 +408,14 @@ def test_the_routes_of_a_home_are_read_with_their_channels(
     monkeypatch.setenv("GATEWAY_ADDRESS", f"json://user:{SECRET}@127.0.0.1:9")
     text = 'schema = "routes/1"\n[[routes]]\nname = "gateway"\n'
     text += 'address = "env:GATEWAY_ADDRESS"\nchannels = ["sms"]\n'
-    (found,) = routing.configured(home(tmp_path, text), [])
+    (found,) = routes.configured(home(tmp_path, text), [])
     assert (found.name, found.channels) == ("gateway", {"sms"})
-    assert routing.configured(Settings(home=tmp_path / "empty"), []) == []
+    assert routes.configured(Settings(home=tmp_path / "empty"), []) == []
 
 
 def test_a_list_of_routes_that_others_can_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KeyringError, match="chmod 600"):
-        routing.configured(home(tmp_path, 'schema = "routes/1"\nroutes = []\n', 0o644), [])
+        routes.configured(home(tmp_path, 'schema = "routes/1"\nroutes = []\n', 0o644), [])
 
 
 @pytest.mark.parametrize(
@@ -476,7 +433,7 @@ def test_a_badly_written_route_is_a_usage_error_that_repeats_no_address(
     tmp_path: Path, given: list[str], problem: str
 ) -> None:
     with pytest.raises(UsageError, match=problem) as refused:
-        routing.configured(Settings(home=tmp_path), given)
+        routes.configured(Settings(home=tmp_path), given)
     assert SECRET not in str(refused.value)
 
 
@@ -510,24 +467,15 @@ def test_no_log_at_any_level_and_no_file_says_the_address(own_world: World) -> N
     assert not [path for path in files if SECRET.encode() in path.read_bytes()]
 
 
-@pytest.mark.parametrize("language", ["zh", "en"])
-def test_an_sms_is_sent_in_few_parts_whatever_its_reasons(language: str) -> None:
+@pytest.mark.parametrize(("language", "signs"), [("zh", 3 * 67), ("en", 3 * 153)])
+def test_an_sms_fits_into_three_parts_whatever_its_reasons(language: str, signs: int) -> None:
     lender = Lender(name_en="Example Consumer Finance", name_zh="示例消费金融有限公司")
+    announcement = Announcement(lender=lender, language=language, on=date(2026, 12, 28))
     for one in LOWERING:
         for other in LOWERING:
             decided = CUT | {"reasons": int(one | other)}
-            written = notices.write(
-                decided, lender=lender, on=date(2026, 12, 28), currency="CNY", language=language
-            )
-            longest = max(sms.parts(n.text) for n in written if n.channel is Channel.SMS)
-            assert longest <= 3
-
-
-@given(st.text(min_size=1, max_size=400))
-def test_parts_hold_the_text_and_no_more_than_needed(text: str) -> None:
-    units = len(text.encode("utf-16-le")) // 2
-    # A part holds at least 66 units, when a sign of two is moved to the next one.
-    assert 1 <= sms.parts(text) <= -(-units // 66)
+            written = notices.write(decided, announcement, currency="CNY")
+            assert all(len(n.text) <= signs for n in written if n.channel is Channel.SMS)
 
 
 def test_a_text_is_on_disk_before_it_counts_as_delivered(

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from decisions import agreement, book, decision_log, ownership, suggestions
+from decisions import book, decision_log, ownership
 from decisions.engine import Freeze
-from decisions.tolerance import Tolerance
+from decisions.ownership import Tolerance
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from governance.outcome import Outcome
@@ -86,22 +86,20 @@ def test_an_honest_plain_batch_stays_silent_although_both_often_agree(seed: int)
     assert {m.outcome for m in found} == {Outcome.PASS, Outcome.INFO}
 
 
-def by_hand(**changed: Any) -> suggestions.Compared:
+def by_hand(*left_out: str) -> pa.Table:
     """Ten decisions: four equal the suggestion, of which the own policy gives three."""
     columns = {
-        "decisions": 20,
-        "row": np.arange(10),
-        "before": np.full(10, 100),
-        "after": np.array([120] * 4 + [100] * 6),
-        "suggested": np.array([120] * 4 + [80] * 6),
-        "probability": np.linspace(0.1, 0.2, 10),
-        "own": np.array([120] * 3 + [100] * 7),
+        "limit_before_minor": np.full(10, 100),
+        "limit_after_minor": np.array([120] * 4 + [100] * 6),
+        "suggested_limit_minor": np.array([120] * 4 + [80] * 6),
+        "default_probability": np.linspace(0.1, 0.2, 10),
+        "own_limit_minor": np.array([120] * 3 + [100] * 7),
     }
-    return suggestions.Compared(**{**columns, **changed})
+    return pa.table(columns).drop_columns(list(left_out))
 
 
 def test_the_shares_of_a_table_worked_by_hand() -> None:
-    found = agreement.measure(by_hand(), TOLERANCE.judge)
+    found = ownership.measure(by_hand(), 20, judge=TOLERANCE.judge)
     values = {m.measure.removeprefix("ownership."): m.value for m in found}
     assert values == {
         "covered_share": 0.5,
@@ -114,22 +112,22 @@ def test_the_shares_of_a_table_worked_by_hand() -> None:
 
 
 def test_without_others_of_the_same_risk_nothing_is_expected_and_nothing_passes() -> None:
-    found = agreement.measure(by_hand(own=None), TOLERANCE.judge)
+    found = ownership.measure(by_hand("own_limit_minor"), 20, judge=TOLERANCE.judge)
     assert named(found, "excess_share").outcome is Outcome.INCONCLUSIVE
     assert named(found, "excess_share").value is None
 
 
 def test_what_is_expected_is_what_others_in_the_same_place_were_suggested() -> None:
     # 200 alike: half are suggested 120, half 80; all get 120. Each has 100 or 99 such others.
-    compared = suggestions.Compared(
-        decisions=200,
-        row=np.arange(200),
-        before=np.full(200, 100),
-        after=np.full(200, 120),
-        suggested=np.array([120, 80] * 100),
-        probability=np.full(200, 0.1),
+    compared = pa.table(
+        {
+            "limit_before_minor": np.full(200, 100),
+            "limit_after_minor": np.full(200, 120),
+            "suggested_limit_minor": np.array([120, 80] * 100),
+            "default_probability": np.full(200, 0.1),
+        }
     )
-    found = agreement.measure(compared, TOLERANCE.judge)
+    found = ownership.measure(compared, 200, judge=TOLERANCE.judge)
     expected = (100 * 99 + 100 * 100) / (200 * 199)
     assert named(found, "expected_share").value == pytest.approx(expected)
     assert named(found, "excess_share").value == pytest.approx(0.5 - expected)
@@ -218,7 +216,7 @@ def forge(world: World, log: decision_log.DecisionLog, column: str, values: list
 def of_vintage(world: World, vintage: str, proposed: pa.Table | None) -> list[Measurement]:
     ring = world.keyring
     return ownership.of_vintage(
-        world.settings, vintage, keyring=ring, suggested=proposed, tolerance=TOLERANCE
+        world.settings, vintage, proposed, keyring=ring, tolerance=TOLERANCE
     ).measurements
 
 
@@ -366,21 +364,10 @@ def test_the_document_says_whose_lines_judged_and_from_when(tmp_path: Path) -> N
     assert code == 13
     assert held["appetite"].startswith("uci-demo@1.3.0#")
     line = held["lines"]["ownership.excess_share"]
-    assert (line["allowed"], line["kind"], line["is_override"]) == ("<= 0.05", "house", False)
+    assert (line["allowed"], line["kind"]) == ("<= 0.05", "house")
     assert line["owner"]
     assert line["source"]
     assert line["effective_from"] == "2005-04-01"
-
-
-def test_a_line_that_the_command_moved_is_called_moved(tmp_path: Path) -> None:
-    code, document = run_verb(tmp_path, "--excess", "1", "--influence", "1")
-    lines = document["tolerance"]["lines"]
-    assert code == 0
-    assert lines["ownership.excess_share"]["is_override"]
-    assert lines["ownership.excess_share"]["owner"] == "whoever ran this command"
-    assert "instead of <= 0.05" in lines["ownership.excess_share"]["source"]
-    assert lines["ownership.partner_influence"]["allowed"] == "[-1, 1]"
-    assert not lines["ownership.without_provenance"]["is_override"]
 
 
 def test_on_a_day_without_a_line_nothing_passes(tmp_path: Path) -> None:

@@ -18,13 +18,19 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from decisions import book, decision_log
+from decisions import book, decision_log, review_measures, review_queue
 from decisions.engine import Freeze
 from decisions.policy import LimitPolicy, packaged
 from decisions.reasons import Reason
-from decisions.reviewing import intake, involvement, quality
-from decisions.reviewing.case import Case, Decision, Subject, Trigger, Turned, Verdict
-from decisions.reviewing.docket import Docket
+from decisions.review_queue import (
+    Handed,
+    ReviewCase,
+    ReviewQueue,
+    Ruling,
+    Trigger,
+    Turned,
+    Verdict,
+)
 from governance.errors import ContractError, GateClosed, IntegrityError, UsageError
 from governance.outcome import Outcome
 from limitline.commands import app
@@ -40,8 +46,9 @@ if TYPE_CHECKING:
 AS_OF, LATER = date(2005, 10, 1), date(2005, 12, 1)
 WHY = "The customer sent the missing statement"
 HEX = "ab" * 16
-SUBJECT = Subject(
+HANDED = Handed(
     pseudonym=HEX,
+    trigger=Trigger.OBJECTION,
     before_minor=10_000,
     machine_minor=10_000,
     lowest_minor=5_000,
@@ -52,32 +59,30 @@ SUBJECT = Subject(
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Docket:
+def held(tmp_path: Path) -> ReviewQueue:
     """Three open cases."""
-    made = Docket(tmp_path / "decisions" / "review.db", keyring.create(tmp_path / "ring"))
-    subjects = [replace(SUBJECT, pseudonym=f"{n:032x}") for n in range(3)]
-    made.queue("2005-10", [(Trigger.INPUT_MISSING, one) for one in subjects], on=AS_OF)
+    made = ReviewQueue(tmp_path / "decisions" / "review.db", keyring.create(tmp_path / "ring"))
+    handed = [replace(HANDED, pseudonym=f"{n:032x}") for n in range(3)]
+    made.queue("2005-10", handed, on=AS_OF)
     return made
 
 
-def verdict(case: Case, decision: Decision = Decision.KEEP, amount: int | None = None) -> Verdict:
-    return case.verdict_of(decision, amount, reviewer="Ann Example", reason=WHY, on=AS_OF)
+def verdict(case: ReviewCase, ruling: Ruling = Ruling.KEEP, amount: int | None = None) -> Verdict:
+    return case.verdict_of(ruling, amount, reviewer="Ann Example", reason=WHY, on=AS_OF)
 
 
-def test_a_decision_is_queued_once_and_numbered(held: Docket) -> None:
-    again = held.queue(
-        "2005-10", [(Trigger.OBJECTION, replace(SUBJECT, pseudonym="0" * 32))], on=LATER
-    )
-    assert again == []
-    assert held.queue("2005-11", [(Trigger.OBJECTION, SUBJECT)], on=LATER) == [4]
-    assert [case.number for case in held.cases()] == [1, 2, 3, 4]
+def test_a_decision_is_queued_once_and_numbered(held: ReviewQueue) -> None:
+    again = [replace(HANDED, pseudonym="0" * 32), replace(HANDED, pseudonym="f" * 32)]
+    assert held.queue("2005-10", again, on=LATER) == [4]
+    assert held.queue("2005-11", [HANDED], on=LATER) == [5]
+    assert [case.number for case in held.cases()] == [1, 2, 3, 4, 5]
 
 
-def test_a_case_is_decided_once_and_turns_out_once(held: Docket) -> None:
+def test_a_case_is_decided_once_and_turns_out_once(held: ReviewQueue) -> None:
     case = held.case(1)
     with pytest.raises(UsageError, match="not decided"):
         held.turn(case, Turned.GOOD, on=LATER)
-    held.decide(case, verdict(case, Decision.CUT, 5_000))
+    held.decide(case, verdict(case, Ruling.CUT, 5_000))
     with pytest.raises(UsageError, match="decided already"):
         held.decide(case, verdict(case))
     decided = held.case(1)
@@ -93,40 +98,40 @@ def test_a_case_is_decided_once_and_turns_out_once(held: Docket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("decision", "amount", "becomes"),
+    ("ruling", "amount", "becomes"),
     [
-        (Decision.RAISE, 10_001, 10_001),
-        (Decision.RAISE, 13_000, 13_000),
-        (Decision.CUT, 9_999, 9_999),
-        (Decision.CUT, 5_000, 5_000),
-        (Decision.KEEP, None, 10_000),
+        (Ruling.RAISE, 10_001, 10_001),
+        (Ruling.RAISE, 13_000, 13_000),
+        (Ruling.CUT, 9_999, 9_999),
+        (Ruling.CUT, 5_000, 5_000),
+        (Ruling.KEEP, None, 10_000),
     ],
 )
 def test_a_person_decides_inside_the_bounds(
-    held: Docket, decision: Decision, amount: int | None, becomes: int
+    held: ReviewQueue, ruling: Ruling, amount: int | None, becomes: int
 ) -> None:
-    made = verdict(held.case(1), decision, amount)
-    assert (made.decision, made.amount_minor) == (decision, becomes)
+    made = verdict(held.case(1), ruling, amount)
+    assert (made.ruling, made.amount_minor) == (ruling, becomes)
 
 
 @pytest.mark.parametrize(
-    ("decision", "amount", "error", "problem"),
+    ("ruling", "amount", "error", "problem"),
     [
-        (Decision.RAISE, 13_001, ContractError, "outside what the policy allows a person"),
-        (Decision.CUT, 4_999, ContractError, "outside what the policy allows a person"),
-        (Decision.KEEP, 10_000, UsageError, "keep takes none"),
-        (Decision.RAISE, None, UsageError, "need an amount"),
-        (Decision.RAISE, 9_000, UsageError, "is no raise"),
-        (Decision.RAISE, 10_000, UsageError, "is no raise"),
-        (Decision.CUT, None, UsageError, "need an amount"),
-        (Decision.CUT, 10_000, UsageError, "is no cut"),
+        (Ruling.RAISE, 13_001, ContractError, "outside what the policy allows a person"),
+        (Ruling.CUT, 4_999, ContractError, "outside what the policy allows a person"),
+        (Ruling.KEEP, 10_000, UsageError, "keep takes none"),
+        (Ruling.RAISE, None, UsageError, "need an amount"),
+        (Ruling.RAISE, 9_000, UsageError, "is no raise"),
+        (Ruling.RAISE, 10_000, UsageError, "is no raise"),
+        (Ruling.CUT, None, UsageError, "need an amount"),
+        (Ruling.CUT, 10_000, UsageError, "is no cut"),
     ],
 )
 def test_no_person_decides_beyond_the_bounds(
-    held: Docket, decision: Decision, amount: int | None, error: type[Exception], problem: str
+    held: ReviewQueue, ruling: Ruling, amount: int | None, error: type[Exception], problem: str
 ) -> None:
     with pytest.raises(error, match=problem) as refused:
-        verdict(held.case(1), decision, amount)
+        verdict(held.case(1), ruling, amount)
     assert "000" not in str(refused.value)
 
 
@@ -139,17 +144,17 @@ def test_no_person_decides_beyond_the_bounds(
     ],
 )
 def test_a_verdict_needs_a_name_a_reason_and_a_later_day(
-    held: Docket, who: str, why: str, on: date, problem: str
+    held: ReviewQueue, who: str, why: str, on: date, problem: str
 ) -> None:
     with pytest.raises(UsageError, match=problem):
-        held.case(1).verdict_of(Decision.KEEP, None, reviewer=who, reason=why, on=on)
+        held.case(1).verdict_of(Ruling.KEEP, None, reviewer=who, reason=why, on=on)
 
 
-def test_the_file_holds_no_pseudonym_name_reason_or_amount(held: Docket) -> None:
-    held.queue("2005-11", [(Trigger.OBJECTION, SUBJECT)], on=LATER)
+def test_the_file_holds_no_pseudonym_name_reason_or_amount(held: ReviewQueue) -> None:
+    held.queue("2005-11", [HANDED], on=LATER)
     case = held.case(4)
     held.decide(
-        case, case.verdict_of(Decision.CUT, 7_777, reviewer="Ann Example", reason=WHY, on=LATER)
+        case, case.verdict_of(Ruling.CUT, 7_777, reviewer="Ann Example", reason=WHY, on=LATER)
     )
     content = b"".join(path.read_bytes() for path in held.path.parent.iterdir())
     for secret in (HEX.encode(), bytes.fromhex(HEX), b"Ann Example", WHY.encode(), b"7777"):
@@ -157,9 +162,9 @@ def test_the_file_holds_no_pseudonym_name_reason_or_amount(held: Docket) -> None
     assert held.path.stat().st_mode & 0o077 == 0
 
 
-def edit(held: Docket, sql: str) -> None:
+def edit(held: ReviewQueue, sql: str) -> None:
     connection = sqlite3.connect(held.path)
-    for name in ("cases_stay", "acts_stay", "cases_remain", "acts_remain"):
+    for name in ("acts_stay", "acts_remain"):
         connection.execute(f"DROP TRIGGER {name}")
     connection.execute(sql)
     connection.commit()
@@ -169,17 +174,18 @@ def edit(held: Docket, sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "problem"),
     [
-        ("UPDATE cases SET queued_on = '2005-11-30' WHERE number = 2", "altered"),
-        ("UPDATE cases SET trigger_ = 'objection' WHERE number = 2", "altered"),
+        ("UPDATE acts SET sealed = CAST(sealed || x'00' AS BLOB) WHERE number = 2", "altered"),
+        ("UPDATE acts SET key = 'another' WHERE number = 2", "belongs to something else"),
         (
-            "UPDATE cases SET sealed = (SELECT sealed FROM cases LIMIT 1) WHERE number = 2",
+            "UPDATE acts SET sealed = (SELECT sealed FROM acts LIMIT 1) WHERE number = 2",
             "belongs to something else",
         ),
-        ("UPDATE acts SET number = 2", "belongs to something else"),
-        ("DELETE FROM cases WHERE number = 2", "case was removed"),
+        ("UPDATE acts SET number = 2 WHERE act = 'decided'", "belongs to something else"),
+        ("UPDATE acts SET act = 'turned' WHERE act = 'decided'", "belongs to something else"),
+        ("DELETE FROM acts WHERE number = 2", "case was removed"),
     ],
 )
-def test_any_edit_of_the_docket_is_found(held: Docket, sql: str, problem: str) -> None:
+def test_any_edit_of_the_queue_is_found(held: ReviewQueue, sql: str, problem: str) -> None:
     held.decide(held.case(1), verdict(held.case(1)))
     edit(held, sql)
     with pytest.raises(IntegrityError, match=problem):
@@ -187,33 +193,32 @@ def test_any_edit_of_the_docket_is_found(held: Docket, sql: str, problem: str) -
 
 
 def test_sql_that_rewrites_is_refused_and_another_ring_opens_nothing(
-    held: Docket, tmp_path: Path
+    held: ReviewQueue, tmp_path: Path
 ) -> None:
     connection = sqlite3.connect(held.path)
     with pytest.raises(sqlite3.IntegrityError, match="never rewritten"):
-        connection.execute("UPDATE cases SET vintage = '2001-01'")
+        connection.execute("UPDATE acts SET number = 9")
     with pytest.raises(sqlite3.IntegrityError, match="never removed"):
-        connection.execute("DELETE FROM cases")
+        connection.execute("DELETE FROM acts")
     connection.close()
     with pytest.raises(IntegrityError, match="belongs to something else"):
-        Docket(held.path, keyring.create(tmp_path / "other")).cases()
+        ReviewQueue(held.path, keyring.create(tmp_path / "other")).cases()
 
 
-def test_a_kill_inside_an_act_leaves_the_docket_as_it_was(held: Docket) -> None:
+def test_a_kill_inside_an_act_leaves_the_queue_as_it_was(held: ReviewQueue) -> None:
     script = f"""
         import os, signal
         from datetime import date
         from pathlib import Path
-        from decisions.reviewing.case import Trigger, Subject
-        from decisions.reviewing.docket import Docket
+        from decisions.review_queue import Handed, ReviewQueue, Trigger
         from privacy.keyring import Keyring
         here = Path({str(held.path.parents[1])!r})
-        held = Docket(here / "decisions" / "review.db", Keyring.open(here / "ring"))
+        held = ReviewQueue(here / "decisions" / "review.db", Keyring.open(here / "ring"))
         def found():
             for number in range(50):
                 if number == 40:
                     os.kill(os.getpid(), signal.SIGKILL)
-                yield Trigger.OBJECTION, Subject(pseudonym=str(number), before_minor=1,
+                yield Handed(pseudonym=str(number), trigger=Trigger.OBJECTION, before_minor=1,
                     machine_minor=1, lowest_minor=1, highest_minor=1, reasons=0, currency="TWD")
         held.queue("2006-01", found(), on=date(2006, 1, 1))
     """
@@ -222,23 +227,22 @@ def test_a_kill_inside_an_act_leaves_the_docket_as_it_was(held: Docket) -> None:
     )
     assert died.returncode == -signal.SIGKILL
     assert [case.number for case in held.cases()] == [1, 2, 3]
-    assert held.queue("2006-01", [(Trigger.OBJECTION, SUBJECT)], on=LATER) == [4]
+    assert held.queue("2006-01", [HANDED], on=LATER) == [4]
 
 
-def made(number: int, *, amount: int, turned: Turned | None) -> Case:
-    case = Case(
+def made(number: int, *, amount: int, turned: Turned | None) -> ReviewCase:
+    case = ReviewCase(
         number=number,
         key=HEX,
         vintage="2005-10",
-        trigger=Trigger.OBJECTION,
         queued_on=AS_OF,
-        subject=SUBJECT,
+        handed=HANDED,
     )
-    said = Verdict(reviewer="a", decision=Decision.CUT, amount_minor=amount, reason=WHY, on=AS_OF)
+    said = Verdict(reviewer="a", ruling=Ruling.CUT, amount_minor=amount, reason=WHY, on=AS_OF)
     return replace(case, verdict=said, turned=turned)
 
 
-def cases(bad: int, good: int, other_bad: int, other_good: int) -> list[Case]:
+def cases(bad: int, good: int, other_bad: int, other_good: int) -> list[ReviewCase]:
     groups = [(9_000, Turned.BAD, bad), (9_000, Turned.GOOD, good)]
     groups += [(10_000, Turned.BAD, other_bad), (10_000, Turned.GOOD, other_good)]
     return [made(1, amount=a, turned=t) for a, t, times in groups for _ in range(times)]
@@ -256,7 +260,7 @@ def cases(bad: int, good: int, other_bad: int, other_good: int) -> list[Case]:
 def test_overrides_are_compared_with_the_others(
     counts: tuple[int, int, int, int], value: float | None, outcome: Outcome
 ) -> None:
-    found = quality.measure(cases(*counts), on=AS_OF, within_days=30, tolerance=0.05)
+    found = review_measures.measure(cases(*counts), on=AS_OF, within_days=30, tolerance=0.05)
     excess = next(m for m in found if m.measure == "review.override_excess")
     assert excess.value == (None if value is None else pytest.approx(value))
     assert (excess.outcome, excess.n) == (outcome, sum(counts))
@@ -273,7 +277,7 @@ def test_a_report_on_a_day_knows_nothing_of_what_came_later() -> None:
     cases = [known, verdict_later, queued_later]
 
     def report(on: date) -> dict[str, tuple[float | None, int]]:
-        found = quality.measure(cases, on=on, within_days=30, tolerance=0.05)
+        found = review_measures.measure(cases, on=on, within_days=30, tolerance=0.05)
         return {m.measure + (m.scope.get("overridden", "")): (m.value, m.n) for m in found}
 
     early = report(date(2005, 10, 20))
@@ -284,9 +288,9 @@ def test_a_report_on_a_day_knows_nothing_of_what_came_later() -> None:
     assert report(later)["review.bad_rateyes"] == (1.0, 3)
 
 
-def test_a_case_that_waits_too_long_is_a_breach(held: Docket) -> None:
+def test_a_case_that_waits_too_long_is_a_breach(held: ReviewQueue) -> None:
     def overdue(on: date) -> tuple[float | None, Outcome]:
-        found = quality.measure(held.cases(), on=on, within_days=30, tolerance=0.05)
+        found = review_measures.measure(held.cases(), on=on, within_days=30, tolerance=0.05)
         return found[0].value, found[0].outcome
 
     assert overdue(date(2005, 10, 31)) == (0, Outcome.PASS)
@@ -304,8 +308,8 @@ def test_a_case_that_waits_too_long_is_a_breach(held: Docket) -> None:
 )
 def test_the_bounds_are_the_policys(inputs: dict[str, object], expected: tuple[int, int]) -> None:
     policy = LimitPolicy.parse(packaged("uci_demo"))
-    assert intake.bounds(policy, inputs, before=10_000_000, as_of=AS_OF) == expected
-    assert intake.bounds(policy, inputs, before=99_000_000, as_of=AS_OF)[1] == 100_000_000
+    assert review_queue.bounds(policy, inputs, before=10_000_000, as_of=AS_OF) == expected
+    assert review_queue.bounds(policy, inputs, before=99_000_000, as_of=AS_OF)[1] == 100_000_000
 
 
 def handed_over(world: World) -> decision_log.DecisionLog:
@@ -347,7 +351,7 @@ def test_the_verbs_carry_a_case_from_the_log_to_its_outcome(own_world: World) ->
         ["input_missing"] * 3 + ["automation_refused"] * 2 + ["objection"]
     )
     arguments = ["--reviewer", "Ann Example", "--reason", WHY, "--on", "2005-12-02"]
-    raised = str(json.loads(say("show", "2", "--json"))["highest_minor"])
+    raised = str(json.loads(say("list", "2", "--json"))["highest_minor"])
     say("decide", "1", "--decision", "raise", "--amount-minor", "999999999999", *arguments, code=10)
     outputs = say("decide", "1", "--decision", "keep", *arguments)
     assert "as the machine" in outputs
@@ -358,7 +362,7 @@ def test_the_verbs_carry_a_case_from_the_log_to_its_outcome(own_world: World) ->
     say("outcome", "1", "--turned", "good", "--on", "2006-01-02")
     say("report", "--on", "2005-12-03", code=14)
     outputs += say("report", "--on", "2006-03-01", code=13)
-    outputs += say("list") + say("show", "1")
+    outputs += say("list") + say("list", "1")
     assert not any(name.hex() in outputs for name in log.read([PSEUDONYM])[PSEUDONYM].to_pylist())
     assert "Ann Example" not in outputs
 
@@ -371,7 +375,7 @@ def statements(world: World) -> list[dict[str, Any]]:
 def test_the_ledger_shows_what_people_did_and_nothing_about_whom(own_world: World) -> None:
     log = handed_over(own_world)
     say("queue", "--vintage", "2005-12", "--on", "2005-10-01")
-    bounds = json.loads(say("show", "2", "--json"))
+    bounds = json.loads(say("list", "2", "--json"))
     arguments = ["--reviewer", "Ann Example", "--reason", WHY, "--on", "2005-10-02"]
     say("decide", "1", "--decision", "keep", *arguments)
     highest = str(bounds["highest_minor"])
@@ -406,21 +410,21 @@ def test_an_act_that_a_kill_left_unsigned_is_signed_by_the_next_verb_and_once(
 ) -> None:
     handed_over(own_world)
     here, ring = own_world.settings, own_world.keyring
-    intake.queue(here, "2005-12", keyring=ring, on=AS_OF)
-    docket = intake.docket(here, ring)
-    assert involvement.measure(here, docket).outcome is Outcome.BREACH
-    assert involvement.publish(here, docket) == 5
-    assert involvement.publish(here, docket) == 0
-    assert involvement.measure(here, docket).outcome is Outcome.PASS
+    review_queue.queue_vintage(here, "2005-12", keyring=ring, on=AS_OF)
+    held = ReviewQueue.of(here, ring)
+    assert review_measures.measure_accounting(here, held).outcome is Outcome.BREACH
+    assert review_measures.publish(here, held) == 5
+    assert review_measures.publish(here, held) == 0
+    assert review_measures.measure_accounting(here, held).outcome is Outcome.PASS
 
 
-def test_a_docket_that_was_cut_off_is_found_by_the_ledger(own_world: World) -> None:
+def test_a_queue_that_was_cut_off_is_found_by_the_ledger(own_world: World) -> None:
     handed_over(own_world)
     say("queue", "--vintage", "2005-12", "--on", "2005-12-01")
     here, ring = own_world.settings, own_world.keyring
     for part in here.decisions.glob("review.db*"):
         part.unlink()
-    found = involvement.measure(here, intake.docket(here, ring))
+    found = review_measures.measure_accounting(here, ReviewQueue.of(here, ring))
     assert (found.value, found.outcome) == (5, Outcome.BREACH)
     assert "5 in the ledger are gone" in found.reason
 
@@ -428,13 +432,13 @@ def test_a_docket_that_was_cut_off_is_found_by_the_ledger(own_world: World) -> N
 def test_while_raises_are_stopped_a_person_does_not_raise(own_world: World) -> None:
     handed_over(own_world)
     here, ring = own_world.settings, own_world.keyring
-    intake.queue(here, "2005-12", keyring=ring, on=AS_OF)
-    case = intake.docket(here, ring).case(1)
-    raised = verdict(case, Decision.RAISE, case.subject.highest_minor)
+    review_queue.queue_vintage(here, "2005-12", keyring=ring, on=AS_OF)
+    case = ReviewQueue.of(here, ring).case(1)
+    raised = verdict(case, Ruling.RAISE, case.handed.highest_minor)
     findings.freeze(here, role="risk_approver", reason=WHY, on=AS_OF)
     with pytest.raises(GateClosed, match="also by hand"):
-        intake.decide(here, 1, raised, keyring=ring)
+        review_queue.decide(here, 1, raised, keyring=ring)
     for role in ("risk_approver", "business_approver"):
         findings.unfreeze(here, role=role, reason=WHY, on=AS_OF)
-    intake.decide(here, 1, raised, keyring=ring)
-    assert intake.docket(here, ring).case(1).is_override
+    review_queue.decide(here, 1, raised, keyring=ring)
+    assert ReviewQueue.of(here, ring).case(1).is_override

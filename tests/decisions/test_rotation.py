@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from decisions import book, replay
+from decisions import book, notices, replay, review_measures, review_queue
 from decisions.decision_log import DecisionLog
-from decisions.notifying import notification
-from decisions.notifying.notices import Lender
-from decisions.notifying.routes import File
-from decisions.reviewing import intake, involvement
+from decisions.review_queue import ReviewQueue
+from decisions.routes import File
 from governance.outcome import Outcome
 from privacy.keyring import Keyring
 
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
     from tests.conftest import World
 
 DAY, NEXT = date(2005, 10, 1), date(2005, 11, 1)
-SAID = notification.Announcement(
-    lender=Lender(name_en="Bank", name_zh="银行"), language="en", on=DAY
+SAID = notices.Announcement(
+    lender=notices.Lender(name_en="Bank", name_zh="银行"), language="en", on=DAY
 )
 
 
@@ -44,8 +42,7 @@ def decided(own_world: World) -> World:
 
 def announced(world: World, ring: Keyring, folder: Path) -> int:
     routes = [File(path=folder / "notices.jsonl")]
-    found = notification.queue(world.settings, "2005-10", SAID, keyring=ring, routes=routes)
-    return found.new
+    return notices.queue(world.settings, "2005-10", SAID, keyring=ring, routes=routes)[0]
 
 
 def test_nobody_is_told_twice_of_one_decision(decided: World, tmp_path: Path) -> None:
@@ -57,13 +54,13 @@ def test_nobody_is_told_twice_of_one_decision(decided: World, tmp_path: Path) ->
 def test_no_decision_becomes_a_second_case_and_the_ledger_knows_the_first(decided: World) -> None:
     here, ring = decided.settings, decided.keyring
     asked = {"vintage": "2005-10", "on": DAY, "row": 3}
-    assert intake.queue(here, keyring=ring, **asked) == [1]  # type: ignore[arg-type]
-    assert involvement.publish(here, intake.docket(here, ring)) == 1
+    assert review_queue.queue_vintage(here, keyring=ring, **asked) == [1]  # type: ignore[arg-type]
+    assert review_measures.publish(here, ReviewQueue.of(here, ring)) == 1
     newer = rotated(ring)
-    assert intake.queue(here, keyring=newer, **asked) == []  # type: ignore[arg-type]
-    docket = intake.docket(here, newer)
-    assert involvement.publish(here, docket) == 0
-    assert involvement.measure(here, docket).outcome is Outcome.PASS
+    assert review_queue.queue_vintage(here, keyring=newer, **asked) == []  # type: ignore[arg-type]
+    held = ReviewQueue.of(here, newer)
+    assert review_measures.publish(here, held) == 0
+    assert review_measures.measure_accounting(here, held).outcome is Outcome.PASS
 
 
 def test_a_vintage_of_the_older_key_replays_and_is_history_for_the_next(decided: World) -> None:

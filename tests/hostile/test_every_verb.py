@@ -119,7 +119,7 @@ VERBS: dict[str, tuple[str, dict[str, dict[str, list[Any]]]]] = {
         {"--input": BOOK},
     ),
     "ownership": (
-        "ownership --key id --excess 0.9 --influence 0.9",
+        "ownership --key id",
         {"--decisions": OWNED, "--suggestions": SUGGESTED},
     ),
     "optimize": (

@@ -22,17 +22,17 @@ DOORS: dict[str, set[str]] = {
     "fairlearn": {"monitoring/fairness.py"},
     "duckdb": {"decisions/sql.py"},
     "pyspark": {"decisions/spark.py"},
-    "apprise": {"decisions/notifying/messenger.py"},
+    "apprise": {"decisions/routes.py"},
     "faker": {"training/demo_data.py"},
     "matplotlib": {"monitoring/alternatives_report.py", "training/figures.py"},
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py", "lab"},
     "typer": {f"{room}/commands.py" for room in ROOMS}
-    | {f"decisions/{place}/commands.py" for place in ("checking", "notifying", "reviewing")}
+    | {f"decisions/{place}/commands.py" for place in ("checking",)}
     | {
         "governance/command.py",
         "decisions/options.py",
-        "decisions/ownership_commands.py",
+        "decisions/case_commands.py",
         "decisions/replay_commands.py",
         "monitoring/alternatives_report.py",
         "monitoring/options.py",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -10,26 +9,20 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from decisions import book, engine, plain_table, spark
+from decisions import engine, plain_table, spark
 from decisions.checking import cases
 from decisions.engine import Freeze
 from decisions.plain_table import Moment, Source
 from decisions.policy import LimitPolicy, packaged
-from decisions.shipment import Scorer, Shipment
 from decisions.stages.climate import Climate, Regime
 from governance.errors import ContractError, IntegrityError, UsageError
-from privacy.feature_table import PSEUDONYM
-from registry.load import load_verified
-
-if TYPE_CHECKING:
-    from tests.conftest import World
 
 pytestmark = pytest.mark.system
 
@@ -69,7 +62,7 @@ def test_a_mixed_book_is_decided_to_the_cent_in_any_partitioning(
     plain_table.decide(mixed, here, as_of=AS_OF, freeze=Freeze.NOTHING, climate=CLIMATE)
     frame = session.read.parquet(str(mixed.path)).repartition(partitions)
     moment = Moment(as_of=AS_OF, climate=CLIMATE)
-    made = spark.decided(frame, Shipment.of(POLICY, moment, source=mixed))
+    made = spark.decided(frame, mixed, moment)
     assert made.rdd.getNumPartitions() == partitions
     found = by_account(made.toArrow())
     assert len(found["action"]) == ROWS
@@ -89,43 +82,11 @@ def test_the_command_writes_the_same_decisions_and_the_same_counts(
         spark.decide(mixed, there, as_of=AS_OF, freeze=Freeze.NOTHING, climate=CLIMATE)
 
 
-def test_the_verified_champion_decides_released_columns_alike(session: Any, world: World) -> None:
-    champion = book.Engine.of(load_verified(world.settings, "champion"))
-    table = book.open_table(world.settings, "uci-credit", keyring=world.keyring)
-    rows = table.read().combine_chunks()
-    moment = Moment(as_of=date(2005, 10, 1))
-    here = champion.decide(rows.to_batches()[0], as_of=moment.as_of, freeze=Freeze.NOTHING)
-    frame = session.createDataFrame(_spark_readable(rows)).repartition(5)
-    sent = Shipment.of(champion.policy, moment, scorer=Scorer.of(champion, (PSEUDONYM,)))
-    made = spark.decided(frame, sent).toArrow()
-    names = [PSEUDONYM, "default_probability", *engine.OUTPUT_SCHEMA.names]
-    expected = here.select(names).to_pylist()
-    assert sorted(made.select(names).to_pylist(), key=_pseudonym) == sorted(
-        expected, key=_pseudonym
-    )
-
-
-def _pseudonym(row: dict[str, Any]) -> bytes:
-    return bytes(row[PSEUDONYM])
-
-
-def _spark_readable(table: pa.Table) -> pa.Table:
-    """Spark knows neither fixed-size binary nor unsigned integers."""
-    signed = {pa.uint32(): pa.int64(), pa.binary(16): pa.binary()}
-    fields = [field.with_type(signed.get(field.type, field.type)) for field in table.schema]
-    return table.cast(pa.schema(fields))
-
-
-def test_a_worker_refuses_a_model_that_was_altered_on_the_way(
+def test_a_worker_refuses_other_code_than_the_driver_has(
     session: Any, mixed: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Shipment.of
-
-    def altered(*given: Any, **more: Any) -> Shipment:
-        return dataclasses.replace(real(*given, **more), code_digest="0" * 64)
-
-    monkeypatch.setattr(spark.Shipment, "of", altered)
-    with pytest.raises(IntegrityError, match="code on a worker is not the one"):
+    monkeypatch.setattr(spark, "digest_of", lambda _: "0" * 64)
+    with pytest.raises(IntegrityError, match="on a worker is not the one of the driver"):
         spark.decide(mixed, tmp_path / "out", as_of=AS_OF, freeze=Freeze.NOTHING, climate=CLIMATE)
     assert not list(tmp_path.iterdir())
 

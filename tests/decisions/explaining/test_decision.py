@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from decisions import book, features, replay, scoring
+from decisions import book, features, notices, replay, routes, scoring
 from decisions.decision_log import DecisionLog
 from decisions.engine import Action, Freeze
 from decisions.explaining import counterfactual as changes
@@ -26,8 +26,7 @@ from decisions.explaining import decision, vintage
 from decisions.explaining.adverse import REFINED, Explainer, refined
 from decisions.explaining.reason_texts import packaged_texts
 from decisions.explanation import principal_reasons
-from decisions.notifying import notices, notification, routes
-from decisions.notifying.notices import Channel, Kind, Lender
+from decisions.notices import Announcement, Channel, Lender, Topic
 from decisions.reasons import Reason, Text
 from governance import settings as governance_settings
 from governance.errors import IntegrityError, UsageError
@@ -282,10 +281,9 @@ LOWERING_BITS = (
 
 def texts(mask: Reason, finer: tuple[Text, ...], language: str = "zh") -> dict[Channel, str]:
     row = {**CUT, "reasons": int(mask), "model_texts": finer}
-    written = notices.write(
-        row, lender=LENDER, on=date(2026, 2, 10), currency="CNY", language=language
-    )
-    return {notice.channel: notice.text for notice in written if notice.kind is Kind.CUT}
+    said = Announcement(lender=LENDER, language=language, on=date(2026, 2, 10))
+    written = notices.write(row, said, currency="CNY")
+    return {notice.channel: notice.text for notice in written if notice.topic is Topic.CUT}
 
 
 def test_the_notice_of_a_cut_is_as_it_was_reviewed() -> None:
@@ -345,12 +343,12 @@ def test_the_notices_of_a_vintage_say_why_and_nothing_that_is_nobodys_business(
         bare = re.sub(r"\d{4}年\d{2}月\d{2}日", "", line["text"])
         assert set(re.findall(r"\d[\d,.]*", bare)) <= money
         assert line["text"].count(";") <= 1 or line["channel"] == "app"
-    announcement = notification.Announcement(lender=LENDER, language="zh", on=AS_OF)
-    again = notification.queue(
+    announcement = Announcement(lender=LENDER, language="zh", on=AS_OF)
+    new, reasons = notices.queue(
         world.settings,
         VINTAGE,
         announcement,
         keyring=world.keyring,
         routes=[routes.File(path=path)],
     )
-    assert (again.new, again.explained, again.outcome) == (0, len(cuts), Outcome.PASS)
+    assert (new, len(reasons.customers), reasons.outcome) == (0, len(cuts), Outcome.PASS)

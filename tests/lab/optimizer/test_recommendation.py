@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from decisions.notifying import notices
+from decisions import notices
 from decisions.policy import packaged as packaged_policy
 from decisions.reasons import Reason
 from governance.errors import ContractError
@@ -108,9 +108,8 @@ def test_a_followed_cut_is_announced_as_the_lenders_own_action(tmp_path: Path) -
         "uplift_expires_on": None,
     }
     lender = notices.Lender(name_en="Example Bank", name_zh="示例银行")
-    written = notices.write(
-        decided, lender=lender, on=date(2005, 10, 1), currency="TWD", language="en"
-    )
+    said = notices.Announcement(lender=lender, language="en", on=date(2005, 10, 1))
+    written = notices.write(decided, said, currency="TWD")
     app_text = next(notice.text for notice in written if notice.channel == "app")
     assert "your repayment risk as assessed: Raised assessed repayment risk" in app_text
     assert "an adjustment by the lender: The lender's adjustment of all its limits" in app_text

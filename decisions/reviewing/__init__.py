@@ -1,1 +1,0 @@
-"""Human review: what a machine may not decide alone waits for a person, and is remembered."""
