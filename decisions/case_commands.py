@@ -175,15 +175,17 @@ def ownership(
     proposed = _table(suggestions, "suggestions", encoding)
     decided = _table(decisions, "decisions", encoding)
     if decided is not None and proposed is not None:
-        found = owning.of_tables(decided, proposed, key=key, tolerance=tolerance)
+        found, compared = owning.of_tables(decided, proposed, key=key, tolerance=tolerance)
     else:
         home = command.load_home()
         ring = Keyring.open(home.keyring)
-        found = owning.of_vintage(home, vintage, proposed, keyring=ring, tolerance=tolerance)
+        found, compared = owning.of_vintage(
+            home, vintage, proposed, keyring=ring, tolerance=tolerance
+        )
     about: dict[str, Any] = {"vintage": vintage} if vintage else {}
-    if list_file is not None and found.compared is not None:
-        about["listed"] = owning.write_equal(found.compared, list_file)
-    document = owning.document(found.measurements, tolerance, about)
+    if list_file is not None and compared is not None:
+        about["listed"] = owning.write_equal(compared, list_file)
+    document = owning.document(found, tolerance, about)
 
     def show(out: Console) -> None:
         printing.measured(out, "Own computation", document)
@@ -242,10 +244,10 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the cases by number, without amounts; one case with limit, reasons and bounds."""
-    from decisions.review_queue import CaseState
+    from decisions.review_queue import STATES
 
-    if state and (state not in set(CaseState) or number is not None):
-        raise UsageError(f"A state is one of {', '.join(CaseState)}, and without a case.")
+    if state and (state not in STATES or number is not None):
+        raise UsageError(f"A state is one of {', '.join(STATES)}, and without a case.")
     _, held = _review_queue()
     if number is not None:
         shown = held.case(number).as_document()

@@ -82,14 +82,6 @@ class Tolerance:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnershipReport:
-    """What was measured; `compared` are the decisions with a suggestion, None if none was given."""
-
-    measurements: list[Measurement]
-    compared: pa.Table | None = None
-
-
 def of_vintage(
     settings: Settings,
     vintage: str,
@@ -97,49 +89,39 @@ def of_vintage(
     *,
     keyring: Keyring,
     tolerance: Tolerance,
-) -> OwnershipReport:
+) -> tuple[list[Measurement], pa.Table | None]:
     """Measure a vintage of the decision log against the ledger and a partner's suggestions.
 
-    Every decision with a suggestion is made again from pinned rows, model and policy.
+    Every decision with a suggestion is made again from pinned rows, model and policy. Returned are
+    the measurements and, if there are suggestions, the decisions beside them.
 
     Raises
     ------
-    UsageError
-        If the vintage was not decided.
-    ContractError
-        As `compare`.
-    IntegrityError
-        If log, model, table or ledger are not what was sealed and signed.
+    UsageError, ContractError, IntegrityError
+        If the vintage was not decided; as `compare`; if log, model, table or ledger are not what
+        was sealed and signed.
     """
     log = DecisionLog.open(settings.decisions / vintage, keyring=keyring)
     rows = log.read()
     provenance = tolerance.judge(measure_provenance(rows, in_ledger(Record.load(settings))))
     if suggested is None:
-        return OwnershipReport(measurements=[provenance])
+        return [provenance], None
     named = with_pseudonyms(suggested)
     again = replay.decide_again(settings, log, keyring=keyring, pseudonyms=rows[PSEUDONYM])
     # The features' engine hands pseudonyms on as bytes of any length.
     places = pc.index_in(rows[PSEUDONYM], value_set=again[PSEUDONYM].cast(PSEUDONYM_TYPE))
     rows = rows.append_column(OWN, again[AFTER].take(places))
     compared = compare(rows, named, key=PSEUDONYM)
-    found = [provenance, *measure(compared, rows.num_rows, judge=tolerance.judge)]
-    return OwnershipReport(measurements=found, compared=compared)
+    return [provenance, *measure(compared, rows.num_rows, judge=tolerance.judge)], compared
 
 
 def of_tables(
     decisions: pa.Table, suggested: pa.Table, *, key: str, tolerance: Tolerance
-) -> OwnershipReport:
-    """Measure anybody's decisions against a partner's suggestions.
-
-    Raises
-    ------
-    ContractError
-        As `compare`.
-    """
+) -> tuple[list[Measurement], pa.Table | None]:
+    """Measure anybody's decisions against a partner's suggestions; raises as `compare`."""
     compared = compare(decisions, suggested, key=key)
     provenance = tolerance.judge(measure_provenance(decisions, None))
-    found = [provenance, *measure(compared, decisions.num_rows, judge=tolerance.judge)]
-    return OwnershipReport(measurements=found, compared=compared)
+    return [provenance, *measure(compared, decisions.num_rows, judge=tolerance.judge)], compared
 
 
 def write_equal(compared: pa.Table, path: Path) -> dict[str, Any]:
@@ -188,13 +170,7 @@ def in_ledger(record: Record) -> frozenset[tuple[str, str]]:
 
 
 def with_pseudonyms(suggestions: pa.Table) -> pa.Table:
-    """Return `suggestions` with the decision pseudonym as bytes; a file may spell it in hex.
-
-    Raises
-    ------
-    ContractError
-        If the column is missing or is no pseudonym.
-    """
+    """Return `suggestions` with the decision pseudonym as bytes; a file may spell it in hex."""
     _require(suggestions, [PSEUDONYM], "suggestions")
     column = column_types.plain(suggestions[PSEUDONYM].combine_chunks())
     if pa.types.is_string(column.type):
@@ -214,15 +190,9 @@ def with_pseudonyms(suggestions: pa.Table) -> pa.Table:
 def compare(decisions: pa.Table, suggestions: pa.Table, *, key: str) -> pa.Table:
     """Put the decisions that have a suggestion beside it, in the order of the decisions.
 
-    Parameters
-    ----------
-    decisions : pyarrow.Table
-        ``limit_before_minor``, ``limit_after_minor``, ``default_probability`` (0-1); optionally
-        ``own_limit_minor``, the own policy's decision made again.
-    suggestions : pyarrow.Table
-        ``suggested_limit_minor``; optionally ``partner_score``.
-    key : str
-        The column by which both name a decision.
+    `decisions` hold ``limit_before_minor``, ``limit_after_minor``, ``default_probability`` (0-1)
+    and maybe ``own_limit_minor``, the own policy's decision made again; `suggestions` hold
+    ``suggested_limit_minor`` and maybe ``partner_score``. Both name a decision by `key`.
 
     Raises
     ------
@@ -247,16 +217,9 @@ def compare(decisions: pa.Table, suggestions: pa.Table, *, key: str) -> pa.Table
 def measure_provenance(
     decisions: pa.Table, known: frozenset[tuple[str, str]] | None
 ) -> Measurement:
-    """Count the decisions without own model and own policy.
+    """Count the decisions without an own model and policy that the ledger knows.
 
-    Parameters
-    ----------
-    known : frozenset of (model stamp, policy digest) or None
-        What the ledger signed; None asks only whether a decision names both.
-
-    Notes
-    -----
-    When it says nothing: if the table has no stamps at all.
+    With `known` None only the names are asked for. When it says nothing: if there are no stamps.
     """
     n = decisions.num_rows
     found = Measurement(measure="ownership.without_provenance", n=n, unit="count")

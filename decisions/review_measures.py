@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from decisions.review_queue import CaseState, ReviewCase, ReviewQueue, Turned
+from decisions.review_queue import ReviewCase, ReviewQueue, Turned
 from governance import canonical, proportion
 from governance.measurement import Measurement
 from governance.outcome import Outcome, worst
@@ -72,9 +72,9 @@ def measure(
     It compares the cases that people chose to override with those they did not; it is no trial.
     """
     cases = [_as_of(case, on) for case in cases if case.queued_on <= on]
-    decided = [case for case in cases if case.state is not CaseState.OPEN]
+    decided = [case for case in cases if case.verdict]
     overridden = sum(bool(case.is_override) for case in decided)
-    days = [(on - case.queued_on).days for case in cases if case.state is CaseState.OPEN]
+    days = [(on - case.queued_on).days for case in cases if not case.verdict]
     late = sum(waited > within_days for waited in days)
     said = f"{len(days)} wait; the longest {max(days, default=0)} days, {within_days} are allowed"
     overdue = Measurement(measure="review.overdue", value=late, n=len(cases), unit="count")

@@ -33,6 +33,7 @@ from registry.load import load_verified
 
 SHORTEST_REASON = 10
 QUEUED, DECIDED, TURNED = "queued", "decided", "turned"
+STATES = ("open", "decided", "outcome_known")
 _USE = "review"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS acts (
@@ -54,14 +55,6 @@ class Trigger(StrEnum):
     OBJECTION = "objection"
 
 
-class CaseState(StrEnum):
-    """How far a case has come."""
-
-    OPEN = "open"
-    DECIDED = "decided"
-    KNOWN = "outcome_known"
-
-
 class Ruling(StrEnum):
     """What a person may do with a limit."""
 
@@ -81,14 +74,8 @@ class Turned(StrEnum):
 class Handed:
     """What is sealed about a decision that a person looks at; money in minor units.
 
-    Parameters
-    ----------
-    pseudonym : str
-        Decision pseudonym, hexadecimal; it never leaves the seal.
-    machine_minor : int
-        What the limit is if nobody overrides the machine.
-    lowest_minor, highest_minor : int
-        What the policy lets a person decide.
+    The machine's limit holds if nobody overrides it; lowest and highest are what the policy lets a
+    person decide. The pseudonym never leaves the seal.
     """
 
     pseudonym: str
@@ -126,11 +113,9 @@ class ReviewCase:
     turned_on: date | None = None
 
     @property
-    def state(self) -> CaseState:
-        """How far it has come."""
-        if self.verdict is None:
-            return CaseState.OPEN
-        return CaseState.DECIDED if self.turned is None else CaseState.KNOWN
+    def state(self) -> str:
+        """How far it has come: one of `STATES`."""
+        return STATES[(self.verdict is not None) + (self.turned is not None)]
 
     @property
     def is_override(self) -> bool | None:
@@ -146,11 +131,9 @@ class ReviewCase:
 
         Raises
         ------
-        UsageError
+        UsageError, ContractError
             If nobody signs, the reason is no sentence, the day is before the case, or ruling and
-            amount do not belong together.
-        ContractError
-            If the amount is outside the policy's bounds.
+            amount do not belong together; if the amount is outside the policy's bounds.
         """
         if not reviewer.strip() or len(reason.strip()) < SHORTEST_REASON:
             raise UsageError("A review needs a reviewer's name and a reason, in a sentence.")
@@ -177,7 +160,7 @@ class ReviewCase:
             "vintage": self.vintage,
             "trigger": self.handed.trigger.value,
             "queued_on": self.queued_on.isoformat(),
-            "state": self.state.value,
+            "state": self.state,
             "decision": self.verdict.ruling.value if self.verdict else None,
             "is_override": self.is_override,
             "turned": self.turned.value if self.turned else None,
@@ -214,13 +197,8 @@ class ReviewQueue:
     ) -> list[int]:
         """Queue cases, all or none; return the numbers of the new ones.
 
-        A decision that is queued already is left as it is. Its key is a MAC under the ring, which
-        says nothing to whoever does not hold it.
-
-        Parameters
-        ----------
-        key_version : int, optional
-            The version of the ring that the vintage was sealed under; the newest if left out.
+        A decision that is queued already is left as it is. Its key is a MAC under the version of
+        the ring that sealed the vintage (left out: the newest), and says nothing without it.
         """
         with self._transaction() as connection:
             (last,) = connection.execute("SELECT coalesce(max(number), 0) FROM acts").fetchone()
@@ -249,26 +227,14 @@ class ReviewQueue:
         return [_case(number, keys[number], acts) for number in sorted(keys)]
 
     def case(self, number: int) -> ReviewCase:
-        """Return one case.
-
-        Raises
-        ------
-        UsageError
-            If there is none of this number.
-        """
-        for found in self.cases():
-            if found.number == number:
-                return found
-        raise UsageError(f"There is no case {number}; `limitline review list` lists them.")
+        """Return one case; a `UsageError` if there is none of this number."""
+        cases = self.cases()
+        if not 1 <= number <= len(cases):
+            raise UsageError(f"There is no case {number}; `limitline review list` lists them.")
+        return cases[number - 1]
 
     def decide(self, case: ReviewCase, verdict: Verdict) -> None:
-        """Record what a person decided, once.
-
-        Raises
-        ------
-        UsageError
-            If somebody decided it before, in this process or another.
-        """
+        """Record what a person decided, once: a `UsageError` if somebody did before."""
         self._record(case, DECIDED, {**asdict(verdict), "on": verdict.on.isoformat()})
 
     def turn(self, case: ReviewCase, turned: Turned, *, on: date) -> None:
@@ -319,10 +285,7 @@ def queue_vintage(
 ) -> list[int]:
     """Queue every decision of a vintage that was handed to a person; return the new numbers.
 
-    Parameters
-    ----------
-    row : int, optional
-        Queue this row alone, counted from 0: its customer objects to the decision.
+    With `row`, counted from 0, that one alone: its customer objects to the decision.
 
     Raises
     ------
@@ -352,12 +315,12 @@ def queue_vintage(
 
 
 def decide(settings: Settings, number: int, verdict: Verdict, *, keyring: Keyring) -> None:
-    """Record a verdict; while raises are stopped, a person does not raise either.
+    """Record a verdict, once.
 
     Raises
     ------
     GateClosed
-        If raises are stopped on that day.
+        If it is a raise, and raises are stopped on that day: a person does not raise either.
     UsageError
         If the case was decided before.
     """
@@ -389,18 +352,18 @@ def bounds(
 
 
 def _case(number: int, key: str, acts: Mapping[tuple[int, str], dict[str, Any]]) -> ReviewCase:
-    said = dict(acts[number, QUEUED])
-    vintage, queued_on = said.pop("vintage"), said.pop("on")
-    decided, turned = acts.get((number, DECIDED)), acts.get((number, TURNED))
+    handed = dict(acts[number, QUEUED])
+    vintage, queued_on = handed.pop("vintage"), handed.pop("on")
+    decided, turned = acts.get((number, DECIDED)), acts.get((number, TURNED), {})
     return ReviewCase(
         number=number,
         key=key,
         vintage=vintage,
         queued_on=queued_on,
-        handed=Handed(**{**said, "trigger": Trigger(said["trigger"])}),
+        handed=Handed(**{**handed, "trigger": Trigger(handed["trigger"])}),
         verdict=Verdict(**{**decided, "ruling": Ruling(decided["ruling"])}) if decided else None,
         turned=Turned(turned["turned"]) if turned else None,
-        turned_on=turned["on"] if turned else None,
+        turned_on=turned.get("on"),
     )
 
 

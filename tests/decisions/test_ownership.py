@@ -69,7 +69,7 @@ def made_up(rows: int = 4_000, copied: float = 0.0, seed: int = 3) -> tuple[pa.T
 
 def measured(copied: float, seed: int = 3) -> list[Measurement]:
     decisions, proposed = made_up(copied=copied, seed=seed)
-    return ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE).measurements
+    return ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE)[0]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -140,7 +140,7 @@ def test_one_decision_without_a_stamp_is_one_too_many(empty: str, value: str | N
     stamps = ["own@1#abc"] * 199 + [value]
     position = decisions.column_names.index(empty)
     decisions = decisions.set_column(position, empty, pa.array(stamps, pa.string()))
-    found = ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE).measurements
+    found = ownership.of_tables(decisions, proposed, key="id", tolerance=TOLERANCE)[0]
     assert named(found, "without_provenance").value == 1
     assert named(found, "without_provenance").outcome is Outcome.BREACH
 
@@ -149,7 +149,7 @@ def test_without_stamps_provenance_cannot_be_told() -> None:
     decisions, proposed = made_up(200)
     found = ownership.of_tables(
         decisions.drop_columns(list(STAMPS)), proposed, key="id", tolerance=TOLERANCE
-    ).measurements
+    )[0]
     assert named(found, "without_provenance").outcome is Outcome.INCONCLUSIVE
 
 
@@ -217,7 +217,7 @@ def of_vintage(world: World, vintage: str, proposed: pa.Table | None) -> list[Me
     ring = world.keyring
     return ownership.of_vintage(
         world.settings, vintage, proposed, keyring=ring, tolerance=TOLERANCE
-    ).measurements
+    )[0]
 
 
 def test_an_honest_vintage_stays_silent_and_a_copied_one_is_caught(own_world: World) -> None:
