@@ -27,7 +27,7 @@ from privacy import sealed_parquet
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM
 from privacy.keyring import Keyring
 from privacy.pseudonym import PSEUDONYM_TYPE
-from privacy.sealed_parquet import Facts, Seal
+from privacy.sealed_parquet import Seal, SealedFacts
 
 LOCK = ".decide.lock"
 MANIFEST = "manifest.json"
@@ -86,7 +86,7 @@ class DecisionLog:
         try:
             sealed = json.loads((path / MANIFEST).read_bytes())
             manifest, mac = sealed["manifest"], bytes.fromhex(sealed["mac"])
-            Facts.read(manifest["file"])
+            SealedFacts.read(manifest["file"])
             version = _key_version(manifest)
         except (ValueError, KeyError, TypeError):
             raise _altered(path) from None
@@ -136,8 +136,8 @@ class DecisionLog:
         """
         wanted = list(columns) if columns is not None else list(self.columns)
         seal = _seal(self.keyring, self.identity)
-        facts = Facts.read(self.manifest["file"])
-        opened = sealed_parquet.Reader(self.path / FILE, facts, seal)
+        facts = SealedFacts.read(self.manifest["file"])
+        opened = sealed_parquet.SealedReader(self.path / FILE, facts, seal)
         schema = pa.schema([SCHEMA.field(name) for name in wanted])
         return pa.RecordBatchReader.from_batches(schema, opened.batches(wanted))
 
@@ -168,7 +168,7 @@ def write(
     counter, lock = _Tally(), folder.parent / LOCK
     # Without the lock a second run would take the first one's folder for what a killed run left.
     with durable.locked(lock, what="Deciding"), _new(folder) as temporary:
-        writer = sealed_parquet.Writer(temporary / FILE, SCHEMA, _seal(keyring, identity))
+        writer = sealed_parquet.SealedWriter(temporary / FILE, SCHEMA, _seal(keyring, identity))
         for table in counter.counted(batches):
             writer.write(table.select(SCHEMA.names))
         manifest = {

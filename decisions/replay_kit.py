@@ -17,8 +17,7 @@ from decisions.decision_log import DecisionLog
 from governance import durable
 from governance.errors import UsageError
 from governance.settings import Settings
-from privacy.keyring import Keyring
-from privacy.narrow_ring import NotingRing
+from privacy.keyring import Keyring, NotingRing
 from registry.ledger import CHECKPOINT, DATABASE, WITNESS
 from registry.record import Record
 from registry.signing import FOLDER, PEOPLE_FILE

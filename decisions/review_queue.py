@@ -89,7 +89,7 @@ class Handed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ReviewVerdict:
     """What a person decided, and why."""
 
     reviewer: str
@@ -108,7 +108,7 @@ class ReviewCase:
     vintage: str
     queued_on: date
     handed: Handed
-    verdict: Verdict | None = None
+    verdict: ReviewVerdict | None = None
     turned: Turned | None = None
     turned_on: date | None = None
 
@@ -126,7 +126,7 @@ class ReviewCase:
 
     def verdict_of(
         self, ruling: Ruling, amount_minor: int | None, *, reviewer: str, reason: str, on: date
-    ) -> Verdict:
+    ) -> ReviewVerdict:
         """Return a verdict that the policy allows; ``KEEP`` takes no amount, the others need one.
 
         Raises
@@ -151,7 +151,9 @@ class ReviewCase:
                 f"The amount for case {self.number} is outside what the policy allows a person; "
                 f"`limitline review list {self.number}` says what it allows."
             )
-        return Verdict(reviewer=reviewer, ruling=ruling, amount_minor=amount, reason=reason, on=on)
+        return ReviewVerdict(
+            reviewer=reviewer, ruling=ruling, amount_minor=amount, reason=reason, on=on
+        )
 
     def as_row(self) -> dict[str, Any]:
         """Return what a list may show: no amount, no name."""
@@ -233,7 +235,7 @@ class ReviewQueue:
             raise UsageError(f"There is no case {number}; `limitline review list` lists them.")
         return cases[number - 1]
 
-    def decide(self, case: ReviewCase, verdict: Verdict) -> None:
+    def decide(self, case: ReviewCase, verdict: ReviewVerdict) -> None:
         """Record what a person decided, once: a `UsageError` if somebody did before."""
         self._record(case, DECIDED, {**asdict(verdict), "on": verdict.on.isoformat()})
 
@@ -314,7 +316,7 @@ def queue_vintage(
     return held.queue(vintage, found, on=on, key_version=log.key_version)
 
 
-def decide(settings: Settings, number: int, verdict: Verdict, *, keyring: Keyring) -> None:
+def decide(settings: Settings, number: int, verdict: ReviewVerdict, *, keyring: Keyring) -> None:
     """Record a verdict, once.
 
     Raises
@@ -361,7 +363,9 @@ def _case(number: int, key: str, acts: Mapping[tuple[int, str], dict[str, Any]])
         vintage=vintage,
         queued_on=queued_on,
         handed=Handed(**{**handed, "trigger": Trigger(handed["trigger"])}),
-        verdict=Verdict(**{**decided, "ruling": Ruling(decided["ruling"])}) if decided else None,
+        verdict=ReviewVerdict(**{**decided, "ruling": Ruling(decided["ruling"])})
+        if decided
+        else None,
         turned=Turned(turned["turned"]) if turned else None,
         turned_on=turned.get("on"),
     )

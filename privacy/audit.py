@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from governance.contract import Purpose
 from governance.counts import Counts
 from governance.errors import ContractError, UsageError
-from privacy import disclosure, exposure, vault_file
+from privacy import disclosure, vault_file
 from privacy.audit_vault import FILE, UNKNOWN, AttributeInfo, AuditVault
-from privacy.exposure import Asked, Labels
+from privacy.disclosure import Labels, Slices
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring
 from privacy.pseudonym import PSEUDONYM_TYPE, as_words, invert, purpose_pseudonym
@@ -71,7 +71,7 @@ def count(
         group ``unknown``; a few of them are counted with the largest group, which ``told`` says.
         An absent cell holds nobody. All cells of a slice are withheld if with all earlier answers
         of this vault, under whatever mandate, it would point too closely at somebody
-        (`privacy.exposure`): at first, a slice of fewer than 20. The same question is answered
+        (`privacy.disclosure`): at first, a slice of fewer than 20. The same question is answered
         again.
 
     Raises
@@ -126,8 +126,8 @@ def _shown(vault: AuditVault, pseudonyms: pa.Array, labels: Labels) -> set[int]:
     """Return the slices that may be answered, after it was recorded that they are."""
     people = as_words(pseudonyms)[:, 0]
     order = np.argsort(people)
-    asked = Asked(people=people[order], labels=labels[order])
-    may, new = exposure.answerable(vault.answered(), asked)
+    asked = Slices(people=people[order], labels=labels[order])
+    may, new = disclosure.answerable(vault.answered(), asked)
     if new:
         vault.keep(asked.only(new))
     return set(may)

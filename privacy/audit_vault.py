@@ -18,18 +18,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from governance import canonical
 from governance.contract import Action, Column, ColumnContract, Purpose
-from governance.errors import ContractError, IntegrityError
+from governance.errors import ContractError
 from privacy import vault_file
-from privacy.exposure import Asked
+from privacy.disclosure import Slices
 from privacy.keyring import Keyring
 from privacy.pseudonym import PSEUDONYM_TYPE, purpose_pseudonym
-from privacy.vault_file import VaultFile
+from privacy.vault_file import RecordCipher, VaultFile
 
 FILE = "audit.db"
 UNKNOWN = "unknown"
@@ -143,8 +141,7 @@ class AuditVault:
         cipher, version = self._cipher(self.keyring.key_version), self.keyring.key_version
         rows = []
         for pseudonym, record in zip(pseudonyms, codes, strict=True):
-            nonce = os.urandom(12)
-            rows.append((pseudonym, version, nonce + cipher.encrypt(nonce, record, pseudonym)))
+            rows.append((pseudonym, version, cipher.seal(record.tobytes(), pseudonym)))
         self.file.connection.executemany(_ENROL, rows)
 
     def attributes(self) -> dict[str, AttributeInfo]:
@@ -183,27 +180,30 @@ class AuditVault:
             groups[name] = pc.fill_null(names.take(index), UNKNOWN)
         return Grouped(groups=groups, is_known=place.is_valid().to_numpy(zero_copy_only=False))
 
-    def answered(self) -> list[Asked]:
+    def answered(self) -> list[Slices]:
         """Return who was counted together in every answer so far."""
         populations: dict[str, NDArray[np.uint64]] = {}
         for name, sealed in self.file.connection.execute("SELECT name, sealed FROM population"):
-            populations[name] = np.frombuffer(self._opened(sealed, name), dtype=np.uint64)
+            people = self._answers.open(sealed, name.encode())
+            populations[name] = np.frombuffer(people, dtype=np.uint64)
         return [
-            Asked(
+            Slices(
                 people=populations[name],
-                labels=np.frombuffer(self._opened(sealed, f"{name} {entry}"), dtype=np.int8),
+                labels=np.frombuffer(
+                    self._answers.open(sealed, f"{name} {entry}".encode()), dtype=np.int8
+                ),
             )
             for entry, name, sealed in self.file.connection.execute(_ANSWERS)
         ]
 
-    def keep(self, asked: Asked) -> None:
+    def keep(self, asked: Slices) -> None:
         """Record who is counted together; it must run inside ``file.transaction()``."""
         connection, people = self.file.connection, asked.people.tobytes()
         name = self.keyring.lasting_mac(people, use="population").hex()
         (entry,) = connection.execute("SELECT coalesce(max(entry), 0) + 1 FROM answer").fetchone()
-        row = (name, self._closed(people, name))
+        row = (name, self._answers.seal(people, name.encode()))
         connection.execute("INSERT OR IGNORE INTO population VALUES (?, ?)", row)
-        sealed = self._closed(asked.labels.tobytes(), f"{name} {entry}")
+        sealed = self._answers.seal(asked.labels.tobytes(), f"{name} {entry}".encode())
         connection.execute("INSERT INTO answer VALUES (?, ?, ?)", (entry, name, sealed))
 
     def log(self, mandate: str, request: Mapping[str, object]) -> None:
@@ -220,21 +220,15 @@ class AuditVault:
     def _unsealed(self, width: int) -> tuple[pa.Array, NDArray[np.uint8]]:
         """Return every member and the codes of shape ``(n_members, width)``."""
         query = "SELECT audit_pseudonym, key_version, sealed FROM member"
-        ciphers: dict[int, AESGCM] = {}
+        ciphers: dict[int, RecordCipher] = {}
         members, records = [], bytearray()
-        try:
-            for pseudonym, version, sealed in self.file.connection.execute(query):
-                cipher = ciphers.get(version)
-                if cipher is None:
-                    cipher = ciphers[version] = self._cipher(version)
-                record = cipher.decrypt(sealed[:12], sealed[12:], pseudonym)
-                # A record from before an attribute was added is shorter: that one is unknown.
-                records += record.ljust(width, bytes([_UNKNOWN_CODE]))
-                members.append(pseudonym)
-        except InvalidTag:
-            raise IntegrityError(
-                "A record of the audit vault was altered. Restore the vault from a backup."
-            ) from None
+        for pseudonym, version, sealed in self.file.connection.execute(query):
+            if version not in ciphers:
+                ciphers[version] = self._cipher(version)
+            # A record from before an attribute was added is shorter: that one is unknown.
+            record = ciphers[version].open(sealed, pseudonym)
+            records += record.ljust(width, bytes([_UNKNOWN_CODE]))
+            members.append(pseudonym)
         codes = np.frombuffer(bytes(records), dtype=np.uint8).reshape(len(members), width)
         return pa.array(members, type=PSEUDONYM_TYPE), codes
 
@@ -254,23 +248,12 @@ class AuditVault:
             )
         return known
 
-    def _closed(self, data: bytes, what: str) -> bytes:
-        nonce = os.urandom(12)
-        return nonce + self._answers_cipher().encrypt(nonce, data, what.encode())
+    @property
+    def _answers(self) -> RecordCipher:
+        return RecordCipher(self.keyring.derive_lasting("answered-counts"))
 
-    def _opened(self, sealed: bytes, what: str) -> bytes:
-        try:
-            return self._answers_cipher().decrypt(sealed[:12], sealed[12:], what.encode())
-        except InvalidTag:
-            raise IntegrityError(
-                "The record of earlier answers was altered. Restore the vault from a backup."
-            ) from None
-
-    def _answers_cipher(self) -> AESGCM:
-        return AESGCM(self.keyring.derive_lasting("answered-counts"))
-
-    def _cipher(self, version: int) -> AESGCM:
-        return AESGCM(self.keyring.derive("protected-attributes", version=version))
+    def _cipher(self, version: int) -> RecordCipher:
+        return RecordCipher(self.keyring.derive("protected-attributes", version=version))
 
 
 def group_names(values: pa.Array, column: Column) -> pa.Array:

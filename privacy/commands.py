@@ -35,12 +35,13 @@ def protect(
     as_json: command.AsJson = False,
 ) -> None:
     """Release a raw table as an encrypted feature table; refuse it if anything is wrong."""
-    from privacy import contract_files, gate
+    from privacy import gate
     from privacy.feature_table import FeatureTable, Part
     from privacy.keyring import Keyring
+    from privacy.raw_table import find_contract
 
     home = command.load_home()
-    declared = contract_files.find(contract)
+    declared = find_contract(contract)
     keyring = Keyring.open(home.keyring)
     released = gate.protect(
         source or home.raw / "uci_credit.parquet",

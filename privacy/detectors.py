@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privacy import number_detectors, personal_data, spelling
-from privacy.personal_data import Finding, Kind
+from privacy import personal_data, spelling
+from privacy.personal_data import DataKind, Finding
 
 _GAP = r"[^0-9A-Za-z\u0080-\U0010ffff@#$%^&=<>?!;]"
 _RUN = re.compile(rf"[0-9](?:{_GAP}{{0,4}}[0-9])*(?:{_GAP}{{0,4}}[Xx](?![0-9]))?")
@@ -72,7 +72,7 @@ _PREFILTER = (
 )
 
 
-def find(values: pa.Array) -> Counter[Kind]:
+def find(values: pa.Array) -> Counter[DataKind]:
     """Count the values of one column in which each kind of personal data is found.
 
     Parameters
@@ -83,9 +83,9 @@ def find(values: pa.Array) -> Counter[Kind]:
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         return _find_in_text(values)
     if pa.types.is_floating(values.type):
-        return number_detectors.find_in_floats(pc.drop_null(values).to_numpy(zero_copy_only=False))
+        return personal_data.find_in_floats(pc.drop_null(values).to_numpy(zero_copy_only=False))
     if pa.types.is_integer(values.type):
-        return number_detectors.find_in_integers(
+        return personal_data.find_in_integers(
             pc.drop_null(values).cast(pa.int64()).to_numpy(zero_copy_only=False)
         )
     return Counter()
@@ -104,10 +104,10 @@ def in_column(text: str) -> Iterator[Finding]:
         yield from _addresses_in(_SAID_DOT.sub(".", _SAID_AT.sub("@", spelling.folded(form))))
 
 
-def _find_in_text(values: pa.Array) -> Counter[Kind]:
+def _find_in_text(values: pa.Array) -> Counter[DataKind]:
     # A feature of text has few different values; each is looked at once.
     counted = pc.value_counts(values.drop_null())
-    found: Counter[Kind] = Counter()
+    found: Counter[DataKind] = Counter()
     for suspect in counted.filter(is_suspect(counted.field("values"))).to_pylist():
         for kind in {kind for kind, _ in in_column(suspect["values"])}:
             found[kind] += suspect["counts"]
@@ -131,11 +131,11 @@ def _of_a_shape(groups: Sequence[str]) -> Iterator[Finding]:
     if tuple(map(len, groups)) not in _SHAPES:
         return
     if personal_data.is_resident_id(digits) or personal_data.is_old_resident_id(digits):
-        yield Kind.RESIDENT_ID, digits
+        yield DataKind.RESIDENT_ID, digits
     elif personal_data.CARD.fullmatch(digits) and personal_data.is_luhn(digits):
-        yield Kind.BANK_CARD, digits
+        yield DataKind.BANK_CARD, digits
     elif mobile:
-        yield Kind.MOBILE, mobile[1]
+        yield DataKind.MOBILE, mobile[1]
 
 
 def _kinds_in_run(groups: Sequence[tuple[str, str]]) -> Iterator[Finding]:
@@ -160,7 +160,7 @@ def _kinds_of(
     if left == "." and not is_listed:
         return
     if personal_data.is_resident_id(digits):
-        yield Kind.RESIDENT_ID, digits
+        yield DataKind.RESIDENT_ID, digits
         return
     digits = digits.rstrip("Xx")
     if not digits.isdigit() or not _is_spelled(own, left, right):
@@ -169,29 +169,29 @@ def _kinds_of(
     if is_listed:
         mobile = personal_data.MOBILE.fullmatch(digits)
         if mobile and len(own) == 1 and not is_amount:
-            yield Kind.MOBILE, mobile[1]
+            yield DataKind.MOBILE, mobile[1]
         return
     yield from _with_their_shape(digits, [group for group, _ in own], is_amount)
 
 
 def _with_their_shape(digits: str, own: Sequence[str], is_amount: bool) -> Iterator[Finding]:
     if personal_data.is_old_resident_id(digits):
-        yield Kind.RESIDENT_ID, digits
+        yield DataKind.RESIDENT_ID, digits
         return
     if personal_data.CARD.fullmatch(digits) and personal_data.is_luhn(digits):
         if len(digits) > 14:
-            yield Kind.BANK_CARD, digits
+            yield DataKind.BANK_CARD, digits
         elif len(own) != 2:
-            yield Kind.SHORT_CARD, digits
+            yield DataKind.SHORT_CARD, digits
     if is_amount:
         return
     is_dated = len(own[0]) == 2 and own[0][0] == "0"
     mobile = None if is_dated else personal_data.MOBILE.fullmatch(digits)
     mobile = mobile or (personal_data.ANY_MOBILE.fullmatch(digits) if len(own) == 1 else None)
     if mobile:
-        yield Kind.MOBILE, mobile[1]
+        yield DataKind.MOBILE, mobile[1]
     elif personal_data.LANDLINE.fullmatch(digits) and _is_landline(own):
-        yield Kind.LANDLINE, digits
+        yield DataKind.LANDLINE, digits
 
 
 def _is_landline(own: Sequence[str]) -> bool:
@@ -232,5 +232,5 @@ def _addresses_in(text: str) -> Iterator[Finding]:
         local = _LOCAL.search(text, max(at - _LOCAL_REACH, 0), at)
         domain = _DOMAIN.match(text, at + 1, at + _DOMAIN_REACH)
         if local and domain:
-            yield Kind.EMAIL, local[0] + "@" + domain[0]
+            yield DataKind.EMAIL, local[0] + "@" + domain[0]
         at = text.find("@", at + 1)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from privacy import personal_data, spelling
-from privacy.personal_data import Finding, Kind
+from privacy.personal_data import DataKind, Finding
 
 _ABROAD = re.compile(r"\A(?:00)?86(?=1[3-9][0-9]\Z)")
 _LOCAL_REACH, _DOMAIN_REACH = 70, 260
@@ -87,7 +87,7 @@ def in_noise(data: bytes) -> Iterator[Finding]:
         if data[start] == _AT:
             around = data[max(start - _NOISE_REACH, 0) : start + _NOISE_REACH]
             for address in _NOISE_ADDRESS.finditer(around):
-                yield Kind.EMAIL, address[0].decode()
+                yield DataKind.EMAIL, address[0].decode()
         elif number := _NOISE_NUMBER.match(data, max(start - 1, 0)):
             yield from personal_data.as_issued(number[1].decode())
 
@@ -107,11 +107,11 @@ def _standing_alone(text: str, found: re.Match[str]) -> Iterator[Finding]:
     if personal_data.is_old_resident_id(found[0]) and not _OBJECT.search(
         text, max(start - _SUM_REACH, 0), start
     ):
-        yield Kind.RESIDENT_ID, found[0]
+        yield DataKind.RESIDENT_ID, found[0]
     is_amount = _AMOUNT_AFTER.match(text, found.end()) is not None
     is_sum = _SUM_OF_MONEY.search(text, max(start - _SUM_REACH, 0), start) is not None
     for kind, value in personal_data.as_issued(found[0]):
-        if kind is not Kind.MOBILE or not (is_amount or is_sum):
+        if kind is not DataKind.MOBILE or not (is_amount or is_sum):
             yield kind, value
 
 
@@ -159,17 +159,17 @@ def _as_people_group(groups: Sequence[str], separator: str) -> Iterator[Finding]
     if personal_data.is_resident_id(digits) or (
         shape == _OLD_ID_SHAPE and personal_data.is_old_resident_id(digits)
     ):
-        yield Kind.RESIDENT_ID, digits
+        yield DataKind.RESIDENT_ID, digits
     elif (
         shape in _CARD_SHAPES
         and personal_data.ISSUED_CARD.fullmatch(digits)
         and personal_data.is_luhn(digits)
     ):
-        yield Kind.BANK_CARD, digits
+        yield DataKind.BANK_CARD, digits
     elif is_abroad or (separator in _MOBILE_SHAPES.get(shape, "") and not _are_years(own)):
         mobile = personal_data.MOBILE.fullmatch("".join(own))
         if mobile:
-            yield Kind.MOBILE, mobile[1]
+            yield DataKind.MOBILE, mobile[1]
 
 
 def _are_years(groups: Sequence[str]) -> bool:
@@ -189,5 +189,5 @@ def _addresses_in_document(text: str) -> Iterator[Finding]:
             local = local or _SPACED_LOCAL.search(text, start, at)
             domain = _SPACED_DOMAIN.match(text, at + 1, end)
         if local and domain and not _LOGIN.search(text, start, at):
-            yield Kind.EMAIL, local[0] + "@" + domain[0]
+            yield DataKind.EMAIL, local[0] + "@" + domain[0]
         at = text.find("@", at + 1)

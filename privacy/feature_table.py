@@ -24,10 +24,10 @@ import pyarrow.compute as pc
 from governance import canonical, durable
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError, IntegrityError, KeyringError, UsageError
-from privacy import assignment, places, sealed_parquet
+from privacy import assignment, sealed_parquet
 from privacy.keyring import Keyring
 from privacy.pseudonym import PSEUDONYM_TYPE
-from privacy.sealed_parquet import Facts, Seal
+from privacy.sealed_parquet import Seal, SealedFacts
 
 PSEUDONYM = "customer_pseudonym"
 ASSIGNMENT = "assignment"
@@ -136,7 +136,7 @@ class FeatureTable:
     feature_columns: tuple[str, ...]
     about: Mapping[str, str]
     day: str | None
-    _readers: tuple[sealed_parquet.Reader, ...]
+    _readers: tuple[sealed_parquet.SealedReader, ...]
 
     def __repr__(self) -> str:
         return f"FeatureTable({self.path.name!r}, part={self.part.value!r}, rows={self.num_rows})"
@@ -160,11 +160,11 @@ class FeatureTable:
         identity = manifest["identity"]
         # Files of parts that are not read are checked as well: a table is whole or it is refused.
         files = [
-            (piece, Facts.read(manifest["parts"][piece]), _seal(keyring, identity, piece))
+            (piece, SealedFacts.read(manifest["parts"][piece]), _seal(keyring, identity, piece))
             for piece in Part.ALL.files
         ]
         readers = {
-            piece: sealed_parquet.Reader(path / f"{piece}.parquet", facts, seal)
+            piece: sealed_parquet.SealedReader(path / f"{piece}.parquet", facts, seal)
             for piece, facts, seal in files
         }
         names = [column["name"] for column in identity["columns"]]
@@ -214,14 +214,14 @@ class FeatureTable:
             yield from reader.batches(schema.names)
 
 
-class Writer:
+class TableWriter:
     """Writes the rows of one table into a folder that does not have its final name yet."""
 
     def __init__(self, folder: Path, facts: TableFacts, keyring: Keyring) -> None:
         self._folder, self._keyring = folder, keyring
         self._identity, self._about = facts.identity(keyring), dict(facts.about)
         self._files = {
-            part: sealed_parquet.Writer(
+            part: sealed_parquet.SealedWriter(
                 folder / f"{part}.parquet", facts.schema, _seal(keyring, self._identity, part)
             )
             for part in Part.ALL.files
@@ -243,17 +243,17 @@ class Writer:
             "sha256": hashlib.sha256(text).hexdigest(),
             "mac": self._keyring.mac(text, use=_MAC_USE).hex(),
         }
-        with places.file_faults(self._folder):
+        with durable.file_faults(self._folder):
             durable.write_bytes(self._folder / MANIFEST, canonical.dumps(sealed) + b"\n")
 
 
 @contextmanager
-def releasing(facts: TableFacts, *, keyring: Keyring, out: Path) -> Iterator[Writer]:
+def releasing(facts: TableFacts, *, keyring: Keyring, out: Path) -> Iterator[TableWriter]:
     """Yield a writer whose table appears below `out` when the block ends well, and not before."""
     durable.make_folder(out)
-    places.require_own_folder(out)
+    durable.require_own_folder(out)
     with durable.replacing_folder(out / facts.folder_name(keyring)) as folder:
-        yield Writer(folder, facts, keyring)
+        yield TableWriter(folder, facts, keyring)
 
 
 def _read_manifest(path: Path, keyring: Keyring) -> dict[str, Any]:
@@ -264,7 +264,7 @@ def _read_manifest(path: Path, keyring: Keyring) -> dict[str, Any]:
     """
     if not (path / MANIFEST).is_file():
         raise UsageError(f"There is no feature table at {path}. Run `limitline protect`.")
-    places.require_own_folder(path)
+    durable.require_own_folder(path)
     raw = (path / MANIFEST).read_bytes()
     try:
         sealed = json.loads(raw)

@@ -21,15 +21,15 @@ import pyarrow as pa
 from governance import canonical, durable
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError, IntegrityError, UsageError
-from privacy import assignment, feature_table, last_seen
+from privacy import assignment, feature_table, vault_file
 from privacy.audit_vault import AuditVault
 from privacy.feature_table import PSEUDONYM, FeatureTable, TableFacts
 from privacy.inspection import Inspected, Inspection
 from privacy.keyring import Keyring
-from privacy.last_seen import LastSeen
 from privacy.pseudonym import purpose_pseudonym
 from privacy.raw_table import RawTable
 from privacy.subject_vault import SubjectVault
+from privacy.vault_file import LastSeen
 
 DECLARED = "declared when the data were protected"
 FILE_TIME = "the time of the raw file, which nobody confirmed"
@@ -166,10 +166,10 @@ def publish(path: Path, *, contract_id: str, purpose: Purpose, keyring: Keyring)
     pointer = _pointer(path.parent, contract_id, purpose)
     for stray in path.parent.glob(f".{pointer.name}.*.tmp"):
         stray.unlink(missing_ok=True)
-    seen = last_seen.at(pointer, keyring)
+    seen = vault_file.last_at(pointer, keyring)
     state = LastSeen(
         name=seen.name if seen else secrets.token_hex(8),
-        place=last_seen.place_of(pointer, keyring),
+        place=vault_file.place_of(pointer, keyring),
         number=seen.number + 1 if seen else 1,
     )
     told = {"folder": path.name, "name": state.name, "number": state.number}
@@ -195,7 +195,7 @@ def latest(features: Path, *, contract_id: str, purpose: Purpose, keyring: Keyri
             "Run `limitline protect` first."
         )
     # Read before the pointer, which meanwhile can only become newer.
-    seen = last_seen.at(pointer, keyring)
+    seen = vault_file.last_at(pointer, keyring)
     try:
         told = json.loads(pointer.read_bytes())
         mac, name = bytes.fromhex(told.pop("mac")), str(told["folder"])

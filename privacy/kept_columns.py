@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from governance.contract import Column, ColumnContract
 from governance.errors import ContractError
-from privacy import detectors, number_detectors
-from privacy.personal_data import Kind
+from privacy import detectors, personal_data
+from privacy.personal_data import DataKind
 
 LARGE_NUMBERS_FROM = 10**10
 """A column whose declared maximum is larger holds such numbers by declaration."""
@@ -37,7 +37,7 @@ FEWEST_TEXTS = 10
 # Of numbers that are as near on both sides, at most this share would lie inside by chance: amounts
 # that are spread as widely as a log-normal of sigma 0.5, and the check digit of a card.
 _SHARE_INSIDE = (0.45, 0.45, 0.45, 0.10)
-_CROWDED = (Kind.MOBILE, Kind.MOBILE, Kind.MOBILE, Kind.SHORT_CARD)
+_CROWDED = (DataKind.MOBILE, DataKind.MOBILE, DataKind.MOBILE, DataKind.SHORT_CARD)
 _DEVIATIONS = 2.6
 _SHORTEST_ID = 5
 
@@ -55,7 +55,7 @@ class KeptColumn:
         self._column = column
         self._filled = 0
         self._own_ids = 0
-        self._found: Counter[Kind] = Counter()
+        self._found: Counter[DataKind] = Counter()
         self._crowds = np.zeros((len(_CROWDED), 2), dtype=np.int64)
         self._texts: set[str] = set()
 
@@ -77,7 +77,7 @@ class KeptColumn:
         elif self._column.type in ("int64", "float64"):
             self._own_ids += _equal_numbers(values, customers)
         if self._is_declared_large:
-            self._crowds += number_detectors.crowding(values)
+            self._crowds += personal_data.crowding(values)
 
     def close(self) -> None:
         """Check what only the whole column can show.
@@ -112,7 +112,7 @@ class KeptColumn:
             is_rare = not at_the_end or hits / max(self._filled, 1) < WEAK_SHARE
             if is_weak and (is_rare or kind in _CROWDED):
                 continue
-            raise self._personal(f"a {kind}" if kind is not Kind.EMAIL else f"an {kind}", hits)
+            raise self._personal(f"a {kind}" if kind is not DataKind.EMAIL else f"an {kind}", hits)
 
     def _refuse_other_codes(self, values: pa.Array) -> None:
         codes = pa.array(list(self._column.codes), pa.string())

@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from governance import canonical, durable
 from governance.errors import IntegrityError, KeyringError
-from privacy import places
 
 KEK_FILE = "kek.key"
 RING_FILE = "ring.json"
@@ -232,7 +231,7 @@ def seal(folder: Path, header: Mapping[str, object], secret: Mapping[str, str]) 
 
 
 def _check_folder(folder: Path) -> None:
-    fault = places.folder_fault(folder)
+    fault = durable.folder_fault(folder)
     if fault:
         raise KeyringError(f"The keyring's folder {fault}")
 
@@ -279,3 +278,51 @@ def _check_private(path: Path, status: os.stat_result) -> None:
             f"The key file {path} has mode {stat.S_IMODE(status.st_mode):04o}, so others could "
             f"read it; allowed is 0600. Run `chmod 600 {path}` and consider a new key."
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class NotingRing(Keyring):
+    """A ring that notes the keys which were derived from it, to hand over these and no others.
+
+    Whoever replays decisions opens one decision log and one feature table. The whole ring would
+    also let them make pseudonyms, open the vaults and read training tables; above keys that were
+    derived already nothing can be computed.
+    """
+
+    _noted: KeyMap = field(default_factory=lambda: KeyMap({}), compare=False)
+
+    @classmethod
+    def over(cls, ring: Keyring) -> NotingRing:
+        """Return a ring that derives what `ring` does, and notes it."""
+        return cls(
+            ring_id=ring.ring_id,
+            key_version=ring.key_version,
+            _secrets=ring._secrets,
+            folder=ring.folder,
+        )
+
+    def _hkdf(self, secret: str, use: str, *context: str) -> bytes:
+        # Named, for slots make another class of this one, which super() alone would not find.
+        key = Keyring._hkdf(self, secret, use, *context)
+        self._noted.hold(self.name_of(secret, use, *context), key)
+        return key
+
+    def hand_over(self, folder: Path) -> int:
+        """Write a ring below `folder` that holds what was noted alone; return how many keys.
+
+        Raises
+        ------
+        KeyringError
+            If there is a ring already.
+        """
+        durable.make_folder(folder)
+        if os.path.lexists(folder / RING_FILE) or os.path.lexists(folder / KEK_FILE):
+            raise KeyringError(f"There is a keyring at {folder} already; it is never overwritten.")
+        header = {
+            "suite": "limitline-narrow-ring/1 aes-256-gcm",
+            "ring_id": self.ring_id,
+            "key_version": self.key_version,
+        }
+        durable.write_bytes(folder / KEK_FILE, secrets.token_hex(32).encode() + b"\n")
+        seal(folder, header, {name: key.hex() for name, key in sorted(self._noted.items())})
+        return len(self._noted)

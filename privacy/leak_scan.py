@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from governance.errors import UsageError
-from privacy import containers, document_detectors, file_formats, number_detectors
+from privacy import containers, document_detectors, file_formats, personal_data
 from privacy.canary_search import Canaries
 from privacy.containers import Cells, Held, Noise, Sealed, Source
-from privacy.personal_data import Finding, Kind
+from privacy.personal_data import DataKind, Finding
 
 CANARY = "canary"
-KINDS = (Kind.MOBILE, Kind.RESIDENT_ID, Kind.BANK_CARD, Kind.EMAIL)
+KINDS = (DataKind.MOBILE, DataKind.RESIDENT_ID, DataKind.BANK_CARD, DataKind.EMAIL)
 
 PUBLISHED = frozenset({"jake@alogicalparadox.com", "git@github.com"})
 """Addresses of nobody's customer: in code that Evidently's page carries, and of a service."""
@@ -77,7 +77,9 @@ class ScanReport:
     links: tuple[str, ...]
 
 
-def scan(path: Path, *, canaries: Sequence[str] = (), kinds: Sequence[Kind] = KINDS) -> ScanReport:
+def scan(
+    path: Path, *, canaries: Sequence[str] = (), kinds: Sequence[DataKind] = KINDS
+) -> ScanReport:
     """Search every file at or below `path`, and its name, for canaries and for personal data.
 
     Symbolic links are not followed, other than `path` itself.
@@ -131,7 +133,7 @@ def _files(place: Path, search: _Search) -> Iterator[Path]:
 class _Search:
     """What was found so far; the values themselves stay in here."""
 
-    def __init__(self, canaries: Canaries, kinds: frozenset[Kind]) -> None:
+    def __init__(self, canaries: Canaries, kinds: frozenset[DataKind]) -> None:
         self._canaries = canaries
         self._kinds = kinds
         self._found: dict[tuple[str, str], set[object]] = defaultdict(set)
@@ -226,7 +228,7 @@ class _Search:
         else:
             if not self._canaries.is_empty:
                 self._note(name, _as_lines(held))
-            self._add(name, number_detectors.in_numbers(held))
+            self._add(name, personal_data.in_numbers(held))
 
     def _plain(self, data: bytes, name: str, *, depth: int) -> None:
         """Search bytes that no container is recognized in."""
@@ -254,7 +256,7 @@ class _Search:
     def _text(self, text: str, name: str, *, depth: int) -> None:
         self._add(name, document_detectors.in_document(text))
         for values in file_formats.arrays_in(text):
-            self._add(name, number_detectors.in_numbers(values))
+            self._add(name, personal_data.in_numbers(values))
         for data in file_formats.packed_in(text) if depth < _DEEPEST else ():
             if file_formats.recognize(data):
                 self._source(data, f"{name}!packed", depth=depth + 1)

@@ -1,4 +1,4 @@
-"""A raw table (Parquet or CSV) as a stream of record batches of exactly the contract's columns.
+"""A raw table (Parquet or CSV) as a stream of batches of exactly the columns of its contract.
 
 What a file can be instead of a table ends in `governance.table`; what a table can be instead of
 what the contract says ends here.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import pyarrow as pa
@@ -74,6 +75,30 @@ class RawTable:
     def _require_file(self) -> None:
         if not self.path.is_file():
             raise UsageError(f"There is no raw table at {self.path}.")
+
+
+def packaged_contract(name: str) -> ColumnContract:
+    """Return the contract ``privacy/contracts/<name>.toml``.
+
+    Raises
+    ------
+    UsageError
+        If the room has no such contract.
+    """
+    folder = resources.files("privacy").joinpath("contracts")
+    names = sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
+    if name not in names:
+        raise UsageError(
+            f"There is no contract of that name; the packaged ones are {', '.join(names)}. "
+            "A contract of your own is given as the path of its TOML file."
+        )
+    return ColumnContract.parse(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def find_contract(name_or_path: str) -> ColumnContract:
+    """Return the contract in a TOML file, or the packaged one of that name."""
+    path = Path(name_or_path)
+    return ColumnContract.load(path) if path.suffix == ".toml" else packaged_contract(name_or_path)
 
 
 def _check_names(found: Sequence[str], contract: ColumnContract, source: Path) -> None:

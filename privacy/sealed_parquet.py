@@ -3,7 +3,7 @@
 The file is Parquet with Modular Encryption in its one safe form: uniform ``AES_GCM_V1``, because
 the CTR mode leaves pages unauthenticated and column keys leave the other columns in clear, with an
 AAD prefix kept outside the file, so that one file cannot take another's place. Its key is wrapped
-under the ring; the wrapped key, the size and the digest are the `Facts` that its owner keeps.
+under the ring; the wrapped key, the size and the digest are the `SealedFacts` that its owner keeps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
+from governance import durable
 from governance.errors import IntegrityError
-from privacy import places
 from privacy.keyring import Keyring
 
 _ALGORITHM = "AES_GCM_V1"
@@ -28,14 +28,9 @@ _ALGORITHM = "AES_GCM_V1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """What binds a file to its place.
+    """What binds a file to its place: what its key is for, and what the file is part of.
 
-    Parameters
-    ----------
-    use : str
-        What the file's key is for; keys of different uses do not open each other's files.
-    associated_data : bytes
-        What the file is part of.
+    Keys of different uses do not open each other's files.
     """
 
     keyring: Keyring
@@ -44,7 +39,7 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class SealedFacts:
     """What the owner of a sealed file must keep to open it again."""
 
     rows: int
@@ -54,26 +49,16 @@ class Facts:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
-        """Read the facts from a manifest.
-
-        Raises
-        ------
-        KeyError, ValueError
-            If the document is not what `as_document` wrote.
-        """
-        return cls(
-            rows=int(document["rows"]),
-            size=int(document["size"]),
-            sha256=str(document["sha256"]),
-            dek=str(document["dek"]),
-        )
+        """Read the facts from a manifest; a KeyError or ValueError if it is not of their form."""
+        kinds = {"rows": int, "size": int, "sha256": str, "dek": str}
+        return cls(**{name: kind(document[name]) for name, kind in kinds.items()})
 
     def as_document(self) -> dict[str, Any]:
         """Return the facts as a manifest holds them."""
-        return {"rows": self.rows, "size": self.size, "sha256": self.sha256, "dek": self.dek}
+        return asdict(self)
 
 
-class Writer:
+class SealedWriter:
     """Writes one sealed file, batch by batch."""
 
     def __init__(self, path: Path, schema: pa.Schema, seal: Seal) -> None:
@@ -85,7 +70,7 @@ class Writer:
             store_aad_prefix=False,
             encryption_algorithm=_ALGORITHM,
         )
-        with places.file_faults(path):
+        with durable.file_faults(path):
             # Parquet's writer would give the file the mode that the process leaves open.
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600))
             self._file = pq.ParquetWriter(
@@ -93,24 +78,18 @@ class Writer:
             )
 
     def write(self, batch: pa.RecordBatch | pa.Table) -> None:
-        """Append rows.
-
-        Raises
-        ------
-        EnvironmentFault
-            If the place takes no more.
-        """
+        """Append rows; an EnvironmentFault if the place takes no more."""
         self._rows += batch.num_rows
-        with places.file_faults(self._path):
+        with durable.file_faults(self._path):
             self._file.write(batch.cast(self._schema))
 
-    def finish(self) -> Facts:
+    def finish(self) -> SealedFacts:
         """Close the file and return what opens it again."""
-        with places.file_faults(self._path):
+        with durable.file_faults(self._path):
             self._file.close()
         seal = self._seal
         wrapped = seal.keyring.wrap(self._dek, seal.associated_data, use=seal.use)
-        return Facts(
+        return SealedFacts(
             rows=self._rows,
             size=self._path.stat().st_size,
             sha256=_sha256(self._path),
@@ -118,7 +97,7 @@ class Writer:
         )
 
 
-class Reader:
+class SealedReader:
     """Reads one sealed file after its bytes were held against its facts.
 
     Raises
@@ -129,7 +108,7 @@ class Reader:
         If the ring is not the one that sealed it.
     """
 
-    def __init__(self, path: Path, facts: Facts, seal: Seal) -> None:
+    def __init__(self, path: Path, facts: SealedFacts, seal: Seal) -> None:
         if not path.is_file() or path.stat().st_size != facts.size or _sha256(path) != facts.sha256:
             raise _altered(path)
         self._path, self._seal = path, seal

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from governance.contract import Column, IdKind
 from governance.errors import ContractError
+from privacy import personal_data
 
 FORM = "1"
 """Version of the canonical forms; it is part of the context of the blind index's key."""
@@ -35,7 +36,6 @@ _LOOK_ALIKES = str.maketrans(
 _SEPARATORS = re.compile(r"[\s\-.·/()]")
 _CHINESE_MOBILE = re.compile(r"(?:\+?86)?(1\d{10})")
 _FOREIGN_NUMBER = re.compile(r"\+\d{6,15}")
-_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 # What looks like this already is in its form; nothing is done to it, which is most of all rows.
 _IN_FORM: Mapping[IdKind, str] = {
@@ -110,8 +110,7 @@ def _resident_id(text: str) -> str | None:
     number = _SEPARATORS.sub("", _code(text) or "")
     if re.fullmatch(r"\d{15}", number):
         body = number[:6] + "19" + number[6:]
-        total = sum(int(digit) * weight for digit, weight in zip(body, _WEIGHTS, strict=True))
-        return body + "10X98765432"[total % 11]
+        return body + personal_data.check_digit(body)
     return number if re.fullmatch(r"\d{17}[\dX]", number) else None
 
 

@@ -18,8 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from numpy.typing import NDArray
 
 from governance.contract import Action, ColumnContract
@@ -28,7 +26,7 @@ from privacy import vault_file
 from privacy.keyring import Keyring
 from privacy.pseudonym import BLOCK, PSEUDONYM_TYPE, pseudonymize
 from privacy.subject_id import FORM, canonical
-from privacy.vault_file import VaultFile
+from privacy.vault_file import RecordCipher, VaultFile
 
 FILE = "subjects.db"
 
@@ -102,9 +100,8 @@ class SubjectVault:
         cipher, version = self._cipher(self.keyring.key_version), self.keyring.key_version
         sealed = []
         for row in held.values():
-            nonce, subject_id = os.urandom(12), ids[row]
             text = json.dumps(records[row], ensure_ascii=False, default=str).encode()
-            sealed.append((version, nonce + cipher.encrypt(nonce, text, subject_id)))
+            sealed.append((version, cipher.seal(text, ids[row])))
         rows = (
             (index, ids[row], *own) for (index, row), own in zip(held.items(), sealed, strict=True)
         )
@@ -127,11 +124,7 @@ class SubjectVault:
         if row is None:
             raise UsageError("The subject vault does not know this customer.")
         subject_id, version, sealed = row
-        try:
-            text = self._cipher(version).decrypt(sealed[:12], sealed[12:], subject_id)
-        except InvalidTag:
-            raise IntegrityError("An identity record was altered. Restore the vault.") from None
-        record: dict[str, object] = json.loads(text)
+        record: dict[str, object] = json.loads(self._cipher(version).open(sealed, subject_id))
         own = pa.array([record.get(contract.subject_column.name)], pa.string())
         if own.null_count or blind_index(own, contract, self.keyring)[0].as_py() != blind:
             raise IntegrityError("An identity record is another customer's. Restore the vault.")
@@ -148,8 +141,8 @@ class SubjectVault:
         connection.executemany("INSERT INTO wanted VALUES (?, ?)", enumerate(blind))
         return dict(connection.execute(_KNOWN))
 
-    def _cipher(self, version: int) -> AESGCM:
-        return AESGCM(self.keyring.derive("identity-record", version=version))
+    def _cipher(self, version: int) -> RecordCipher:
+        return RecordCipher(self.keyring.derive("identity-record", version=version))
 
 
 def blind_index(

@@ -2,8 +2,12 @@
 
 Every write ends with a seal: a digest over all that the file holds, row by row and with the
 statements that built it, under a key of the ring. Opening computes it again. Exchanged, forged,
-deleted and older rows are therefore found however they came there; a whole older file is found by
-its number, which the ring keeps (`privacy.last_seen`).
+deleted and older rows are therefore found however they came there.
+
+Whoever can write to a vault can also put a whole older copy in its place, each byte of which was
+sealed by us. So each state has a number, and the number of the newest one is kept in the keyring's
+folder (`LastSeen`; the pointers of the gate have one too). A state with a smaller number is an
+older one; a larger number is what a run leaves that was killed between writing and noting it.
 """
 
 from __future__ import annotations
@@ -11,18 +15,22 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import json
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from governance import canonical, durable
 from governance.errors import IntegrityError, KeyringError, UsageError
-from privacy import last_seen, places
 from privacy.keyring import Keyring
-from privacy.last_seen import LastSeen
 
 # What was erased is overwritten, and nothing is sorted on a disk.
 _PRAGMAS = ("secure_delete=ON", "temp_store=MEMORY")
@@ -38,7 +46,70 @@ CREATE TABLE seal (
 """
 _STATEMENT_END = ";\n\n"
 _ROWS_AT_ONCE = 1_000
+_NONCE_BYTES = 12
 _RESTORE = "Restore the vault and the keyring's folder from the same backup"
+LAST_SEEN = "last-seen"
+
+_LAST_SEEN_USE = "last-seen"
+_NOTES_RESTORE = "Restore the keyring's folder and what it was used on from the same backup"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSeen:
+    """The newest state of one thing that this ring has sealed.
+
+    Parameters
+    ----------
+    name : str
+        Random name of the thing, which it carries itself.
+    place : str
+        Where it lies, seen from the keyring, so that a home may be moved as a whole.
+    number : int
+        Number of its newest state.
+    """
+
+    name: str
+    place: str
+    number: int
+
+    def note(self, keyring: Keyring) -> None:
+        """Keep this as the newest state; it is on disk when this returns."""
+        body = {"name": self.name, "place": self.place, "number": self.number}
+        mac = keyring.lasting_mac(canonical.dumps(body), use=_LAST_SEEN_USE).hex()
+        path = _folder(keyring) / f"{self.name}.json"
+        durable.make_folder(path.parent)
+        with durable.file_faults(path):
+            durable.write_bytes(path, canonical.dumps({**body, "mac": mac}) + b"\n")
+
+
+def place_of(path: Path, keyring: Keyring) -> str:
+    """Return where the file `path` lies, seen from the keyring."""
+    return os.path.relpath(path.parent.resolve() / path.name, _folder(keyring).parent)
+
+
+def last_of(name: str, keyring: Keyring) -> LastSeen | None:
+    """Return the newest state of the thing called `name`; None if the ring never saw one.
+
+    Raises
+    ------
+    IntegrityError
+        If what was noted was altered.
+    """
+    path = _folder(keyring) / f"{Path(name).name}.json"
+    return _read_note(path, keyring) if path.is_file() else None
+
+
+def last_at(path: Path, keyring: Keyring) -> LastSeen | None:
+    """Return what was last seen at the place of the file `path`; None if nothing ever was.
+
+    Raises
+    ------
+    IntegrityError
+        If what was noted was altered.
+    """
+    place = place_of(path, keyring)
+    noted = (_read_note(file, keyring) for file in sorted(_folder(keyring).glob("*.json")))
+    return next((one for one in noted if one.place == place), None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,7 +146,7 @@ class VaultFile:
         IntegrityError
             If the file is not what was sealed last.
         """
-        with places.database_faults(self.path):
+        with durable.database_faults(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 if self._changes() != self.seen_changes:
@@ -95,7 +166,7 @@ class VaultFile:
     def make(self, tables: str) -> None:
         """Build the new, empty file and give it a name."""
         self.vault_id = secrets.token_hex(8)
-        with places.database_faults(self.path):
+        with durable.database_faults(self.path):
             self.connection.execute("BEGIN IMMEDIATE")
             for statement in (_OWN_TABLES + tables).split(_STATEMENT_END):
                 self.connection.execute(statement)
@@ -107,7 +178,7 @@ class VaultFile:
 
     def is_new(self) -> bool:
         """Tell whether nothing was ever built here."""
-        with places.database_faults(self.path):
+        with durable.database_faults(self.path):
             found = self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         return bool(found == (0,))
 
@@ -121,12 +192,12 @@ class VaultFile:
         IntegrityError
             If anything in it was altered, or it is older than what the ring has seen.
         """
-        with places.database_faults(self.path):
+        with durable.database_faults(self.path):
             # Read before the file, which meanwhile can only become newer.
-            claim = last_seen.at(self.path, self.keyring)
+            claim = last_at(self.path, self.keyring)
             meta = dict(self.connection.execute("SELECT name, value FROM meta"))
             self.vault_id = str(meta.get("vault_id", ""))
-            seen = last_seen.of(self.vault_id, self.keyring)
+            seen = last_of(self.vault_id, self.keyring)
             self.connection.execute("BEGIN")
             try:
                 self._verify_content()
@@ -144,7 +215,7 @@ class VaultFile:
 
     @property
     def _place(self) -> str:
-        return last_seen.place_of(self.path, self.keyring)
+        return place_of(self.path, self.keyring)
 
     def _note(self) -> None:
         LastSeen(name=self.vault_id, place=self._place, number=self.number).note(self.keyring)
@@ -186,6 +257,33 @@ class VaultFile:
         return self.keyring.lasting_mac(sealed, use="vault-seal")
 
 
+class RecordCipher:
+    """Seals the records of a vault with AES-256-GCM, each bound to what it is about."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, record: bytes, about: bytes) -> bytes:
+        """Return the sealed record, which no other place of the vault can take."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, record, about)
+
+    def open(self, sealed: bytes, about: bytes) -> bytes:
+        """Return the record that `seal` sealed.
+
+        Raises
+        ------
+        IntegrityError
+            If it was altered, or stands in another place.
+        """
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
+        except InvalidTag:
+            raise IntegrityError(
+                "A record of a vault was altered. Restore the vault from a backup."
+            ) from None
+
+
 @contextmanager
 def opened(path: Path, *, keyring: Keyring, tables: str) -> Iterator[VaultFile]:
     """Open the vault file `path` of the ring `keyring`, made with `tables` if it is missing.
@@ -199,14 +297,14 @@ def opened(path: Path, *, keyring: Keyring, tables: str) -> Iterator[VaultFile]:
     EnvironmentFault
         If the place is full, busy, read-only or open to others.
     """
-    places.require_own_folder(path.parent)
-    claim = last_seen.at(path, keyring)
+    durable.require_own_folder(path.parent)
+    claim = last_at(path, keyring)
     if claim is not None and not path.is_file():
         raise _gone(path, claim)
-    with places.file_faults(path), places.database_faults(path):
+    with durable.file_faults(path), durable.database_faults(path):
         connection = durable.open_database(path, pragmas=_PRAGMAS)
     vault = VaultFile(path=path, connection=connection, keyring=keyring)
-    with contextlib.closing(connection), places.database_faults(path):
+    with contextlib.closing(connection), durable.database_faults(path):
         if not vault.is_new():
             vault.verify()
         elif claim is None:
@@ -228,7 +326,7 @@ def require(path: Path, keyring: Keyring) -> None:
     """
     if path.is_file():
         return
-    claim = last_seen.at(path, keyring)
+    claim = last_at(path, keyring)
     if claim is not None:
         raise _gone(path, claim)
     raise UsageError(f"There is no vault at {path}. Run `limitline protect` first.")
@@ -237,7 +335,7 @@ def require(path: Path, keyring: Keyring) -> None:
 def _gone(path: Path, claim: LastSeen) -> IntegrityError:
     return IntegrityError(
         f"{path} is empty or gone; the ring has seen a vault there. {_RESTORE}. If it is lost for "
-        f"good, delete {last_seen.FOLDER}/{claim.name}.json in the keyring's folder: all customers "
+        f"good, delete {LAST_SEEN}/{claim.name}.json in the keyring's folder: all customers "
         "then become new ones."
     )
 
@@ -265,3 +363,25 @@ def _framed(row: tuple[bytes | str | int | None, ...]) -> bytes:
             for value in row
         ]
     )
+
+
+def _folder(keyring: Keyring) -> Path:
+    if keyring.folder is None:
+        raise KeyringError(
+            "This ring was not opened from a folder, so nobody can say whether a vault or a "
+            "pointer is the newest one. Open the ring from its folder."
+        )
+    return keyring.folder / LAST_SEEN
+
+
+def _read_note(path: Path, keyring: Keyring) -> LastSeen:
+    try:
+        document: dict[str, Any] = json.loads(path.read_bytes())
+        mac = bytes.fromhex(document.pop("mac"))
+        found = LastSeen(**document)
+        genuine = keyring.lasting_mac(canonical.dumps(document), use=_LAST_SEEN_USE)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise IntegrityError(f"{path} was altered. {_NOTES_RESTORE}.") from None
+    if found.name != path.stem or not hmac.compare_digest(genuine, mac):
+        raise IntegrityError(f"{path} was altered. {_NOTES_RESTORE}.")
+    return found

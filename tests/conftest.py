@@ -29,6 +29,7 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.settings import HOME_VARIABLE, Settings
 from privacy.keyring import Keyring
+from privacy.raw_table import packaged_contract
 from tests import appetites
 from tests.appetites import appetite_text, threshold
 
@@ -154,7 +155,7 @@ def own_world(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def _made(settings: Settings) -> World:
     from decisions import features, policy
     from governance.contract import Purpose
-    from privacy import contract_files, gate, keyring
+    from privacy import gate, keyring
     from registry import attestation, judgement, ledger, promotion, signing
     from training import candidate, demo_data, recipes
 
@@ -164,7 +165,7 @@ def _made(settings: Settings) -> World:
     ledger.Ledger.open(settings.ledger, keeper, people=people)
     appetites.sign(settings, APPETITE, ON)
     raw = demo_data.simulate(settings.raw / "uci_credit.parquet", customers=CUSTOMERS).path
-    contract = contract_files.packaged("uci_credit")
+    contract = packaged_contract("uci_credit")
     tables = {
         purpose: gate.protect(
             raw,

@@ -197,11 +197,11 @@ def test_a_killed_run_leaves_no_vintage_and_the_next_run_makes_it(own_world: Wor
         here = settings.load()
         ring = Keyring.open(here.keyring)
         table = book.open_table(here, "uci-credit", keyring=ring)
-        finish = decision_log.sealed_parquet.Writer.finish
+        finish = decision_log.sealed_parquet.SealedWriter.finish
         def killed(writer):
             finish(writer)
             os.kill(os.getpid(), signal.SIGKILL)
-        decision_log.sealed_parquet.Writer.finish = killed
+        decision_log.sealed_parquet.SealedWriter.finish = killed
         book.decide(here, table, keyring=ring, as_of=date(2005, 10, 1), freeze=Freeze.NOTHING)
     """
     died = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)

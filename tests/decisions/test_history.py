@@ -176,7 +176,7 @@ def test_a_vintage_of_the_previous_form_still_opens_replays_and_is_history(
     shutil.rmtree(folder)
     folder.mkdir()
     seal = decision_log._seal(ring, identity)
-    writer = sealed_parquet.Writer(folder / FILE, rows.schema, seal)
+    writer = sealed_parquet.SealedWriter(folder / FILE, rows.schema, seal)
     writer.write(rows)
     counts, facts = log.manifest["counts"], writer.finish().as_document()
     manifest = {

@@ -14,8 +14,9 @@ from decisions import activation
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError
 from limitline.commands import app
-from privacy import contract_files, gate
+from privacy import gate
 from privacy.keyring import Keyring
+from privacy.raw_table import packaged_contract
 
 if TYPE_CHECKING:
     from tests.conftest import World
@@ -27,7 +28,7 @@ def test_neither_a_run_nor_an_impact_reads_several_days_of_a_customer(own_world:
     days = [pa.array([date(2005, month, 1)] * rows.num_rows, pa.date32()) for month in (8, 9)]
     book = here.raw / "days.parquet"
     pq.write_table(pa.concat_tables([rows.append_column("as_of", day) for day in days]), book)
-    text = contract_files.packaged("uci_credit").model_dump(by_alias=True)
+    text = packaged_contract("uci_credit").model_dump(by_alias=True)
     day = {"name": "as_of", "type": "date32", "sensitivity": "none", "role": "time"}
     use = {"action": "keep", "purposes": ["training", "decision"], "why": "The day."}
     declared = ColumnContract.model_validate(

@@ -26,10 +26,10 @@ from decisions.review_queue import (
     Handed,
     ReviewCase,
     ReviewQueue,
+    ReviewVerdict,
     Ruling,
     Trigger,
     Turned,
-    Verdict,
 )
 from governance.errors import ContractError, GateClosed, IntegrityError, UsageError
 from governance.outcome import Outcome
@@ -67,7 +67,9 @@ def held(tmp_path: Path) -> ReviewQueue:
     return made
 
 
-def verdict(case: ReviewCase, ruling: Ruling = Ruling.KEEP, amount: int | None = None) -> Verdict:
+def verdict(
+    case: ReviewCase, ruling: Ruling = Ruling.KEEP, amount: int | None = None
+) -> ReviewVerdict:
     return case.verdict_of(ruling, amount, reviewer="Ann Example", reason=WHY, on=AS_OF)
 
 
@@ -238,7 +240,7 @@ def made(number: int, *, amount: int, turned: Turned | None) -> ReviewCase:
         queued_on=AS_OF,
         handed=HANDED,
     )
-    said = Verdict(reviewer="a", ruling=Ruling.CUT, amount_minor=amount, reason=WHY, on=AS_OF)
+    said = ReviewVerdict(reviewer="a", ruling=Ruling.CUT, amount_minor=amount, reason=WHY, on=AS_OF)
     return replace(case, verdict=said, turned=turned)
 
 

@@ -37,9 +37,10 @@ from governance.declaration import Declaration
 from governance.evidence import Finding, Severity
 from governance.outcome import Outcome
 from governance.settings import Settings
-from privacy import contract_files, gate, keyring
+from privacy import gate, keyring
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, Part
 from privacy.keyring import KEK_FILE, RING_FILE, Keyring
+from privacy.raw_table import packaged_contract
 from registry import attestation, evidence, findings, judgement, promotion, waivers
 from registry.alternatives import ModelFamily, record_family
 from registry.catalogue import Catalogue
@@ -65,7 +66,10 @@ VINTAGE, CUSTOMERS = "2005-10", 40
 
 # What people review as a file, by its name in the set; where each is packaged.
 DECLARED: Mapping[str, tuple[type[Declaration], str]] = {
-    "contract.toml": (type(contract_files.packaged("uci_credit")), "privacy/contracts/uci_credit"),
+    "contract.toml": (
+        type(packaged_contract("uci_credit")),
+        "privacy/contracts/uci_credit",
+    ),
     "risk_appetite.toml": (RiskAppetite, "governance/appetite/uci_demo"),
     "limit_policy.toml": (LimitPolicy, "decisions/policies/uci_demo"),
     "features.toml": (FeatureSpec, "decisions/specs/uci_features"),
@@ -170,7 +174,7 @@ def _table(home: Settings, out: Path, ring: Keyring) -> dict[str, object]:
     pq.write_table(raw_table(CUSTOMERS), home.raw / "raw.parquet")
     made = gate.protect(
         home.raw / "raw.parquet",
-        contract_files.packaged("uci_credit"),
+        packaged_contract("uci_credit"),
         keyring=ring,
         out=home.features,
         purpose=Purpose.TRAINING,

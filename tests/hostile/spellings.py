@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from privacy.personal_data import Kind
+from privacy.personal_data import DataKind
 
 USUAL_GAPS = (
     " -._/\u00a0\u2009\u202f\u3000\u2010\u2011\u2012"
@@ -72,7 +72,7 @@ ESCAPES: tuple[Callable[[str], str], ...] = (
 class Spelling:
     """One way to write one datum."""
 
-    kind: Kind
+    kind: DataKind
     text: str
     usual: bool = True
 
@@ -113,22 +113,24 @@ def in_digits(text: str, digits: Sequence[str]) -> str:
     return "".join(digits[int(c)] if c.isdigit() else c for c in text)
 
 
-SHAPES: dict[Kind, tuple[tuple[int, ...], ...]] = {
-    Kind.MOBILE: ((11,), (3, 4, 4)),
-    Kind.RESIDENT_ID: ((18,), (6, 8, 4), (6, 4, 4, 4), (6, 8, 3, 1), (17, 1), (3, 3, 4, 4, 4)),
-    Kind.BANK_CARD: ((16,), (4, 4, 4, 4)),
+SHAPES: dict[DataKind, tuple[tuple[int, ...], ...]] = {
+    DataKind.MOBILE: ((11,), (3, 4, 4)),
+    DataKind.RESIDENT_ID: ((18,), (6, 8, 4), (6, 4, 4, 4), (6, 8, 3, 1), (17, 1), (3, 3, 4, 4, 4)),
+    DataKind.BANK_CARD: ((16,), (4, 4, 4, 4)),
 }
-ODD_SHAPES: dict[Kind, tuple[tuple[int, ...], ...]] = {
-    Kind.MOBILE: ((3, 8), (4, 4, 3), (4, 3, 4), (3, 3, 5), (5, 6), (2, 3, 3, 3), (1,) * 11),
-    Kind.RESIDENT_ID: ((2, 16), (10, 8), (6, 12), (1,) * 18),
-    Kind.BANK_CARD: ((4, 12), (6, 10), (2,) * 8, (1,) * 16),
+ODD_SHAPES: dict[DataKind, tuple[tuple[int, ...], ...]] = {
+    DataKind.MOBILE: ((3, 8), (4, 4, 3), (4, 3, 4), (3, 3, 5), (5, 6), (2, 3, 3, 3), (1,) * 11),
+    DataKind.RESIDENT_ID: ((2, 16), (10, 8), (6, 12), (1,) * 18),
+    DataKind.BANK_CARD: ((4, 12), (6, 10), (2,) * 8, (1,) * 16),
 }
 
 
-def numbers(kind: Kind) -> Iterator[Spelling]:
+def numbers(kind: DataKind) -> Iterator[Spelling]:
     """Yield the spellings of one kind of number."""
     draws = itertools.count(1)
-    make = {Kind.MOBILE: mobile, Kind.RESIDENT_ID: resident_id, Kind.BANK_CARD: card}[kind]
+    make = {DataKind.MOBILE: mobile, DataKind.RESIDENT_ID: resident_id, DataKind.BANK_CARD: card}[
+        kind
+    ]
     whole, usual = SHAPES[kind][0], SHAPES[kind][1]
     for shape, gap in itertools.product(SHAPES[kind][1:], USUAL_GAPS):
         yield Spelling(kind, grouped(make(next(draws)), shape, gap))
@@ -152,70 +154,74 @@ def numbers(kind: Kind) -> Iterator[Spelling]:
         )
 
 
-def escaped(kind: Kind) -> Iterator[Spelling]:
+def escaped(kind: DataKind) -> Iterator[Spelling]:
     """Yield a number of one kind in the escapes of page, address and program."""
-    make = {Kind.MOBILE: mobile, Kind.RESIDENT_ID: resident_id, Kind.BANK_CARD: card}[kind]
+    make = {DataKind.MOBILE: mobile, DataKind.RESIDENT_ID: resident_id, DataKind.BANK_CARD: card}[
+        kind
+    ]
     for number, escape in enumerate(ESCAPES, 2_001):
         yield Spelling(kind, "".join(map(escape, make(number))), usual=False)
 
 
 def mobiles() -> Iterator[Spelling]:
     """Yield what only mobile numbers are written like."""
-    yield from numbers(Kind.MOBILE)
-    yield from escaped(Kind.MOBILE)
+    yield from numbers(DataKind.MOBILE)
+    yield from escaped(DataKind.MOBILE)
     for number, code in enumerate(("+86", "+86 ", "+86-", "0086", "0086 ", "86", "(86)", "(+86) ",
                                    "+86(0)", "＋86", "+ 86 ", "00 86 ", "0", "86-")):  # fmt: skip
         for text in (mobile(number), grouped(mobile(number), (3, 4, 4), " "),
                      grouped(mobile(number), (3, 4, 4), "-")):  # fmt: skip
             odd = code in ("+86(0)", "00 86 ", "0") or (code in ("0086", "86") and text[3] in " -")
-            yield Spelling(Kind.MOBILE, code + text, usual=not odd)
+            yield Spelling(DataKind.MOBILE, code + text, usual=not odd)
     for number in range(20):
         own = mobile(number * 13 + 1)
-        yield Spelling(Kind.MOBILE, f"({own[:3]}) {own[3:7]}-{own[7:]}")
-        yield Spelling(Kind.MOBILE, f"+86({own[:3]}){own[3:7]}-{own[7:]}")
-        yield Spelling(Kind.MOBILE, f"{own}.0")
-        yield Spelling(Kind.MOBILE, f"{own[0]}.{own[1:]}E10")
-        yield Spelling(Kind.MOBILE, f"{own[0]}.{own[1:]}e+10")
-        yield Spelling(Kind.MOBILE, f"{int(own):,}", usual=False)
-        yield Spelling(Kind.MOBILE, f"{own[:3]},{own[3:7]},{own[7:]}", usual=False)
-        yield Spelling(Kind.MOBILE, f"1.{own}", usual=False)
-        yield Spelling(Kind.MOBILE, f"ID{own}X", usual=False)
+        yield Spelling(DataKind.MOBILE, f"({own[:3]}) {own[3:7]}-{own[7:]}")
+        yield Spelling(DataKind.MOBILE, f"+86({own[:3]}){own[3:7]}-{own[7:]}")
+        yield Spelling(DataKind.MOBILE, f"{own}.0")
+        yield Spelling(DataKind.MOBILE, f"{own[0]}.{own[1:]}E10")
+        yield Spelling(DataKind.MOBILE, f"{own[0]}.{own[1:]}e+10")
+        yield Spelling(DataKind.MOBILE, f"{int(own):,}", usual=False)
+        yield Spelling(DataKind.MOBILE, f"{own[:3]},{own[3:7]},{own[7:]}", usual=False)
+        yield Spelling(DataKind.MOBILE, f"1.{own}", usual=False)
+        yield Spelling(DataKind.MOBILE, f"ID{own}X", usual=False)
         yield Spelling(
-            Kind.MOBILE, f"{int(own):,}".replace(",", ".") if own[2:5] > "255" else own, usual=False
+            DataKind.MOBILE,
+            f"{int(own):,}".replace(",", ".") if own[2:5] > "255" else own,
+            usual=False,
         )
-        yield Spelling(Kind.MOBILE, f"{own[0]},{own[1:]}E+10")
-        yield Spelling(Kind.MOBILE, f"{own[0]}.{own[1:]}*10**10")
+        yield Spelling(DataKind.MOBILE, f"{own[0]},{own[1:]}E+10")
+        yield Spelling(DataKind.MOBILE, f"{own[0]}.{own[1:]}*10**10")
 
 
 def resident_ids() -> Iterator[Spelling]:
     """Yield what only resident ids are written like."""
-    yield from numbers(Kind.RESIDENT_ID)
-    yield from escaped(Kind.RESIDENT_ID)
+    yield from numbers(DataKind.RESIDENT_ID)
+    yield from escaped(DataKind.RESIDENT_ID)
     ending = [own for own in map(resident_id, range(1, 900)) if own.endswith("X")]
     for own, letter in zip(ending, itertools.cycle("xＸｘХх×Ⅹ"), strict=False):
-        yield Spelling(Kind.RESIDENT_ID, own[:-1] + letter)
+        yield Spelling(DataKind.RESIDENT_ID, own[:-1] + letter)
     for own, gap in zip(ending, itertools.cycle(" -\u200b\u00a0\uff0d"), strict=False):
-        yield Spelling(Kind.RESIDENT_ID, f"{own[:-1]}{gap}X")
+        yield Spelling(DataKind.RESIDENT_ID, f"{own[:-1]}{gap}X")
     for number in range(30):
         old = (own := resident_id(number * 7))[:6] + own[8:17]
-        yield Spelling(Kind.RESIDENT_ID, old)
-        yield Spelling(Kind.RESIDENT_ID, f"身份证{old}")
-        yield Spelling(Kind.RESIDENT_ID, grouped(old, (6, 6, 3), " "))
+        yield Spelling(DataKind.RESIDENT_ID, old)
+        yield Spelling(DataKind.RESIDENT_ID, f"身份证{old}")
+        yield Spelling(DataKind.RESIDENT_ID, grouped(old, (6, 6, 3), " "))
 
 
 def cards() -> Iterator[Spelling]:
     """Yield what only cards are written like."""
-    yield from numbers(Kind.BANK_CARD)
-    yield from escaped(Kind.BANK_CARD)
+    yield from numbers(DataKind.BANK_CARD)
+    yield from escaped(DataKind.BANK_CARD)
     for length, number in itertools.product((13, 14, 15, 16, 17, 18, 19), range(5)):
-        kind = Kind.SHORT_CARD if length < 15 else Kind.BANK_CARD
+        kind = DataKind.SHORT_CARD if length < 15 else DataKind.BANK_CARD
         usual = length in (15, 16, 19)
         yield Spelling(kind, card(number * 4 + 1, length), usual=usual)
     for number in range(10):
         long, amex = card(number * 4 + 1, 19), card(number, 15)
-        yield Spelling(Kind.BANK_CARD, grouped(long, (4, 4, 4, 4, 3), " "))
-        yield Spelling(Kind.BANK_CARD, grouped(long, (6, 13), " "))
-        yield Spelling(Kind.BANK_CARD, grouped(amex, (4, 6, 5), "-"))
+        yield Spelling(DataKind.BANK_CARD, grouped(long, (4, 4, 4, 4, 3), " "))
+        yield Spelling(DataKind.BANK_CARD, grouped(long, (6, 13), " "))
+        yield Spelling(DataKind.BANK_CARD, grouped(amex, (4, 6, 5), "-"))
 
 
 def addresses() -> Iterator[Spelling]:
@@ -238,29 +244,29 @@ def addresses() -> Iterator[Spelling]:
                "उदाहरण.कॉम", "ตัวอย่าง.ไทย", "例子.公司")  # fmt: skip
     for local, domain in itertools.product(locals_, domains):
         for at in ("@", "＠", "﹫"):
-            yield Spelling(Kind.EMAIL, f"{local}{at}{domain}")
+            yield Spelling(DataKind.EMAIL, f"{local}{at}{domain}")
     for local, before, after in itertools.product(
         ("li.lei", "李四"), BEFORE[:19], ("", "。", ",", ">", "\n")
     ):
-        yield Spelling(Kind.EMAIL, f"{before}{local}@example.com{after}")
+        yield Spelling(DataKind.EMAIL, f"{before}{local}@example.com{after}")
     for local in ("li.lei", "wang"):
         for text in (f"{local} @ example.com", f"{local}@ example.com", f"{local}＠example．com",
                      f"{local}\u200b@example.com", f"mailto:{local}@example.com",
                      f"<{local}@example.com>", f"{local}@example。com"):  # fmt: skip
-            yield Spelling(Kind.EMAIL, text)
+            yield Spelling(DataKind.EMAIL, text)
         for text in (f"{local} [at] example [dot] com", f"{local}(at)example.com",
                      f"{local} at example dot com", f"{local}@10.0.0.1",
                      f"{local}@example . com", f"{local}(a)example.com", f"{local}艾特example.com",
                      f"{local}%2540example.com", f"{local}\\x40example.com", f"{local}@😀.com",
                      f"{local}(home)@example.com"):  # fmt: skip
-            yield Spelling(Kind.EMAIL, text, usual=False)
+            yield Spelling(DataKind.EMAIL, text, usual=False)
 
 
 ALL = {
-    Kind.MOBILE: tuple(dict.fromkeys(mobiles())),
-    Kind.RESIDENT_ID: tuple(dict.fromkeys(resident_ids())),
-    Kind.BANK_CARD: tuple(dict.fromkeys(cards())),
-    Kind.EMAIL: tuple(dict.fromkeys(addresses())),
+    DataKind.MOBILE: tuple(dict.fromkeys(mobiles())),
+    DataKind.RESIDENT_ID: tuple(dict.fromkeys(resident_ids())),
+    DataKind.BANK_CARD: tuple(dict.fromkeys(cards())),
+    DataKind.EMAIL: tuple(dict.fromkeys(addresses())),
 }
 
 

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from governance.contract import Purpose
 from governance.errors import ContractError
-from privacy import audit, contract_files, exposure, keyring
+from privacy import audit, disclosure, keyring
 from privacy.audit_vault import AuditVault
 from privacy.feature_table import PSEUDONYM
 from privacy.keyring import Keyring
 from privacy.pseudonym import PSEUDONYM_TYPE
+from privacy.raw_table import packaged_contract
 from tests.privacy.conftest import World, raw_table
 
 CUSTOMERS = 600
@@ -170,7 +171,7 @@ ATTACKS: tuple[Callable[[Attacker, Rows], None], ...] = (
 def protected(tmp_path_factory: pytest.TempPathFactory) -> World:
     home = tmp_path_factory.mktemp("crafted")
     ring = keyring.create(home / "keyring")
-    world = World(home=home, ring=ring, contract=contract_files.packaged("uci_credit"))
+    world = World(home=home, ring=ring, contract=packaged_contract("uci_credit"))
     for purpose in (Purpose.DECISION, Purpose.TRAINING):
         world.protect(raw_table(CUSTOMERS), purpose)
     return world
@@ -216,10 +217,10 @@ def test_without_the_guard_the_same_questions_give_everybody_away(
     attack: Callable[[Attacker, Rows], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unguarded(_: object, asked: exposure.Asked) -> tuple[list[int], list[int]]:
+    def unguarded(_: object, asked: disclosure.Slices) -> tuple[list[int], list[int]]:
         return sorted(set(asked.labels.tolist())), []
 
-    monkeypatch.setattr(exposure, "answerable", unguarded)
+    monkeypatch.setattr(disclosure, "answerable", unguarded)
     targets = np.arange(100, 140)
     attack(attacker, targets)
     assert attacker.known(targets) == len(targets)
@@ -303,18 +304,18 @@ def test_the_same_question_is_free_for_ever(attacker: Attacker) -> None:
 def test_who_spends_everything_guesses_hardly_better_than_by_the_commoner_group() -> None:
     """Random slices until nothing more is answered; then the best linear guess of everybody."""
     rng, people = np.random.default_rng(8), np.arange(1_000, dtype=np.uint64)
-    truth, earlier, sets, told = rng.random(len(people)) < 0.6, list[exposure.Asked](), [], []
+    truth, earlier, sets, told = rng.random(len(people)) < 0.6, list[disclosure.Slices](), [], []
     for _ in range(40):
-        asked = exposure.Asked(people=people, labels=rng.integers(0, 6, 1_000).astype(np.int8))
-        may, new = exposure.answerable(earlier, asked)
+        asked = disclosure.Slices(people=people, labels=rng.integers(0, 6, 1_000).astype(np.int8))
+        may, new = disclosure.answerable(earlier, asked)
         earlier += [asked.only(new)] if new else []
         sets += [np.asarray(asked.labels == label, dtype=np.float64) for label in may]
         told += [float(truth[asked.labels == label].sum()) for label in may]
     matrix, share = np.array(sets), float(truth.mean())
     inverse = np.linalg.pinv(matrix)
-    assert np.einsum("ij,ji->i", inverse, matrix).max() < exposure.LIMIT
+    assert np.einsum("ij,ji->i", inverse, matrix).max() < disclosure.LIMIT
     estimate = share + inverse @ (np.array(told) - matrix.sum(axis=1) * share)
-    assert float(np.corrcoef(estimate, truth)[0, 1]) < np.sqrt(exposure.LIMIT) + 0.06
+    assert float(np.corrcoef(estimate, truth)[0, 1]) < np.sqrt(disclosure.LIMIT) + 0.06
     assert float(((estimate > 0.5) == truth).mean()) < share + 0.08
 
 
@@ -322,12 +323,12 @@ def test_two_years_of_monthly_counts_of_a_book_are_answered() -> None:
     """In a book of 6,000 whose actions change for a tenth each month, nothing is withheld."""
     rng, people = np.random.default_rng(5), np.arange(6_000, dtype=np.uint64)
     shares = [0.2, 0.45, 0.2, 0.15]
-    actions, earlier = rng.choice(4, len(people), p=shares), list[exposure.Asked]()
+    actions, earlier = rng.choice(4, len(people), p=shares), list[disclosure.Slices]()
     for _ in range(24):
         changed = rng.random(len(people)) < 0.1
         actions[changed] = rng.choice(4, int(changed.sum()), p=shares)
-        asked = exposure.Asked(people=people, labels=actions.astype(np.int8))
-        may, new = exposure.answerable(earlier, asked)
+        asked = disclosure.Slices(people=people, labels=actions.astype(np.int8))
+        may, new = disclosure.answerable(earlier, asked)
         assert sorted(may) == [0, 1, 2, 3]
         earlier.append(asked.only(new))
 
@@ -335,17 +336,17 @@ def test_two_years_of_monthly_counts_of_a_book_are_answered() -> None:
 def test_many_small_counts_do_not_end_the_large_ones() -> None:
     """Whoever was in small slices again and again is still counted among many."""
     rng, people = np.random.default_rng(6), np.arange(6_000, dtype=np.uint64)
-    earlier, small = list[exposure.Asked](), 0
+    earlier, small = list[disclosure.Slices](), 0
     for _ in range(40):
-        labels = np.full(len(people), exposure.NOT_COUNTED, dtype=np.int8)
+        labels = np.full(len(people), disclosure.NOT_COUNTED, dtype=np.int8)
         labels[[0, *rng.choice(np.arange(1, 6_000), 29, replace=False)]] = 0
-        asked = exposure.Asked(people=people, labels=labels)
-        _, new = exposure.answerable(earlier, asked)
+        asked = disclosure.Slices(people=people, labels=labels)
+        _, new = disclosure.answerable(earlier, asked)
         earlier += [asked.only(new)] if new else []
         small += len(new)
     assert 2 <= small <= 5
-    half = exposure.Asked(people=people, labels=(people % 2).astype(np.int8))
-    assert exposure.answerable(earlier, half)[0] == [0, 1]
+    half = disclosure.Slices(people=people, labels=(people % 2).astype(np.int8))
+    assert disclosure.answerable(earlier, half)[0] == [0, 1]
 
 
 def test_a_question_that_is_all_but_a_sum_of_earlier_ones_is_not_free() -> None:
@@ -358,60 +359,60 @@ def test_a_question_that_is_all_but_a_sum_of_earlier_ones_is_not_free() -> None:
         chain += [(first, second, middle), (middle, pair[0]), (middle, pair[1])]
     target, people = len(groups) * size, np.arange(len(groups) * size + 1, dtype=np.uint64)
 
-    def asked(some: tuple[int, ...], *, more: bool = False) -> exposure.Asked:
+    def asked(some: tuple[int, ...], *, more: bool = False) -> disclosure.Slices:
         is_in = np.isin(people // size, some) & (people < target)
         is_in[target] = more
-        return exposure.Asked(people=people, labels=np.where(is_in, 0, -1).astype(np.int8))
+        return disclosure.Slices(people=people, labels=np.where(is_in, 0, -1).astype(np.int8))
 
     questions = [*map(asked, chain), asked((groups[-2],), more=True), asked((0,))]
-    earlier, told = list[exposure.Asked](), []
+    earlier, told = list[disclosure.Slices](), []
     for question in questions:
-        may, new = exposure.answerable(earlier, question)
+        may, new = disclosure.answerable(earlier, question)
         earlier += [question.only(new)] if new else []
         told += [(question.labels == 0).astype(float)] if may else []
     assert len(told) >= len(chain)
     matrix = np.array(told)
-    assert np.einsum("ij,ji->i", np.linalg.pinv(matrix), matrix)[target] < exposure.LIMIT
+    assert np.einsum("ij,ji->i", np.linalg.pinv(matrix), matrix)[target] < disclosure.LIMIT
 
 
 def test_sums_and_differences_of_earlier_answers_are_free() -> None:
     rng, people = np.random.default_rng(9), np.arange(2_000, dtype=np.uint64)
-    fine = exposure.Asked(people=people, labels=rng.integers(0, 12, 2_000).astype(np.int8))
+    fine = disclosure.Slices(people=people, labels=rng.integers(0, 12, 2_000).astype(np.int8))
     earlier = [fine]
     for labels in (fine.labels // 2, fine.labels % 2, fine.labels * 0):
-        asked = exposure.Asked(people=people, labels=labels.astype(np.int8))
-        may, new = exposure.answerable(earlier, asked)
+        asked = disclosure.Slices(people=people, labels=labels.astype(np.int8))
+        may, new = disclosure.answerable(earlier, asked)
         assert (sorted(may), new) == (sorted({*labels.tolist()}), [])
-    half = exposure.Asked(people=people, labels=(fine.labels // 6).astype(np.int8))
-    whole = exposure.Asked(people=people, labels=np.zeros(2_000, dtype=np.int8))
-    assert sorted(exposure.answerable([whole], half)[0]) == [0, 1]
-    assert len(exposure.answerable([whole], half)[1]) == 1
+    half = disclosure.Slices(people=people, labels=(fine.labels // 6).astype(np.int8))
+    whole = disclosure.Slices(people=people, labels=np.zeros(2_000, dtype=np.int8))
+    assert sorted(disclosure.answerable([whole], half)[0]) == [0, 1]
+    assert len(disclosure.answerable([whole], half)[1]) == 1
 
 
 def test_the_edges_of_the_guard_are_where_they_are_said_to_be() -> None:
     people = np.arange(100, dtype=np.uint64)
 
-    def asked(size: int, start: int = 0) -> exposure.Asked:
-        labels = np.full(len(people), exposure.NOT_COUNTED, dtype=np.int8)
+    def asked(size: int, start: int = 0) -> disclosure.Slices:
+        labels = np.full(len(people), disclosure.NOT_COUNTED, dtype=np.int8)
         labels[start : start + size] = 0
-        return exposure.Asked(people=people, labels=labels)
+        return disclosure.Slices(people=people, labels=labels)
 
-    assert exposure.answerable([], asked(19)) == ([], [])
-    assert exposure.answerable([], asked(20)) == ([0], [0])
-    assert exposure.answerable([asked(40)], asked(40)) == ([0], [])
+    assert disclosure.answerable([], asked(19)) == ([], [])
+    assert disclosure.answerable([], asked(20)) == ([0], [0])
+    assert disclosure.answerable([asked(40)], asked(40)) == ([0], [])
     # Counted among 40 before: 59 more or less leave 19 of them, a part of 25 leaves 15.
     for other in (asked(59), asked(25)):
-        assert exposure.answerable([asked(40)], other) == ([], [])
+        assert disclosure.answerable([asked(40)], other) == ([], [])
     for other in (asked(60), asked(24), asked(20, start=40)):
-        assert exposure.answerable([asked(40)], other) == ([0], [0])
+        assert disclosure.answerable([asked(40)], other) == ([0], [0])
 
 
 def test_what_the_slices_of_one_question_tell_of_a_person_is_added_up() -> None:
     """Everybody was counted before; then in three slices, of which the two small ones say much."""
     people = np.arange(99, dtype=np.uint64)
-    whole = exposure.Asked(people=people, labels=np.zeros(99, dtype=np.int8))
+    whole = disclosure.Slices(people=people, labels=np.zeros(99, dtype=np.int8))
     labels = np.repeat(np.arange(3), (73, 13, 13)).astype(np.int8)
-    parts = exposure.Asked(people=people, labels=labels)
-    assert exposure.answerable([whole], parts) == ([0], [0])
+    parts = disclosure.Slices(people=people, labels=labels)
+    assert disclosure.answerable([whole], parts) == ([0], [0])
     sets = np.array([np.ones(99), *(labels == label for label in range(3))], dtype=np.float64)
-    assert np.einsum("ij,ji->i", np.linalg.pinv(sets), sets).max() > 0.7 * exposure.LIMIT
+    assert np.einsum("ij,ji->i", np.linalg.pinv(sets), sets).max() > 0.7 * disclosure.LIMIT

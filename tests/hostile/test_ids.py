@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from governance.contract import ColumnContract, IdKind
 from governance.errors import ContractError
-from privacy import contract_files, keyring, subject_id
+from privacy import keyring, subject_id
+from privacy.raw_table import packaged_contract
 from privacy.subject_vault import SubjectVault
 from tests.privacy.conftest import World, raw_table
 
@@ -74,7 +75,7 @@ def form(kind: IdKind, world: World, *ids: str) -> list[str]:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     ring = keyring.create(tmp_path / "keyring")
-    return World(home=tmp_path, ring=ring, contract=contract_files.packaged("uci_credit"))
+    return World(home=tmp_path, ring=ring, contract=packaged_contract("uci_credit"))
 
 
 def with_ids(ids: list[str]) -> pa.Table:

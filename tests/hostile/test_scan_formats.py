@@ -31,11 +31,11 @@ import pytest
 
 from privacy import containers
 from privacy.leak_scan import CANARY, ScanReport, scan
-from privacy.personal_data import Kind
+from privacy.personal_data import DataKind
 
 MOBILE, ADDRESS = "13812345678", "li.lei@example.com"
 TEXT = f"客户电话{MOBILE}，邮箱：{ADDRESS}。\n"
-BOTH = {Kind.MOBILE.value, Kind.EMAIL.value}
+BOTH = {DataKind.MOBILE.value, DataKind.EMAIL.value}
 
 
 def scanned(tmp_path: Path, data: bytes, name: str = "file") -> ScanReport:
@@ -111,7 +111,7 @@ def test_no_chinese_character_hides_the_number_behind_it(tmp_path: Path, first: 
             f"{chr(code)}1{38 + code % 50:02d}{code:08d}" for code in range(first, first + 0x100)
         )
         (hit,) = scanned(tmp_path, lines.encode(codec)).hits
-        assert (hit.kind, hit.values) == (Kind.MOBILE.value, 0x100)
+        assert (hit.kind, hit.values) == (DataKind.MOBILE.value, 0x100)
 
 
 def zipped(data: bytes, name: str = "a.txt") -> bytes:
@@ -197,7 +197,7 @@ def test_columns_are_read_however_they_are_nested(tmp_path: Path, name: str) -> 
     pa.feather.write_feather(table, tmp_path / "t.feather")
     report = scan(tmp_path)
     assert {h.file.split("!")[0] for h in report.hits} == {"t.parquet", "t.feather"}
-    assert Kind.MOBILE.value in kinds(report)
+    assert DataKind.MOBILE.value in kinds(report)
     assert report.unread == ()
 
 
@@ -213,9 +213,9 @@ def test_databases_are_read_in_every_encoding(tmp_path: Path, codec: str, pack: 
     (tmp_path / "m").write_bytes(pack(data) if callable(pack) else data)
     report = scan(tmp_path)
     found = {(h.file.rsplit("!", 1)[-1], h.kind): h.values for h in report.hits}
-    assert found["table t", Kind.EMAIL.value] == 1
-    assert found["table t", Kind.MOBILE.value] == 2
-    assert found["content", Kind.MOBILE.value] >= 1
+    assert found["table t", DataKind.EMAIL.value] == 1
+    assert found["table t", DataKind.MOBILE.value] == 2
+    assert found["content", DataKind.MOBILE.value] >= 1
     assert report.unread == ()
 
 
@@ -241,7 +241,7 @@ def test_numpy_arrays_are_read(tmp_path: Path, values: np.ndarray) -> None:
 def test_number_columns_of_a_plotted_page_are_read(tmp_path: Path) -> None:
     figure = go.Figure(go.Scatter(x=np.arange(3), y=np.array([1.0, float(NUMBER), 2.5])))
     (tmp_path / "page.html").write_text(figure.to_html(include_plotlyjs=False))
-    assert [(h.kind, h.values) for h in scan(tmp_path).hits] == [(Kind.MOBILE.value, 1)]
+    assert [(h.kind, h.values) for h in scan(tmp_path).hits] == [(DataKind.MOBILE.value, 1)]
 
 
 def pdf(text: bytes) -> bytes:
@@ -322,7 +322,7 @@ def test_the_name_in_the_head_of_a_gzip_is_searched(tmp_path: Path) -> None:
     file = io.BytesIO()
     with gzip.GzipFile(f"{MOBILE}.txt", "wb", fileobj=file) as packed:
         packed.write(b"nothing")
-    assert kinds(scanned(tmp_path, file.getvalue())) == {Kind.MOBILE.value}
+    assert kinds(scanned(tmp_path, file.getvalue())) == {DataKind.MOBILE.value}
 
 
 @pytest.mark.parametrize("suffix", ["arrow", "parquet"])
@@ -333,7 +333,7 @@ def test_what_a_filtered_column_still_lists_is_read(tmp_path: Path, suffix: str)
         pyarrow.feather.write_feather(table, tmp_path / "file", compression="zstd")
     else:
         pq.write_table(table, tmp_path / "file", compression="zstd")
-    assert kinds(scan(tmp_path)) == {Kind.MOBILE.value}
+    assert kinds(scan(tmp_path)) == {DataKind.MOBILE.value}
 
 
 def test_a_file_made_to_be_slow_is_read_in_time(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_a_file_made_to_be_slow_is_read_in_time(tmp_path: Path) -> None:
 
 def test_simply_packed_text_of_a_pdf_is_searched_all_the_same(tmp_path: Path) -> None:
     report = scanned(tmp_path, pdf(b"call 13812345678"))
-    assert kinds(report) == {Kind.MOBILE.value}
+    assert kinds(report) == {DataKind.MOBILE.value}
     assert report.unread == ("file",)
 
 
@@ -441,7 +441,7 @@ def test_a_write_ahead_log_is_read_with_its_database(tmp_path: Path) -> None:
         connection.execute("INSERT INTO t VALUES (?)", (MOBILE,))
         connection.commit()
         report = scan(tmp_path)
-        assert ("m.db!table t", Kind.MOBILE.value) in {(h.file, h.kind) for h in report.hits}
+        assert ("m.db!table t", DataKind.MOBILE.value) in {(h.file, h.kind) for h in report.hits}
         assert report.unread == ()
         log = (tmp_path / "m.db-wal").read_bytes()
     (tmp_path / "m.db").unlink()

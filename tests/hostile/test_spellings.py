@@ -17,7 +17,7 @@ import pytest
 
 from governance.contract import Column, ColumnContract
 from governance.errors import ContractError
-from privacy import detectors, number_detectors
+from privacy import detectors, personal_data
 from privacy.kept_columns import (
     FEWEST_TEXTS,
     LARGE_NUMBERS_FROM,
@@ -26,7 +26,7 @@ from privacy.kept_columns import (
     KeptColumn,
 )
 from privacy.leak_scan import scan
-from privacy.personal_data import Kind
+from privacy.personal_data import DataKind
 from tests.hostile import spellings
 from tests.hostile.spellings import card, grouped, mobile, resident_id
 from tests.privacy.conftest import home, world
@@ -37,7 +37,7 @@ LEAST_RECALL = 0.99
 
 
 @pytest.mark.parametrize("kind", spellings.ALL)
-def test_every_spelling_of_a_person_s_number_is_found_in_a_column(kind: Kind) -> None:
+def test_every_spelling_of_a_person_s_number_is_found_in_a_column(kind: DataKind) -> None:
     texts = spellings.ALL[kind]
     assert len(texts) >= 200
     is_suspect = detectors.is_suspect(pa.array([s.text for s in texts])).to_pylist()
@@ -61,7 +61,7 @@ ENCODINGS = {
 
 @pytest.mark.parametrize("kind", spellings.ALL)
 def test_every_usual_spelling_is_found_in_files_of_every_encoding(
-    tmp_path: Path, kind: Kind
+    tmp_path: Path, kind: DataKind
 ) -> None:
     texts = [s for s in spellings.ALL[kind] if s.usual]
     assert len(texts) >= 200
@@ -89,41 +89,41 @@ def test_what_names_nobody_stays_silent(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("010-62345678", Kind.LANDLINE),
-        ("(0755) 2634 5678", Kind.LANDLINE),
-        ("+86 21 6234 5678", Kind.LANDLINE),
-        ("电话02162345678", Kind.LANDLINE),
+        ("010-62345678", DataKind.LANDLINE),
+        ("(0755) 2634 5678", DataKind.LANDLINE),
+        ("+86 21 6234 5678", DataKind.LANDLINE),
+        ("电话02162345678", DataKind.LANDLINE),
         ("2021-03-06/2021-04-05", None),
         ("01-30/2020-02-29", None),
         ("176.205.147.86", None),
-        ("138.1234.5678", Kind.MOBILE),
-        ("1.13812345678", Kind.MOBILE),
+        ("138.1234.5678", DataKind.MOBILE),
+        ("1.13812345678", DataKind.MOBILE),
         ("0.13812345678", None),
         ("13812345678.50", None),
-        ("13812345678.00", Kind.MOBILE),
+        ("13812345678.00", DataKind.MOBILE),
         ("138.12345678", None),
         ("139.0.7258.128", None),
-        ("86.139.0725.8128", Kind.MOBILE),
-        ("13.812.345.678", Kind.MOBILE),
+        ("86.139.0725.8128", DataKind.MOBILE),
+        ("13.812.345.678", DataKind.MOBILE),
         ("13.212.245.178", None),
         ("150x2000x2500", None),
         ("150#2000#2500#1", None),
-        ("13812345678000.0e-3", Kind.MOBILE),
+        ("13812345678000.0e-3", DataKind.MOBILE),
         ("13812345678001.0e-3", None),
-        ("13812345678X", Kind.MOBILE),
+        ("13812345678X", DataKind.MOBILE),
         ("110105194912310021x", None),
         ("1.381234E10", None),
-        ("1.3812345E10", Kind.MOBILE),
-        ("13.812345678e9", Kind.MOBILE),
+        ("1.3812345E10", DataKind.MOBILE),
+        ("13.812345678e9", DataKind.MOBILE),
         ("14500000-14999999", None),
         ("3005000-3009999", None),
-        ("张三13812345678", Kind.MOBILE),
-        ("联系人一13812345678", Kind.MOBILE),
-        ("一三八一二三四五六七八", Kind.MOBILE),
+        ("张三13812345678", DataKind.MOBILE),
+        ("联系人一13812345678", DataKind.MOBILE),
+        ("一三八一二三四五六七八", DataKind.MOBILE),
         ("fbf54fe57529a5790d770a3d04e2a7ad13589376351189f7", None),
     ],
 )
-def test_the_edges_of_a_spelling(text: str, kind: Kind | None) -> None:
+def test_the_edges_of_a_spelling(text: str, kind: DataKind | None) -> None:
     assert set(detectors.find(pa.array([text]))) == ({kind} if kind else set())
 
 
@@ -144,7 +144,7 @@ def look_at(values: list[Any] | np.ndarray, declared: Column, ids: list[str] | N
 @pytest.mark.parametrize("length", range(13, 20))
 def test_cards_of_every_length_are_found_in_numbers(length: int) -> None:
     number = int(card(5, length))
-    expected = Kind.SHORT_CARD if length < 15 else Kind.BANK_CARD
+    expected = DataKind.SHORT_CARD if length < 15 else DataKind.BANK_CARD
     assert set(detectors.find(pa.array([1, number]))) == {expected}
     assert not detectors.find(pa.array([1, number + 1]))
     if number < 2**53:
@@ -152,10 +152,10 @@ def test_cards_of_every_length_are_found_in_numbers(length: int) -> None:
 
 
 def test_the_smallest_number_of_fifteen_digits_that_is_a_card_is_found() -> None:
-    smallest = next(n for n in range(22 * 10**13, 22 * 10**13 + 10) if Kind.BANK_CARD in
+    smallest = next(n for n in range(22 * 10**13, 22 * 10**13 + 10) if DataKind.BANK_CARD in
                     detectors.find(pa.array([n])))  # fmt: skip
     assert len(str(smallest)) == 15
-    assert Kind.BANK_CARD not in detectors.find(pa.array([smallest + 1]))
+    assert DataKind.BANK_CARD not in detectors.find(pa.array([smallest + 1]))
 
 
 def test_numpy_and_text_judge_the_same_numbers_alike() -> None:
@@ -168,9 +168,9 @@ def test_numpy_and_text_judge_the_same_numbers_alike() -> None:
     numbers += [n + int(d) for n, d in zip(numbers, rng.integers(1, 9, len(numbers)), strict=True)]
     numbers += rng.integers(10**10, 9 * 10**18, 3_000).tolist()
     for number in numbers:
-        written = set(dict(detectors.in_column(str(number)))) - {Kind.LANDLINE}
+        written = set(dict(detectors.in_column(str(number)))) - {DataKind.LANDLINE}
         # Of a number that is a card, nobody asks whether it also begins like a telephone.
-        strong = {kind for kind in written if kind is not Kind.MOBILE}
+        strong = {kind for kind in written if kind is not DataKind.MOBILE}
         assert set(detectors.find(pa.array([number]))) in (written, strong), len(str(number))
 
 
@@ -240,7 +240,7 @@ def test_the_ranges_of_crowding_are_half_open() -> None:
     inside = [13 * 10**9 + 1, 20 * 10**9 - 1]
     beside = [13 * 10**9 - 1, 20 * 10**9 + 1, 13 * 13 * 10**9 // 20 + 1, 400 * 10**9 // 13 - 1]
     away = [13 * 13 * 10**9 // 20 - 1, 400 * 10**9 // 13 + 1, 15 * 10**9]
-    counts = number_detectors.crowding(pa.array([*inside, *beside, *away]))
+    counts = personal_data.crowding(pa.array([*inside, *beside, *away]))
     assert counts[0].tolist() == [2, 4]
 
 

@@ -12,9 +12,10 @@ import pytest
 from governance import canonical
 from governance.contract import Purpose
 from governance.errors import EnvironmentFault, IntegrityError, KeyringError
-from privacy import contract_files, gate, keyring
+from privacy import gate, keyring
 from privacy.feature_table import FeatureTable, Part, TableFacts
 from privacy.keyring import Keyring
+from privacy.raw_table import packaged_contract
 from tests.privacy.conftest import World, raw_table
 
 FEW, MANY = raw_table(40), raw_table(60, seed=3)
@@ -24,7 +25,7 @@ FEW, MANY = raw_table(40), raw_table(60, seed=3)
 def protected(tmp_path_factory: pytest.TempPathFactory) -> World:
     home = tmp_path_factory.mktemp("substitution")
     ring = keyring.create(home / "keyring")
-    return World(home=home, ring=ring, contract=contract_files.packaged("uci_credit"))
+    return World(home=home, ring=ring, contract=packaged_contract("uci_credit"))
 
 
 @pytest.fixture

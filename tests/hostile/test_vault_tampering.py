@@ -13,15 +13,17 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from governance import durable
 from governance.contract import Purpose
 from governance.errors import (
     EnvironmentFault,
     IntegrityError,
     KeyringError,
 )
-from privacy import audit, audit_vault, contract_files, keyring, last_seen, places, subject_vault
+from privacy import audit, audit_vault, keyring, subject_vault, vault_file
 from privacy.audit_vault import AuditVault
 from privacy.keyring import Keyring
+from privacy.raw_table import packaged_contract
 from privacy.subject_vault import SubjectVault, blind_index
 from tests.privacy.conftest import World, raw_table
 
@@ -33,7 +35,7 @@ RAW = raw_table(60)
 def protected(tmp_path_factory: pytest.TempPathFactory) -> World:
     home = tmp_path_factory.mktemp("tampering")
     ring = keyring.create(home / "keyring")
-    world = World(home=home, ring=ring, contract=contract_files.packaged("uci_credit"))
+    world = World(home=home, ring=ring, contract=packaged_contract("uci_credit"))
     world.protect(RAW)
     return world
 
@@ -185,7 +187,7 @@ def test_the_vault_of_another_home_or_another_ring_is_refused(world: World, tmp_
 
 
 def test_what_the_ring_has_seen_cannot_be_edited_or_dropped(world: World) -> None:
-    notes = sorted((world.home / "keyring" / last_seen.FOLDER).glob("*.json"))
+    notes = sorted((world.home / "keyring" / vault_file.LAST_SEEN).glob("*.json"))
     assert notes
     for note in notes:
         good = note.read_bytes()
@@ -250,11 +252,11 @@ def test_what_sqlite_says_about_a_cell_is_not_repeated(world: World) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         with (
             pytest.raises(IntegrityError, match="is damaged") as told,
-            places.database_faults(Path("a.db")),
+            durable.database_faults(Path("a.db")),
         ):
             connection.execute("SELECT CAST(x'5365637265747AFF' AS TEXT)").fetchall()
         assert "Secret" not in str(told.value)
-        with pytest.raises(IntegrityError, match="damaged"), places.database_faults(Path("a.db")):
+        with pytest.raises(IntegrityError, match="damaged"), durable.database_faults(Path("a.db")):
             connection.execute("SELECT * FROM nothing")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from governance.contract import Purpose
-from privacy import contract_files, gate, keyring
+from privacy import gate, keyring
 from privacy.feature_table import PSEUDONYM, FeatureTable
+from privacy.raw_table import packaged_contract
 from tests.conftest import Draws
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def test_the_small_world_is_the_same_whoever_asks_for_it_first(
     for purpose in (Purpose.TRAINING, Purpose.DECISION):
         again = gate.protect(
             world.settings.raw / "uci_credit.parquet",
-            contract_files.packaged("uci_credit"),
+            packaged_contract("uci_credit"),
             keyring=ring,
             out=tmp_path / "features",
             purpose=purpose,

@@ -29,7 +29,7 @@ from lab.world import population, records, simulation, snapshot
 from lab.world.settings import WorldSettings, packaged
 from lab.world.snapshot import Shape, StudyDay
 from privacy import gate, keyring
-from privacy.contract_files import packaged as packaged_contract
+from privacy.raw_table import packaged_contract
 from training.recipes import CHAMPION
 
 SPEC = FeatureSpec.parse(features.packaged("world_applicant_features"))

@@ -31,8 +31,9 @@ from monitoring import watch
 from monitoring.tick import acknowledge, finished, tick
 from monitoring.watch import Sources
 from monitoring.windows import read_plan
-from privacy import contract_files, gate
+from privacy import gate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
+from privacy.raw_table import packaged_contract
 from registry.findings import close_finding, last_heartbeat, open_finding, open_findings
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ def test_a_release_of_other_rows_judges_nothing_anew(moved_world: World, tmp_pat
         pq.write_table(raw.set_column(place, raw.field(place), [values]), path)
         return gate.protect(
             path,
-            contract_files.packaged("uci_credit"),
+            packaged_contract("uci_credit"),
             keyring=ring,
             out=settings.features,
             purpose=Purpose.DECISION,

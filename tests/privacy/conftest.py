@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from governance.contract import ColumnContract, Purpose
-from privacy import contract_files, gate, keyring
+from privacy import gate, keyring
 from privacy.feature_table import FeatureTable, Part
 from privacy.keyring import Keyring
+from privacy.raw_table import packaged_contract
 
 REPOSITORY = Path(__file__).parents[2]
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -127,7 +128,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def world(home: Path) -> World:
     ring = keyring.create(home / "keyring")
-    return World(home=home, ring=ring, contract=contract_files.packaged("uci_credit"))
+    return World(home=home, ring=ring, contract=packaged_contract("uci_credit"))
 
 
 @pytest.fixture

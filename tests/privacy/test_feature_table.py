@@ -92,7 +92,7 @@ def test_the_encryption_alone_notices_every_flip_too(world: Any, table: FeatureT
     rows = world.all(table)
     path = world.home / "one.parquet"
     seal = Seal(keyring=world.ring, use="test", associated_data=b"one")
-    writer = sealed_parquet.Writer(path, rows.schema, seal)
+    writer = sealed_parquet.SealedWriter(path, rows.schema, seal)
     writer.write(rows)
     facts = writer.finish()
     good = path.read_bytes()
@@ -103,7 +103,7 @@ def test_the_encryption_alone_notices_every_flip_too(world: Any, table: FeatureT
         path.write_bytes(changed)
         forged = dataclasses.replace(facts, sha256=hashlib.sha256(changed).hexdigest())
         try:
-            reader = sealed_parquet.Reader(path, forged, seal)
+            reader = sealed_parquet.SealedReader(path, forged, seal)
             read = pa.Table.from_batches(reader.batches(rows.column_names))
         except IntegrityError:
             continue
@@ -136,11 +136,11 @@ def test_a_sealed_file_is_bound_to_its_place_by_the_encryption_itself(
     facts = {}
     for name in ("a", "b"):
         seal = Seal(keyring=world.ring, use="test", associated_data=name.encode())
-        writer = sealed_parquet.Writer(world.home / name, rows.schema, seal)
+        writer = sealed_parquet.SealedWriter(world.home / name, rows.schema, seal)
         writer.write(rows)
         facts[name] = writer.finish()
     with pytest.raises(IntegrityError, match="belongs to something else"):
-        sealed_parquet.Reader(world.home / "b", facts["b"], seal=Seal(
+        sealed_parquet.SealedReader(world.home / "b", facts["b"], seal=Seal(
             keyring=world.ring, use="test", associated_data=b"a"
         ))  # fmt: skip
 

@@ -13,8 +13,7 @@ import pytest
 
 from governance.errors import IntegrityError, KeyringError
 from privacy import keyring
-from privacy.keyring import KEK_FILE, RING_FILE, Keyring
-from privacy.narrow_ring import NotingRing
+from privacy.keyring import KEK_FILE, RING_FILE, Keyring, NotingRing
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from governance.errors import UsageError
 from privacy.canary_search import Canaries
 from privacy.leak_scan import CANARY, scan
-from privacy.personal_data import Kind
+from privacy.personal_data import DataKind
 
 NAME = "测试王小明"
 PHONE = "10098765432"
@@ -86,7 +86,7 @@ def test_containers_are_opened_also_within_each_other(tmp_path: Path) -> None:
     (tmp_path / "log.gz").write_bytes(gzip.compress(f"{REAL_PHONE}\n".encode() * 9))
     assert found(tmp_path, NAME) == {
         ("outer.skops!model.zip!schema.json", CANARY),
-        ("log.gz!content", Kind.MOBILE.value),
+        ("log.gz!content", DataKind.MOBILE.value),
     }
 
 
@@ -133,14 +133,16 @@ def test_deleted_rows_that_are_still_in_the_file_are_found(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        (f'"phone": {REAL_PHONE},', Kind.MOBILE),
-        (f"x = {PHONE}.0", Kind.MOBILE),
-        ("id: 11010519491231002X", Kind.RESIDENT_ID),
-        ("card 6222021234567894;", Kind.BANK_CARD),
-        ("From: li.wei@bank.example.cn\n", Kind.EMAIL),
+        (f'"phone": {REAL_PHONE},', DataKind.MOBILE),
+        (f"x = {PHONE}.0", DataKind.MOBILE),
+        ("id: 11010519491231002X", DataKind.RESIDENT_ID),
+        ("card 6222021234567894;", DataKind.BANK_CARD),
+        ("From: li.wei@bank.example.cn\n", DataKind.EMAIL),
     ],
 )
-def test_personal_data_are_found_without_being_told(tmp_path: Path, text: str, kind: Kind) -> None:
+def test_personal_data_are_found_without_being_told(
+    tmp_path: Path, text: str, kind: DataKind
+) -> None:
     (tmp_path / ".hidden.log").write_text("line\n" * 99 + text)
     report = scan(tmp_path)
     assert [(hit.file, hit.kind, hit.values) for hit in report.hits] == [
@@ -156,9 +158,9 @@ def test_a_sum_of_money_in_a_measurement_is_no_mobile_number(tmp_path: Path) -> 
     assert found(tmp_path, REAL_PHONE) == {("evidence.json", CANARY)}
     for other in ('{"unit": "count", "value": "%s"}', '{"unit": "minor", "mobile": "%s"}'):
         (tmp_path / "evidence.json").write_text(other % REAL_PHONE)
-        assert found(tmp_path) == {("evidence.json", Kind.MOBILE.value)}
+        assert found(tmp_path) == {("evidence.json", DataKind.MOBILE.value)}
     (tmp_path / "evidence.json").write_text(measured % "11010519491231002X")
-    assert found(tmp_path) == {("evidence.json", Kind.RESIDENT_ID.value)}
+    assert found(tmp_path) == {("evidence.json", DataKind.RESIDENT_ID.value)}
 
 
 def test_what_reports_are_full_of_stays_silent(tmp_path: Path) -> None:
@@ -239,7 +241,7 @@ def _equal(values: list[str], planted: set[int]) -> set[int]:
 
 def test_a_single_file_can_be_scanned_and_nothing_cannot(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text(REAL_PHONE)
-    assert found(tmp_path / "a.log") == {("a.log", Kind.MOBILE.value)}
+    assert found(tmp_path / "a.log") == {("a.log", DataKind.MOBILE.value)}
     with pytest.raises(UsageError, match="nothing to scan"):
         scan(tmp_path / "b")
     with pytest.raises(UsageError, match="Canary 1 is shorter"):

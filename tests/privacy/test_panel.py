@@ -13,9 +13,9 @@ import pytest
 
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError
-from privacy import contract_files
 from privacy.audit import count
 from privacy.feature_table import ASSIGNMENT, PSEUDONYM, FeatureTable, Part
+from privacy.raw_table import packaged_contract
 from privacy.subject_vault import SubjectVault
 
 DAYS = (date(2025, 1, 31), date(1969, 12, 31), date(2025, 7, 31))
@@ -105,7 +105,7 @@ def test_packaged_contracts_keep_the_digest_that_they_had_before_rows_could_be_d
         "world_consumer": "697e9035ddf67bf6fdd0d05964452a2b6ed0d1bd6e5dafb109e445476251a59a",
     }
     for name, digest in kept.items():
-        assert contract_files.packaged(name).digest == digest
+        assert packaged_contract(name).digest == digest
     assert DECLARED.digest != ColumnContract.parse(CONTRACT.replace("row = [", "# row = [")).digest
 
 

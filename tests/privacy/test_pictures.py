@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from privacy.leak_scan import CANARY, scan
-from privacy.personal_data import Kind
+from privacy.personal_data import DataKind
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 ADDRESS = b" somebody@example.com "
@@ -66,7 +66,7 @@ def test_what_packed_pixels_spell_by_chance_is_nobody_s_address(tmp_path: Path) 
     assert kinds(tmp_path) == set()
     # The same bytes are found where nothing says that they are packed.
     (tmp_path / "plot.bin").write_bytes(b"." + plot)
-    assert kinds(tmp_path) == {("plot.bin", Kind.EMAIL.value)}
+    assert kinds(tmp_path) == {("plot.bin", DataKind.EMAIL.value)}
 
 
 SPEAKING = {
@@ -88,7 +88,7 @@ SPEAKING = {
 @pytest.mark.parametrize("name", SPEAKING)
 def test_an_address_is_found_wherever_a_picture_can_hold_one(tmp_path: Path, name: str) -> None:
     (tmp_path / "plot.png").write_bytes(SPEAKING[name])
-    assert {kind for _, kind in kinds(tmp_path)} == {Kind.EMAIL.value}
+    assert {kind for _, kind in kinds(tmp_path)} == {DataKind.EMAIL.value}
     nested = io.BytesIO()
     with zipfile.ZipFile(nested, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("plot.png", SPEAKING[name])
@@ -97,12 +97,12 @@ def test_an_address_is_found_wherever_a_picture_can_hold_one(tmp_path: Path, nam
         data = gzip.compress(data)
     (tmp_path / "plot.png").unlink()
     (tmp_path / "deep.gz").write_bytes(data)
-    assert {kind for _, kind in kinds(tmp_path)} >= ({Kind.EMAIL.value} - _packed_deep(name))
+    assert {kind for _, kind in kinds(tmp_path)} >= ({DataKind.EMAIL.value} - _packed_deep(name))
 
 
 def _packed_deep(name: str) -> set[str]:
     """What is packed below the deepest container that is opened is named as unread instead."""
-    return {Kind.EMAIL.value} if "packed" in name else set()
+    return {DataKind.EMAIL.value} if "packed" in name else set()
 
 
 def test_a_canary_is_found_in_the_pixels_too(tmp_path: Path) -> None:

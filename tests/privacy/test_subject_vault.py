@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from governance import durable
 from governance.errors import EnvironmentFault, IntegrityError, UsageError
-from privacy import places
 from privacy.leak_scan import scan
 from privacy.subject_vault import FILE, SubjectVault, blind_index
 
@@ -91,6 +91,6 @@ def test_a_vault_in_use_by_another_program_is_an_environment_fault(world: Any) -
         first.execute("BEGIN EXCLUSIVE")
         with (
             pytest.raises(EnvironmentFault, match="locked by another program"),
-            places.database_faults(path),
+            durable.database_faults(path),
         ):
             next_.execute("BEGIN EXCLUSIVE")

@@ -23,8 +23,8 @@ from lab.world.settings import WorldSettings
 from lab.world.simulation import WorldState
 from lab.world.snapshot import KNOWN_ON, OUTCOME, Shape, StudyDay
 from privacy import gate, keyring
-from privacy.contract_files import packaged as packaged_contract
 from privacy.feature_table import FeatureTable
+from privacy.raw_table import packaged_contract
 from training import evaluation
 from training.recipes import CHAMPION
 
