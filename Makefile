@@ -83,6 +83,10 @@ report: $(READY) ## Say where the newest reports lie
 serve: $(READY) ## MLflow on loopback: http://127.0.0.1:PORT
 	@$(LIMITLINE) serve --port $(PORT)
 
+.PHONY: dashboard
+dashboard: $(READY) ## The watched windows in Evidently on loopback: http://127.0.0.1:PORT
+	@$(LIMITLINE) dashboard --port $(PORT)
+
 .PHONY: status
 status: $(READY) ## What happened, what was refused and why, from the ledger
 	@$(LIMITLINE) status --on $(ON)

@@ -39,6 +39,7 @@ EXAMPLES: Mapping[str, str] = {
     "report": """
         limitline report
         limitline report --window 2005-09 --json""",
+    "dashboard": "limitline dashboard --port 8000",
     "serve": "limitline serve --port 5000",
     "freeze": "limitline freeze --as risk_approver --reason 'The income feed is late'",
     "unfreeze": "limitline unfreeze --as business_approver --reason 'The feed is whole again'",

@@ -8,7 +8,9 @@ even where nothing differs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from scipy import stats
 
@@ -21,6 +23,9 @@ from governance.outcome import Outcome
 from governance.proportion import wilson
 from monitoring.misjudgment import CUT, GOOD, RAISED, maturity
 from privacy.audit_vault import UNKNOWN
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MINIMUM_CUSTOMERS, MINIMUM_EVENTS = 100, 10
 
@@ -114,40 +119,55 @@ def audit(
     measured = [_coverage(counts, attribute, groups)]
     for column in columns:
         cells = {group: _cell(counts, group, column) for group in groups}
-        _cross_check(counts, column, cells)
+        rates = _cross_checked(counts, column, cells)
         for group in groups:
             scope = {"attribute": attribute, "group": group}
-            measured.append(_rate(column, scope, cells[group]))
+            measured.append(_rate(column, scope, cells[group], rates.get(group)))
             if group != reference_group:
                 base = cells.get(reference_group, (0, 0))
                 measured.append(measure_ratio(column, scope, cells[group], base, reference_group))
     return tuple(measured)
 
 
-def fairlearn_rates(counts: Counts, column: str) -> dict[str, float]:
-    """Return the rate of `column` by group as fairlearn's ``MetricFrame`` computes it from counts.
+def by_group(counts: Counts, columns: Sequence[str] = tuple(_EVENTS)) -> pd.DataFrame:
+    """Return the table of rates by group that fairlearn's ``MetricFrame`` computes from counts.
 
-    Groups without customers are absent, because fairlearn reports 0.0 where a rate is undefined.
     Every cell weighs as many customers as it counts, which equals the frame of single customers
-    bit for bit.
+    bit for bit. Groups without customers are absent; a rate over nobody is not a number, because
+    fairlearn's own 0.0 would be a perfect one. A withheld cell counts as nobody: ask for groups and
+    columns without any.
     """
     import numpy as np
-    from fairlearn.metrics import MetricFrame, selection_rate
+    import pandas as pd
+    from fairlearn.metrics import MetricFrame
 
-    events = _EVENTS[column]
-    rows = [row for row in _among(counts, column).table.to_pylist() if row["n"]]
+    rows = [row for row in counts.table.to_pylist() if row["n"]]
     if not rows:
-        return {}
-    decided = np.array([int(row["action"] in events) for row in rows])
+        return pd.DataFrame(columns=list(columns))
+    weights = np.array([float(row["n"]) for row in rows])
     frame = MetricFrame(
-        metrics=selection_rate,
-        y_true=decided,
-        y_pred=decided,
+        metrics={column: functools.partial(_share, column=column) for column in columns},
+        y_true=np.array([str(row.get("outcome")) for row in rows]),
+        y_pred=np.array([str(row["action"]) for row in rows]),
         # A bare array of one cell would be taken for a scalar; a mapping is not squeezed.
         sensitive_features={"group": [str(row["group"]) for row in rows]},
-        sample_params={"sample_weight": np.array([float(row["n"]) for row in rows])},
+        sample_params={column: {"sample_weight": weights} for column in columns},
     )
-    return {str(group): float(rate) for group, rate in frame.by_group.items()}
+    found: pd.DataFrame = frame.by_group
+    return found
+
+
+def _share(outcome: Any, action: Any, sample_weight: Any, *, column: str) -> float:
+    """Return fairlearn's selection rate of the events of a column among those whom it is about."""
+    import numpy as np
+    from fairlearn.metrics import selection_rate
+
+    outcome, action, weight = (np.atleast_1d(each) for each in (outcome, action, sample_weight))
+    among = outcome == GOOD if column == "good_cut" else np.ones(len(outcome), np.bool_)
+    if not among.any():
+        return float("nan")
+    decided = np.isin(action, _EVENTS[column])[among].astype(int)
+    return float(selection_rate(decided, decided, sample_weight=weight[among]))
 
 
 def _among(counts: Counts, column: str) -> Counts:
@@ -187,30 +207,33 @@ def _cell(counts: Counts, group: str, column: str) -> Cell | str:
     return doubt or (events, n)
 
 
-def _cross_check(counts: Counts, column: str, cells: Mapping[str, Cell | str]) -> None:
-    """Compute every known rate a second time with fairlearn; two answers are none."""
+def _cross_checked(counts: Counts, column: str, cells: Mapping[str, Cell | str]) -> pd.Series:
+    """Return fairlearn's rates of a column by group; other ones than our sums are no answer."""
     known = {group: cell for group, cell in cells.items() if not isinstance(cell, str) and cell[1]}
-    theirs = fairlearn_rates(counts.where(group=list(known)), column) if known else {}
+    rates = by_group(counts.where(group=list(known)), [column])[column]
     for group, (events, n) in known.items():
-        if abs(theirs[group] - events / n) > 1e-12:
+        if abs(rates[group] - events / n) > 1e-12:
             raise IntegrityError(
                 f"fairlearn computes another {column} rate for one group than our own sums. "
                 "Nothing was recorded; check the installed fairlearn against requirements.lock."
             )
+    return rates
 
 
-def _rate(column: str, scope: Mapping[str, str], cell: Cell | str) -> Measurement:
+def _rate(
+    column: str, scope: Mapping[str, str], cell: Cell | str, rate: float | None
+) -> Measurement:
     measure = f"fairness.{column}_rate"
     if isinstance(cell, str):
         return _undefined(measure, scope, 0, f"this group: {cell}", unit="rate")
     events, n = cell
     interval = wilson(events, n)
-    if interval is None:
+    if interval is None or rate is None:
         return _undefined(measure, scope, 0, "0 of 0 is undefined.", unit="rate")
     return Measurement(
         measure=measure,
         scope=scope,
-        value=events / n,
+        value=float(rate),
         low=interval.low,
         high=interval.high,
         n=n,

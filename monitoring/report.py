@@ -11,6 +11,7 @@ Importing this module takes seconds, so only functions that draw import it.
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +20,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from evidently import DataDefinition, Dataset, Report
-from evidently.core.datasets import DatasetColumn
 from evidently.core.metric_types import (
     CountCalculation,
     CountMetric,
@@ -33,16 +33,20 @@ from evidently.core.report import Snapshot
 from evidently.legacy.renderers.html_widgets import CounterData, counter, plotly_figure, table_data
 from evidently.sdk.models import PanelMetric
 from evidently.sdk.panels import line_plot_panel
+from evidently.ui.service.app import run_local
 from evidently.ui.workspace import Workspace
 
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
-from monitoring.coverage import Coverage
 from monitoring.drift import MEASURE as DRIFT
 from monitoring.drift import psi
-from monitoring.record import Comparison, Record
+from monitoring.record import Comparison, Coverage, Record
 
 PROJECT = "Limitline"
+HOST = "127.0.0.1"
+
+_RECORD = "record"
+_NO_COLUMNS = ("datetime_columns", "text_columns", "unknown_columns", "list_columns")
 
 _STATUS = {
     Outcome.PASS: TestStatus.SUCCESS,
@@ -52,48 +56,33 @@ _STATUS = {
 }
 
 
-class CountsDataset(Dataset):
-    """A record that Evidently takes for a data set; the table behind it holds counts."""
+def dataset_of(record: Record) -> Dataset:
+    """Return the count table of a record as a data set that carries the record itself.
 
-    def __init__(self, record: Record) -> None:
-        self.record = record
-        self.cells = pd.DataFrame(
-            [
-                {"feature": c.feature, "bin": label, "reference": old, "current": new}
-                for c in record.comparisons
-                for label, old, new in zip(c.labels, c.reference, c.current, strict=True)
-            ],
-            columns=["feature", "bin", "reference", "current"],
-        )
-        self._data_definition = DataDefinition(
-            categorical_columns=["feature", "bin"], numerical_columns=["reference", "current"]
-        )
-        self._metadata: dict[str, Any] = {}
-        self._tags: list[str] = []
+    A data set's metadata is where Evidently keeps what belongs to it and is no column; a report
+    does not store it.
+    """
+    cells = pd.DataFrame(
+        [
+            {"feature": c.feature, "bin": label, "reference": old, "current": new}
+            for c in record.comparisons
+            for label, old, new in zip(c.labels, c.reference, c.current, strict=True)
+        ],
+        columns=["feature", "bin", "reference", "current"],
+    ).astype({"reference": "int64", "current": "int64"})
+    # Of a table without rows Evidently computes means all the same, and divides by their number.
+    words, numbers = (["feature", "bin"], ["reference", "current"]) if len(cells) else ([], [])
+    definition = DataDefinition(
+        categorical_columns=words,
+        numerical_columns=numbers,
+        **{name: [] for name in _NO_COLUMNS},
+    )
+    told = {_RECORD: record.as_bytes().decode()}
+    return Dataset.from_pandas(cells, data_definition=definition, metadata=told)
 
-    def as_dataframe(self) -> pd.DataFrame:
-        """Return the count table."""
-        return self.cells
 
-    def column(self, name: str) -> DatasetColumn:
-        """Return one column of the count table."""
-        return DatasetColumn(self._data_definition.get_column_type(name), self.cells[name])
-
-    def subdataset(self, column_name: str, label: Any) -> Dataset:
-        """Counts have no rows to select."""
-        raise NotImplementedError
-
-    def stats(self) -> Any:
-        """Counts have no row statistics."""
-        raise NotImplementedError
-
-    def add_descriptor(self, *_: Any, **__: Any) -> Any:
-        """Counts have no texts to describe."""
-        raise NotImplementedError
-
-    def save(self, uri: str) -> None:
-        """Counts are saved as our own record, not by Evidently."""
-        raise NotImplementedError
+def _record_of(current: Dataset) -> Record:
+    return Record.parse(str(current.metadata[_RECORD]).encode())
 
 
 class VerdictTest(MetricTest):
@@ -129,9 +118,11 @@ class StabilityIndexCalculation(SingleValueCalculation[StabilityIndex]):
 
     def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
         """Return the value with its widgets."""
-        shown = _comparison(current.record, self.metric.feature)
+        shown = _comparison(_record_of(current), self.metric.feature)
         [measured] = [
-            m for m in current.record.about(DRIFT) if m.scope.get("feature") == self.metric.feature
+            m
+            for m in _record_of(current).about(DRIFT)
+            if m.scope.get("feature") == self.metric.feature
         ]
         # The verdict was computed before rare cells were pooled for display; its value counts.
         value = measured.value if measured.value is not None else np.nan
@@ -162,7 +153,7 @@ class MisjudgmentRateCalculation(CountCalculation[MisjudgmentRate]):
 
     def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
         """Return count and share with their widget."""
-        [measured] = current.record.about(f"misjudgment.{self.metric.kind}")
+        [measured] = _record_of(current).about(f"misjudgment.{self.metric.kind}")
         value = measured.value or 0.0
         result = self.result(round(value * measured.n), value)
         counters = [_number("rate", measured), CounterData("of", f"{measured.n:,}")]
@@ -190,7 +181,7 @@ class FairnessRatioCalculation(SingleValueCalculation[FairnessRatio]):
         """Return the value with its widget."""
         wanted = {"attribute": self.metric.attribute, "group": self.metric.group}
         [measured] = [
-            m for m in current.record.about(self.metric.measure) if dict(m.scope) == wanted
+            m for m in _record_of(current).about(self.metric.measure) if dict(m.scope) == wanted
         ]
         result = self.result(measured.value)
         counters = [_number("ratio", measured), CounterData("n", f"{measured.n:,}")]
@@ -213,7 +204,7 @@ class CannotTellCalculation(CountCalculation[CannotTell]):
 
     def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
         """Return count and share with the list."""
-        record: Record = current.record
+        record = _record_of(current)
         silent = record.with_outcome(Outcome.INCONCLUSIVE)
         result = self.result(len(silent), len(silent) / max(len(record.measurements), 1))
         rows = [[m.measure, describe_scope(m.scope), m.reason] for m in silent]
@@ -237,7 +228,7 @@ class ColumnCoverageCalculation(CountCalculation[ColumnCoverage]):
 
     def calculate(self, _context: Any, current: Any, _reference: Any) -> Any:
         """Return number and share of the judged columns with the list of all."""
-        coverage = Coverage.of(current.record.measurements)
+        coverage = Coverage.of(_record_of(current).measurements)
         total = sum(len(names) for names in coverage.parts.values())
         result = self.result(len(coverage.judged), len(coverage.judged) / max(total, 1))
         reasons = {**coverage.cannot_tell, **coverage.not_looked_at}
@@ -257,7 +248,7 @@ class ColumnCoverageCalculation(CountCalculation[ColumnCoverage]):
 
 def draw(record: Record) -> Snapshot:
     """Run an Evidently report over a record and return the snapshot."""
-    dataset = CountsDataset(record)
+    dataset = dataset_of(record)
     metadata = {"window": record.window, "outcome": record.outcome.value}
     snapshot = Report(_metrics(record), include_tests=True).run(
         dataset, None, metadata=metadata, tags=["limitline"], name=record.window
@@ -293,6 +284,14 @@ def publish(workspace: Path, snapshots: list[Snapshot]) -> None:
         project.save()
     for snapshot in snapshots:
         place.add_run(project.id, snapshot)
+
+
+def serve(workspace: Path, *, port: int) -> None:
+    """Show the workspace in Evidently's own server on the loopback address until interrupted.
+
+    Only somebody who knows a secret that nobody is told may write through it.
+    """
+    run_local(host=HOST, port=port, workspace=str(workspace), secret=secrets.token_hex())
 
 
 def _clear(workspace: Path, names: set[str]) -> None:

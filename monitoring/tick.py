@@ -18,9 +18,9 @@ from governance import canonical, durable
 from governance.evidence import Finding
 from governance.measurement import Measurement, describe_scope
 from governance.outcome import Outcome
+from governance.output.texts import name_of
 from governance.settings import Settings
-from monitoring import page, publication
-from monitoring.names import name_of
+from monitoring import pages
 from monitoring.record import Record
 from monitoring.watch import Job, Sources, jobs
 from monitoring.windows import WatchPlan
@@ -126,7 +126,7 @@ def tick(
         done = finished(settings)
         _complete_workspace(settings, done, say)
         if new:
-            durable.write_bytes(settings.reports / "index.html", page.overview(done).encode())
+            durable.write_bytes(settings.reports / "index.html", pages.overview(done).encode())
         _heartbeat(settings, done, on)
     waiting = {job.name: job.due_on for job in every if job.due_on > on}
     judged = tuple(job.name for job, _ in new)
@@ -191,9 +191,9 @@ def _work(
         record = job.compute()
         snapshot = report.draw(record)
         folder = settings.reports / job.name
-        publication.publish(record, folder, snapshot=snapshot)
+        pages.publish(record, folder, snapshot=snapshot)
         findings += _open_findings(sources, job, inputs, record)
-        place = folder / publication.PAGE_FILE
+        place = folder / pages.PAGE_FILE
         catalogue.log_report(place, f"watch {job.name}", record.metrics)
         report.publish(settings.evidently, [snapshot])
         # Whatever stands above is there before the window counts as done.
@@ -211,7 +211,7 @@ def _complete_workspace(
     say("completing the Evidently workspace")
     from monitoring import report
 
-    places = [settings.reports / item.name / publication.RECORD_FILE for item in done]
+    places = [settings.reports / item.name / pages.RECORD_FILE for item in done]
     records = [Record.parse(path.read_bytes()) for path in places if path.is_file()]
     report.publish(settings.evidently, [report.draw(record) for record in records])
 

@@ -26,16 +26,19 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from governance.settings import Settings
-from monitoring import maturity, newest, publication
+from monitoring import maturity, newest, pages
 from monitoring.bins import Bins, fit_bins
 from monitoring.counts import reduce
 from monitoring.decisions import OUTCOME, Asking, confusion, measure_fairness, outcomes
 from monitoring.drift import measure_drift
 from monitoring.maturity import LabelRule, Maturity
 from monitoring.misjudgment import BAD, measure_misjudgment
-from monitoring.performance import measure_performance
+from monitoring.performance import (
+    measure_feedback,
+    measure_monotonicity,
+    measure_performance,
+)
 from monitoring.record import Comparison, Record, compare, judge
-from monitoring.soundness import measure_feedback, measure_monotonicity
 from privacy import gate
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
 from privacy.keyring import Keyring
@@ -165,7 +168,7 @@ def _attested(
         "evidence.json": canonical.dumps(evidence.model_dump(by_alias=True)) + b"\n",
         "bins.json": canonical.dumps(bins) + b"\n",
     }
-    publication.publish(record, folder, attachments=attachments)
+    pages.publish(record, folder, attachments=attachments)
     signer = Signer.open(settings.keyring, Role.VALIDATOR)
     entry = attest(settings, evidence, version=version, signer=signer)
     return Validation(version=version, evidence=evidence, record=record, entry=entry, folder=folder)

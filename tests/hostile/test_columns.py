@@ -19,8 +19,8 @@ from governance.inference import MARKER, VALUE
 from limitline.commands import app
 from monitoring.bins import fit_bins
 from monitoring.counts import reduce
-from monitoring.coverage import Coverage
 from monitoring.drift import measure_drift, psi
+from monitoring.record import Coverage
 
 DATA = Path(__file__).parents[2] / "training" / "data" / "uci_credit_default.parquet"
 N = 3000

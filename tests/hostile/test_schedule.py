@@ -23,9 +23,8 @@ from governance import command
 from governance.errors import ContractError, UsageError
 from governance.settings import Settings
 from limitline.commands import app
-from monitoring.schedule import schedule
 from monitoring.watch import rows_digest
-from monitoring.windows import WatchPlan
+from monitoring.windows import WatchPlan, schedule
 from registry.findings import record_heartbeat
 from tests.decisions.test_standing import DAY, POLICY, PROMOTED
 from tests.monitoring.test_windows import PLAN

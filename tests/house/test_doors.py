@@ -35,7 +35,7 @@ DOORS: dict[str, set[str]] = {
         "decisions/case_commands.py",
         "decisions/replay_commands.py",
         "monitoring/alternatives_report.py",
-        "monitoring/options.py",
+        "monitoring/table_commands.py",
         "registry/gate_commands.py",
     },
 }

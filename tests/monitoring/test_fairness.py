@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from governance.counts import Counts
@@ -79,7 +80,8 @@ def test_a_reference_group_that_does_not_occur_cannot_tell() -> None:
 
 
 def test_two_answers_for_one_rate_are_an_integrity_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fairness, "fairlearn_rates", lambda *_: {"female": 0.4, "male": 0.4})
+    wrong = pd.DataFrame({key: {"female": 0.4, "male": 0.4} for key in ("approve", "raise", "cut")})
+    monkeypatch.setattr(fairness, "by_group", lambda *_: wrong)
     with pytest.raises(IntegrityError, match="another approve rate"):
         _audit(BOOK)
 

@@ -15,7 +15,7 @@ from governance.appetite import RiskAppetite
 from governance.counts import Counts
 from governance.measurement import Measurement
 from governance.outcome import Outcome
-from monitoring import page
+from monitoring import pages
 from monitoring.bins import fit_bins
 from monitoring.counts import reduce
 from monitoring.drift import measure_drift
@@ -44,7 +44,7 @@ def _canary_record(n: int) -> Record:
 @pytest.mark.parametrize("n", [40, 100, 1000, 20_000])
 def test_a_unique_amount_and_a_lone_category_are_in_no_record_and_on_no_page(n: int) -> None:
     record = _canary_record(n)
-    for text in (record.as_bytes().decode(), page.render(record, evidently=True)):
+    for text in (record.as_bytes().decode(), pages.render(record, evidently=True)):
         for canary in ("98765432", "98,765,432", "22026", "22,026", "CANARYTOWN"):
             assert canary not in text
 
@@ -88,13 +88,13 @@ def test_a_page_says_the_gravest_verdict_first_in_both_languages() -> None:
         measure="misjudgment.good_cut", value=0.3, low=0.2, high=0.4, n=100, outcome=Outcome.BREACH
     )
     calm = breach.judged(Outcome.PASS, "within")
-    assert "<h1><span>BREACH</span>" in page.render(_record(calm, breach), evidently=False)
-    assert "越界" in page.render(_record(calm, breach), evidently=False)
-    assert "无需处理" in page.render(_record(calm), evidently=False)
+    assert "<h1><span>BREACH</span>" in pages.render(_record(calm, breach), evidently=False)
+    assert "越界" in pages.render(_record(calm, breach), evidently=False)
+    assert "无需处理" in pages.render(_record(calm), evidently=False)
 
 
 def test_a_page_loads_nothing_from_outside_and_runs_no_script() -> None:
-    text = page.render(_canary_record(1000), evidently=True)
+    text = pages.render(_canary_record(1000), evidently=True)
     assert "default-src 'none'" in text
     assert not re.search(r"https?://|<script|<img|<link|@import|url\(", text)
 
@@ -103,7 +103,7 @@ def test_a_page_escapes_what_it_is_given() -> None:
     found = Measurement(
         measure="drift.stability_index", scope={"feature": "<b>x"}, n=1, reason="<i>"
     )
-    text = page.render(_record(found, title="<script>"), evidently=False)
+    text = pages.render(_record(found, title="<script>"), evidently=False)
     assert "<script>" not in text
     assert "<b>x" not in text
     assert "<i>" not in text
@@ -117,9 +117,38 @@ def test_undefined_is_said_and_never_shown_as_zero() -> None:
         outcome=Outcome.INCONCLUSIVE,
         reason="0 of 0",
     )
-    text = page.render(_record(found), evidently=False)
+    text = pages.render(_record(found), evidently=False)
     assert "undefined" in text
     assert "0.000" not in text
+
+
+def test_everything_that_was_measured_is_on_the_page_whatever_it_is_called() -> None:
+    names = ["window.rows", "labels.unknown", "own.new_measure", "discrimination.auc"]
+    found = [Measurement(measure=name, n=9, value=0.12345, reason=f"why {name}") for name in names]
+    text = pages.render(_record(*found), evidently=False)
+    for name in names:
+        assert f"why {name}" in text
+
+
+def test_rates_by_group_stand_in_one_table_of_the_attribute() -> None:
+    rates = [
+        Measurement(
+            measure=f"fairness.{column}_rate",
+            scope={"attribute": "sex", "group": group},
+            value=value,
+            n=n,
+            unit="rate",
+        )
+        for column, group, value, n in (
+            ("raise", "<=25", 0.25, 100),
+            ("raise", "26+", 0.5, 400),
+            ("cut", "<=25", 0.125, 100),
+        )
+    ]
+    text = pages.render(_record(*rates), evidently=False)
+    table = text[text.index("Rates by group") :].partition("</table>")[0]
+    rows = [re.sub("<[^>]+>", " ", row).split() for row in table.split("<tr>")[2:4]]
+    assert rows == [["&lt;=25", "25.00%", "12.50%", "100"], ["26+", "50.00%", "400"]]
 
 
 def test_small_cells_of_the_decision_table_are_not_told() -> None:
@@ -130,7 +159,7 @@ def test_small_cells_of_the_decision_table_are_not_told() -> None:
         ]
     )
     rate = Measurement(measure="misjudgment.good_cut", value=0.5, low=0.4, high=0.6, n=90)
-    text = page.render(_record(rate, decisions=counts), evidently=False)
+    text = pages.render(_record(rate, decisions=counts), evidently=False)
     assert "4,321" in text
     assert '<td class="num">7</td>' not in text
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
 from governance.measurement import Measurement
 from governance.outcome import Outcome
+from limitline.commands import app
 from monitoring.bins import fit_bins
 from monitoring.counts import reduce
 from monitoring.drift import measure_drift
@@ -78,6 +86,14 @@ def test_every_verdict_is_a_test_of_the_report_and_none_is_softened(record: Reco
     }
 
 
+def test_a_first_window_with_nothing_to_compare_is_drawn_too(record: Record) -> None:
+    from monitoring import report
+
+    first = dataclasses.replace(record, comparisons=(), measurements=record.measurements[-2:])
+    found = report.draw(first).tests_results
+    assert [test.name for test in found] == ["Measurements that cannot tell: INCONCLUSIVE"]
+
+
 def test_what_evidently_writes_is_there_offline_and_holds_no_row(
     record: Record, tmp_path: Path
 ) -> None:
@@ -131,3 +147,53 @@ def test_a_published_run_is_read_where_this_product_is_not_installed(
     name, widgets = json.loads(done.stdout)
     assert name == "2005-09"
     assert widgets >= 4
+
+
+def test_the_dashboard_shows_the_windows_on_the_loopback_and_lets_nobody_write(
+    record: Record, tmp_path: Path
+) -> None:
+    from monitoring import report
+
+    report.publish(tmp_path / "evidently", [report.draw(record)])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = [sys.executable, "-W", "ignore", "-m", "limitline", "dashboard", "--port", str(port)]
+    home = {**os.environ, "LIMITLINE_HOME": str(tmp_path)}
+    with subprocess.Popen(line, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        try:
+            found = _asked(f"http://127.0.0.1:{port}/api/projects")
+            assert [project["name"] for project in found] == ["Limitline"]
+            new = urllib.request.Request(
+                f"http://127.0.0.1:{port}/api/projects",
+                data=b'{"name": "mine"}',
+                headers={"Content-Type": "application/json"},
+            )
+            with pytest.raises(urllib.error.HTTPError, match=r"40[13]"):
+                urllib.request.urlopen(new, timeout=10)
+        finally:
+            server.terminate()
+            told = server.communicate(timeout=60)
+    assert f"http://127.0.0.1:{port}".encode() in told[0]
+
+
+def _asked(url: str) -> list[dict[str, str]]:
+    until = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                found: list[dict[str, str]] = json.load(answer)
+                return found
+        except urllib.error.URLError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
+def test_a_dashboard_of_nothing_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path))
+    done = CliRunner().invoke(app, ["dashboard"])
+    assert done.exit_code == 2
+    assert "No window was judged yet" in done.output

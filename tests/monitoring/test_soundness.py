@@ -8,7 +8,7 @@ import pytest
 
 from decisions import features, scoring
 from decisions.features import FeatureSpec
-from monitoring.soundness import measure_feedback, measure_monotonicity
+from monitoring.performance import measure_feedback, measure_monotonicity
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""How numbers and pages are shown to people: one way each on a terminal and in HTML."""
