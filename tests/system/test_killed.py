@@ -16,7 +16,7 @@ from tests.journeys.conftest import CUSTOMERS, ROOT, demo
 pytestmark = pytest.mark.system
 
 # Seconds after which the whole process group is killed: in protect, in train, in a later train.
-MOMENTS = (2, 8, 20)
+MOMENTS = (2, 8, 12)
 
 
 def test_a_demonstration_that_was_killed_three_times_ends_well(tmp_path: Path) -> None:
