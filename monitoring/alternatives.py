@@ -29,7 +29,7 @@ from governance.measures.comparison import measure_accuracy
 from governance.outcome import Outcome, worst
 from governance.proportion import wilson
 from governance.settings import Settings
-from monitoring import maturity, newest, verdict
+from monitoring import maturity, verdict
 from monitoring.bins import MINIMUM_CELL
 from monitoring.counted_pairs import by_action, count_pairs, measure_ratios
 from monitoring.decisions import ACTION, Asking, outcomes
@@ -204,7 +204,7 @@ def _read(table: FeatureTable, verified: VerifiedModel, on: date) -> tuple[pa.Ta
     rule = LabelRule.of(verified.lineage, label=table.label, on=on)
     rows = table.read()
     if table.day is not None:
-        rows = newest.one_of_each(rows, table.day, rule)
+        rows = maturity.one_of_each(rows, table.day, rule)
     return rows, maturity.find(rows, rule)
 
 

@@ -5,6 +5,9 @@ others would hold the model against another question: in a window that is still 
 defaults are known, and an outcome that came later belongs to a later validation. The rule is read
 from the signed lineage and applied here anew; the rooms share no code, so that a fault in one is
 seen by the other.
+
+A validation speaks about customers. Two rows of one customer are no two witnesses, and fairness
+counts persons; so each customer is judged by one row, the newest whose outcome can be asked for.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 from governance.errors import ContractError
 from governance.measurement import Measurement
 from monitoring.misjudgment import shortfall
+from privacy.feature_table import PSEUDONYM
 
 UNKNOWN = "labels.unknown"
 
@@ -184,6 +188,43 @@ def find(rows: pa.Table, rule: LabelRule) -> Maturity:
             is_left_out = is_left_out | is_awaited
     masked = pc.if_else(pa.chunked_array([pa.array(is_known)]), label, pa.scalar(None, label.type))
     return Maturity(label=masked, is_running=is_running, is_left_out=is_left_out, unknown=unknown)
+
+
+def one_of_each(rows: pa.Table, day: str, rule: LabelRule) -> pa.Table:
+    """Return one row of each customer, in the order of the table.
+
+    It is the newest row whose performance window was over, under a rule that reads windows, or
+    whose outcome is known, under one that does not; the newest row of all where there is no such.
+    Whether the outcome of an ended window is known plays no part: defaults are known first, and
+    choosing by that would choose defaults.
+
+    Parameters
+    ----------
+    day : str
+        The column that tells the rows of a customer apart.
+
+    Raises
+    ------
+    ContractError
+        As `find`.
+    """
+    found = find(rows, rule)
+    reads_windows = rule.vintage is not None and rule.cutoff is not None
+    known = found.label.is_valid().to_numpy(zero_copy_only=False)
+    is_asked: NDArray[np.bool_] = ~found.is_running if reads_windows else known
+    customer = rows[PSEUDONYM].combine_chunks().dictionary_encode().indices.to_numpy()
+    order = np.lexsort((pc.cast(rows[day], pa.int32()).to_numpy(), is_asked, customer))
+    is_last = np.append(customer[order][1:] != customer[order][:-1], True)
+    kept: pa.Table = rows.take(pa.array(np.sort(order[is_last])))
+    return kept
+
+
+def describe_newest(customers: int, rows: int) -> str:
+    """Say in one sentence what was measured on."""
+    return (
+        f"each of {customers:,} sealed customers was judged by one of its days, the newest whose "
+        f"outcome can be asked for; the other {rows - customers:,} sealed rows were not measured"
+    )
 
 
 def _is_awaited(rows: pa.Table, rule: LabelRule, masks: tuple[Mask, Mask, Mask]) -> Mask:

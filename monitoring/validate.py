@@ -26,7 +26,7 @@ from governance.evidence import Evidence
 from governance.measurement import Measurement
 from governance.outcome import Outcome
 from governance.settings import Settings
-from monitoring import maturity, newest, pages
+from monitoring import maturity, pages
 from monitoring.bins import Bins, fit_bins
 from monitoring.counts import reduce
 from monitoring.decisions import OUTCOME, Asking, confusion, measure_fairness, outcomes
@@ -213,9 +213,9 @@ def _read(
     left_out: tuple[str, ...] = ()
     if sealed.day is not None:
         everything = rows.num_rows
-        rows = newest.one_of_each(rows, sealed.day, rule)
-        seen = newest.one_of_each(opened.read(), sealed.day, rule)
-        left_out = (newest.describe(rows.num_rows, everything),)
+        rows = maturity.one_of_each(rows, sealed.day, rule)
+        seen = maturity.one_of_each(opened.read(), sealed.day, rule)
+        left_out = (maturity.describe_newest(rows.num_rows, everything),)
     matured = maturity.find(rows, rule)
     scored = scoring.score(verified.estimator, spec, rows, [PSEUDONYM])
     decided = scoring.decide(policy, scored, as_of=on)

@@ -12,7 +12,7 @@ import pytest
 from governance.contract import ColumnContract, Purpose
 from governance.errors import ContractError
 from governance.settings import Settings
-from monitoring import newest
+from monitoring import maturity
 from monitoring.maturity import LabelRule
 from monitoring.watch import Sources
 from monitoring.windows import read_plan
@@ -44,7 +44,7 @@ BOOK = rows(
 
 
 def test_the_newest_row_whose_window_was_over_is_taken_whatever_its_outcome() -> None:
-    kept = newest.one_of_each(BOOK, "as_of", UNTIL_MAY)
+    kept = maturity.one_of_each(BOOK, "as_of", UNTIL_MAY)
     found = [(name.strip(), day) for name, day, _ in zip(*kept.to_pydict().values(), strict=True)]
     # In the order of the table; who has no such row is judged by the newest of all.
     assert found == [(b"b", FEBRUARY), (b"c", MARCH), (b"a", FEBRUARY)]
@@ -52,13 +52,13 @@ def test_the_newest_row_whose_window_was_over_is_taken_whatever_its_outcome() ->
 
 def test_a_rule_that_reads_no_windows_takes_the_newest_known_outcome() -> None:
     rule = LabelRule(target="failed", horizon_months=3)
-    kept = newest.one_of_each(BOOK, "as_of", rule)
+    kept = maturity.one_of_each(BOOK, "as_of", rule)
     assert kept["as_of"].to_pylist() == [MARCH, JANUARY, MARCH]
     assert kept["failed"].to_pylist() == [1, 1, None]
 
 
 def test_what_was_not_measured_is_said() -> None:
-    assert "the other 1,400 sealed rows were not measured" in newest.describe(700, 2_100)
+    assert "the other 1,400 sealed rows were not measured" in maturity.describe_newest(700, 2_100)
 
 
 def test_the_watch_refuses_a_table_of_several_days_of_a_customer(tmp_path: Path) -> None:
