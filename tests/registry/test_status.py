@@ -75,6 +75,10 @@ def test_the_status_fits_a_hundred_columns(told: Settings) -> None:
     said = text.getvalue()
 
     assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
+    narrow = io.StringIO()
+    render(status(told, DAY), Console(file=narrow, width=80))
+    (row,) = [line for line in narrow.getvalue().splitlines() if line.startswith("1 ")]
+    assert status(told, DAY)["versions"][0]["manifest_sha256"][:12] in row
     for words in ("refused", "female", "Head of Conduct", "severe", "one machine", "serve"):
         assert words in said
 
