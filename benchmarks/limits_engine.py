@@ -24,10 +24,10 @@ import pyarrow.parquet as pq
 
 import decisions
 from decisions import engine, features, scoring
-from decisions.checking import cases
+from decisions import policy_cases as cases
 from decisions.features import FeatureSpec
+from decisions.plan import Climate
 from decisions.policy import LimitPolicy, packaged
-from decisions.stages.climate import Climate
 from training.recipes import CHAMPION
 
 CUSTOMERS = 1_000_000

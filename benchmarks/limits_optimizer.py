@@ -14,11 +14,10 @@ import pyarrow as pa
 from decisions import features
 from decisions.engine import Freeze
 from decisions.features import FeatureSpec
+from decisions.plan import PLAIN, Plan
 from decisions.policy import LimitPolicy
 from decisions.policy import packaged as packaged_policy
 from decisions.scoring import DEFAULT_PROBABILITY, design_matrix
-from decisions.stages.climate import PLAIN
-from decisions.stages.plan import Plan
 from governance.outcome import Outcome
 from lab.optimizer import accounts, optimization
 from lab.optimizer.economics import Economics, packaged

@@ -30,8 +30,8 @@ from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from decisions import features, scoring
-from decisions.explaining.contributions import explain
 from decisions.features import FeatureSpec
+from decisions.model_reasons import explain
 from governance.measurement import Measurement
 from governance.measures import calibration, comparison, discrimination
 from registry import serialize

@@ -7,20 +7,19 @@ who runs these commands; the validator's evidence stays separate and is never re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from decisions import book, impact, inputs, model
+from decisions import book, inputs, model, policy_check, policy_review
 from decisions.book import Engine
-from decisions.checking import policy_check
 from decisions.plain_table import Customers
+from decisions.plan import PLAIN, Climate
 from decisions.policy import LimitPolicy
 from decisions.scoring import DEFAULT_PROBABILITY, score
-from decisions.stages.climate import PLAIN, Climate
 from governance import canonical
 from governance.contract import Purpose
 from governance.errors import ContractError
@@ -50,7 +49,7 @@ class Attached:
     evidence: Evidence
 
     def as_document(self) -> dict[str, Any]:
-        """Return what the verbs say about the attachment."""
+        """Return the attachment as JSON."""
         return {
             "version": self.version,
             "entry": self.entry,
@@ -59,7 +58,7 @@ class Attached:
         }
 
     def in_words(self) -> str:
-        """Return what a person reads."""
+        """Return the attachment in one line."""
         return (
             f"Attached to version {self.version} as {self.evidence.kind}, ledger entry "
             f"{self.entry}, signed by the developer."
@@ -77,7 +76,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What the impact is asked for: the day, the climate, and the columns to count by."""
+    """The day and climate of an impact, and the columns to count by."""
 
     as_of: date
     by: Sequence[str] = ()
@@ -94,7 +93,7 @@ def check(
     Returns
     -------
     dict, Attached
-        The document of `decisions.checking.policy_check.check`, and the attachment.
+        The document of `decisions.policy_check.check`, and the attachment.
 
     Raises
     ------
@@ -106,27 +105,18 @@ def check(
     document = policy_check.check(
         policy, inputs=search.inputs, seed=search.seed, progress=search.progress
     )
-    evidence = policy_check.as_evidence(document, on=on).model_copy(
-        update={
-            "subject": {
-                "policy": policy.digest,
-                "model": verified.manifest_digest,
-                "engine": model.code_digest(),
-                "search": canonical.digest([search.inputs, search.seed]),
-            }
-        }
-    )
+    subject = {
+        "policy": policy.digest,
+        "model": verified.manifest_digest,
+        "engine": model.code_digest(),
+        "search": canonical.digest([search.inputs, search.seed]),
+    }
+    evidence = policy_check.as_evidence(document, on=on).model_copy(update={"subject": subject})
     return document, _attached(settings, verified.version, evidence)
 
 
-def weigh(
-    settings: Settings,
-    which: str,
-    *,
-    table: Path | str,
-    question: Question,
-) -> Attached:
-    """Say whom the version's own policy would concern, on the book that `limits decide` reads.
+def weigh(settings: Settings, which: str, *, table: Path | str, question: Question) -> Attached:
+    """Say whom the version's own policy would concern, on the book that `decide` reads.
 
     It is compared with the champion's policy or, while no other version is champion, with the book
     in which every limit stays. Both read the default probabilities of this version.
@@ -153,17 +143,14 @@ def weigh(
             f"A table of purpose {opened.purpose} cannot be decided on; protect it for decision."
         )
     scored = ScoredBook(engine=engine, table=opened, policy=against, keep=tuple(question.by))
-    found = impact.measure_impact(
+    found = policy_review.measure_impact(
         engine.policy, scored, as_of=question.as_of, by=question.by, climate=question.climate
     )
     more = SAME_RISK + (NO_CHAMPION if against is None else ())
+    digests = {"model": engine.verified.manifest_digest, "data": opened.digest}
     evidence = found.model_copy(
         update={
-            "subject": {
-                **found.subject,
-                "model": engine.verified.manifest_digest,
-                "data": opened.digest,
-            },
+            "subject": {**found.subject, **digests},
             "not_evidenced": found.not_evidenced + more,
         }
     )
@@ -172,12 +159,12 @@ def weigh(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredBook:
-    """A decision table as an impact reads it: scored by a version, batch by batch."""
+    """A decision table scored by a version, batch by batch: the rows of an impact."""
 
     engine: Engine
     table: FeatureTable
     policy: LimitPolicy | None
-    keep: tuple[str, ...] = field(default=())
+    keep: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -16,10 +16,10 @@ from decisions.decision_log import DecisionLog
 from decisions.engine import ENGINE_VERSION, Action, Freeze
 from decisions.features import FeatureSpec
 from decisions.history import History
-from decisions.plain_table import Customers, Moment
+from decisions.plain_table import Customers
+from decisions.plan import PLAIN, Climate, Moment
 from decisions.policy import LimitPolicy
-from decisions.stages.climate import PLAIN, Climate
-from decisions.standing import Standing, standing
+from decisions.raise_stops import RaiseStops, find_stops
 from governance.contract import Purpose
 from governance.errors import ContractError, GateClosed, IntegrityError
 from governance.settings import Settings
@@ -75,13 +75,7 @@ class Engine:
         return cls(verified=verified, spec=spec, policy=policy)
 
     def decide(
-        self,
-        batch: pa.RecordBatch,
-        *,
-        as_of: date,
-        freeze: Freeze,
-        climate: Climate = PLAIN,
-        history: History | None = None,
+        self, batch: pa.RecordBatch, moment: Moment, *, history: History | None = None
     ) -> pa.Table:
         """Decide released rows; returns a table of `decisions.decision_log.SCHEMA`.
 
@@ -92,7 +86,13 @@ class Engine:
         if self.policy.experiment is not None:
             scored = scored.append_column("arm", assignment.arm(scored[ASSIGNMENT]))
         scored = (history or History.nothing()).applied(scored, self.policy)
-        decided = scoring.decide(self.policy, scored, as_of=as_of, freeze=freeze, climate=climate)
+        decided = scoring.decide(
+            self.policy,
+            scored,
+            as_of=moment.as_of,
+            freeze=moment.freeze,
+            climate=moment.climate,
+        )
         stamps = {
             "model_stamp": self.stamp,
             "policy_stamp": self.policy.stamp,
@@ -124,7 +124,7 @@ def decide(
     Parameters
     ----------
     freeze : Freeze, optional
-        Whether raises are stopped; left out, the ledger says (`decisions.standing`).
+        Whether raises are stopped; left out, the ledger says (`decisions.raise_stops`).
 
     Raises
     ------
@@ -142,7 +142,7 @@ def decide(
         )
     champion = Engine.of(load_verified(settings, "champion", on=as_of))
     is_supervised = champion.policy.supervision is not None
-    stands = standing(settings, champion.policy, as_of)
+    stands = find_stops(settings, champion.policy, as_of)
     in_force = stands.freeze if freeze is None else freeze
     known = history.survey(settings.decisions, as_of, champion.policy, keyring=keyring)
     moment = Moment(as_of=as_of, freeze=in_force, climate=climate)
@@ -162,10 +162,7 @@ def decide(
     before = History.read(settings.decisions, identity, champion.policy, keyring=keyring)
     customers = Customers()
     rows = (
-        champion.decide(
-            customers.seen(batch), as_of=as_of, freeze=in_force, climate=climate, history=before
-        )
-        for batch in table.reader()
+        champion.decide(customers.seen(batch), moment, history=before) for batch in table.reader()
     )
     return Decided(
         log=decision_log.write(
@@ -230,7 +227,7 @@ def open_table(settings: Settings, chosen: Path | str, *, keyring: Keyring) -> F
     return FeatureTable.open(chosen, keyring=keyring, part=Part.ALL)
 
 
-def _require_free(stands: Standing) -> None:
+def _require_free(stands: RaiseStops) -> None:
     """Refuse a run that asks for raises although something stops them."""
     if stands.freezes:
         raise GateClosed(
@@ -251,8 +248,7 @@ def _require_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     newer code would decide alike.
     """
     compared = sorted(set(wanted) - {"code_digest", "engine_version", FREEZE_REASONS})
-    # A vintage of an earlier release does not say everything that one of this release says.
-    differs = [name for name in compared if name in found and found[name] != wanted[name]]
+    differs = [name for name in compared if found.get(name) != wanted[name]]
     if differs:
         raise ContractError(
             f"The vintage {wanted['vintage']} is already decided, with another "

@@ -1,4 +1,4 @@
-"""Commands of the limits room."""
+"""The verbs of decisions: decide, explain, replay; the others are composed here."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from decisions.case_commands import notify, ownership, review_app
-from decisions.checking.commands import app as policy_app
-from decisions.options import AsOf, DemandIndex, InLanguage, Language, Regime
-from decisions.replay_commands import replay
+from decisions.options import AsOf, DemandIndex, InLanguage, Language, Regime, Vintage
+from decisions.policy_commands import app as policy_app
 from governance import command
 from governance.command import AsJson, Encoding
-from governance.errors import UsageError
+from governance.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from decisions.decision_log import DecisionLog
@@ -53,7 +52,7 @@ def decide(
 ) -> None:
     """Decide a book with the verified champion, or a plain table with a policy of yours."""
     from decisions import printing
-    from decisions.stages.climate import Climate, Freeze
+    from decisions.plan import Climate, Freeze
 
     day = command.parse_day(as_of)
     climate = Climate.read({"regime": regime, "demand_index": demand_index})
@@ -121,10 +120,9 @@ def explain(
     """Say why one limit is what it is: of a vintage, or of a plain table with a policy."""
     from decisions import explanation, printing
     from decisions.engine import Action
-    from decisions.explaining import decision
     from decisions.plain_table import Source
+    from decisions.plan import Climate, Moment
     from decisions.policy import LimitPolicy
-    from decisions.stages.climate import Climate
 
     if action and (action not in set(Action) or not vintage):
         raise UsageError("--action takes raise, hold, cut or review, beside --vintage.")
@@ -132,17 +130,96 @@ def explain(
     if vintage and (policy or input_file):
         raise UsageError("Give --vintage, or --policy with --input.")
     if vintage:
-        document = decision.of_vintage(command.load_home(), vintage, row, kind=kind)
+        document = explanation.of_vintage(command.load_home(), vintage, row, kind=kind)
     elif policy and input_file:
         source = Source(path=input_file, policy=LimitPolicy.load(policy), encoding=encoding)
         climate = Climate.read({"regime": regime, "demand_index": demand_index})
-        document = explanation.explain(
-            source.policy, source.row(row), as_of=command.parse_day(as_of), climate=climate
-        )
+        moment = Moment(as_of=command.parse_day(as_of), climate=climate)
+        document = explanation.explain(source.policy, source.row(row), moment)
     else:
         raise UsageError("Give --vintage, or --policy with --input.")
     tell = printing.explained
     command.emit(document, as_json=as_json, people=lambda out: tell(out, document, language))
+
+
+@app.command()
+@command.guarded
+def replay(
+    vintage: Vintage,
+    sample: Annotated[int, typer.Option(help="How many decisions to make again.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    row: Annotated[
+        int, typer.Option(help="One decision: its row in the vintage, from 0.", min=-1)
+    ] = -1,
+    kit: Annotated[
+        Path | None,
+        typer.Option(help="Instead: pack a new folder in which another machine can replay."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a sample of logged decisions again and compare, to the cent; exit 15 if one differs."""
+    from decisions import replay as replaying
+    from privacy.keyring import Keyring
+
+    if kit is not None:
+        _pack_kit(vintage, kit, as_json=as_json)
+        return
+
+    settings = command.load_home()
+    keyring = Keyring.open(settings.keyring)
+    with command.stderr.status("Verifying the model and replaying decisions ..."):
+        if row < 0:
+            found = replaying.replay(settings, vintage, keyring=keyring, sample=sample, seed=seed)
+        else:
+            found = replaying.replay_one(settings, vintage, row, keyring=keyring)
+    document = {
+        "schema": "replay/2",
+        "vintage": found.vintage,
+        "model": found.model,
+        "decisions": found.decisions,
+        "differing": found.differing,
+        "differing_rows": list(found.rows),
+        "other_code": found.other_code,
+    }
+    said = "all equal to the cent" if found.is_equal else f"NOT equal: {found.differing}"
+    line = f"{found.decisions:,} decisions of {vintage} made again: {said}\nModel {found.model}"
+    if found.rows:
+        line += (
+            f"\nRows that differ, the first {len(found.rows)}: {', '.join(map(str, found.rows))}"
+        )
+    if found.other_code:
+        line += f"\nOther code: {found.other_code}"
+    command.emit(document, as_json=as_json, people=lambda out: out.print(line))
+    if not found.is_equal:
+        raise IntegrityError(
+            f"Replayed decisions of {vintage} differ from the log: {found.differing}. "
+            f"{found.other_code.capitalize() or 'The code is the one that decided'}."
+        )
+
+
+def _pack_kit(vintage: str, output: Path, *, as_json: bool) -> None:
+    """Pack what another machine needs to replay a vintage: no vault, no other table or key."""
+    from decisions import replay as replaying
+    from privacy.keyring import Keyring
+
+    settings = command.load_home()
+    keyring = Keyring.open(settings.keyring)
+    with command.stderr.status("Packing the replay kit ..."):
+        kit = replaying.pack(settings, vintage, output, keyring=keyring)
+    document = {
+        "schema": "replay-kit/1",
+        "vintage": vintage,
+        "path": str(kit.path),
+        "files": list(kit.files),
+        "keys": kit.keys,
+    }
+    lines = [
+        f"{len(kit.files)} files and {kit.keys} keys in {kit.path}. There, with this product:",
+        f"LIMITLINE_HOME={kit.path} limitline replay --vintage {vintage} --sample 10000",
+    ]
+    command.emit(
+        document, as_json=as_json, people=lambda out: out.print("\n".join(lines), markup=False)
+    )
 
 
 def _document(log: DecisionLog) -> dict[str, Any]:
@@ -155,7 +232,6 @@ def _document(log: DecisionLog) -> dict[str, Any]:
 
 
 # The order of the list is that of the work: decide, make sure, tell, look again.
-app.command()(replay)
 app.command()(notify)
 app.command()(ownership)
 app.add_typer(policy_app, name="policy")

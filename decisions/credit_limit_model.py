@@ -20,8 +20,8 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from decisions import scoring
 from decisions.engine import Freeze
 from decisions.features import FeatureSpec
+from decisions.plan import Climate
 from decisions.policy import LimitPolicy
-from decisions.stages.climate import Climate
 from governance.errors import UsageError
 from registry import serialize
 

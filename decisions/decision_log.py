@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from decisions import engine
+from decisions.plain_table import DecisionCounts
 from decisions.scoring import DEFAULT_PROBABILITY
 from governance import canonical, durable
 from governance.errors import ContractError, EnvironmentFault, IntegrityError, UsageError
@@ -47,12 +47,6 @@ SCHEMA = pa.schema(
 )
 
 _SCHEMA_NAME = "decision-log/3"
-# Vintages of earlier releases are never rewritten, so they are read as they were written.
-_COLUMNS = {
-    "decision-log/2": tuple(SCHEMA.names[:-2]),
-    _SCHEMA_NAME: tuple(SCHEMA.names),
-}
-
 _USE = "decision-log"
 
 
@@ -94,7 +88,7 @@ class DecisionLog:
         if not hmac.compare_digest(expected, mac):
             raise _altered(path)
         # Only a manifest that is authentic may say that another release wrote it.
-        if manifest.get("schema") not in _COLUMNS:
+        if manifest.get("schema") != _SCHEMA_NAME:
             raise ContractError(
                 f"The decisions in {path.name} have the form {manifest.get('schema')}, which this "
                 "release does not know. Use the release that wrote them."
@@ -121,11 +115,6 @@ class DecisionLog:
         """
         return _key_version(self.manifest)
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What this vintage holds of each decision."""
-        return _COLUMNS[self.manifest["schema"]]
-
     def reader(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
         """Stream the decisions, in the order in which they were made.
 
@@ -134,7 +123,7 @@ class DecisionLog:
         IntegrityError
             If the file was altered.
         """
-        wanted = list(columns) if columns is not None else list(self.columns)
+        wanted = SCHEMA.names if columns is None else list(columns)
         seal = _seal(self.keyring, self.identity)
         facts = SealedFacts.read(self.manifest["file"])
         opened = sealed_parquet.SealedReader(self.path / FILE, facts, seal)
@@ -165,11 +154,12 @@ def write(
     EnvironmentFault
         If another run decides a vintage of this home, or has just decided this one.
     """
-    counter, lock = _Tally(), folder.parent / LOCK
+    counter, lock = DecisionCounts(), folder.parent / LOCK
     # Without the lock a second run would take the first one's folder for what a killed run left.
     with durable.locked(lock, what="Deciding"), _new(folder) as temporary:
         writer = sealed_parquet.SealedWriter(temporary / FILE, SCHEMA, _seal(keyring, identity))
-        for table in counter.counted(batches):
+        for table in batches:
+            counter.add(table)
             writer.write(table.select(SCHEMA.names))
         manifest = {
             "schema": _SCHEMA_NAME,
@@ -193,36 +183,6 @@ def _new(folder: Path) -> Iterator[Path]:
         )
     with durable.replacing_folder(folder) as temporary:
         yield temporary
-
-
-class _Tally:
-    """Counts what passes, so that the manifest can be reconciled with the rows."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.actions: Counter[str] = Counter({action.value: 0 for action in engine.Action})
-        self.before_minor = 0
-        self.after_minor = 0
-        self.uplift_minor = 0
-
-    def counted(self, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-        for table in tables:
-            self.rows += table.num_rows
-            for item in table["action"].value_counts().to_pylist():
-                self.actions[item["values"]] += item["counts"]
-            self.before_minor += sum(table["limit_before_minor"].to_pylist())
-            self.after_minor += sum(table["limit_after_minor"].to_pylist())
-            self.uplift_minor += sum(table["temporary_uplift_minor"].to_pylist())
-            yield table
-
-    def as_document(self) -> dict[str, Any]:
-        return {
-            "customers": self.rows,
-            "actions": dict(self.actions),
-            "limits_before_minor": self.before_minor,
-            "limits_after_minor": self.after_minor,
-            "temporary_uplifts_minor": self.uplift_minor,
-        }
 
 
 def _seal(keyring: Keyring, identity: Mapping[str, Any]) -> Seal:

@@ -2,8 +2,7 @@
 
 It is a pure function over a record batch: no clock, no disk, no state. The same code decides one
 customer online, a streamed book on one machine, or a partition on a cluster. `STAGES` is the order;
-each stage is a small function in one of four modules of `decisions.stages`: `risk` wishes,
-`preconditions` takes back, `bounds` bounds, `uplift` adds the season.
+each stage is a small function of `decisions.stages`.
 """
 
 from __future__ import annotations
@@ -15,13 +14,11 @@ from enum import StrEnum
 import numpy as np
 import pyarrow as pa
 
-from decisions import inputs
+from decisions import inputs, stages
 from decisions.inputs import Flags, Rows
+from decisions.plan import PLAIN, Climate, Freeze, Integers, Plan, Regime
 from decisions.policy import LimitPolicy
-from decisions.stages import bounds, preconditions, risk, uplift
-from decisions.stages.climate import PLAIN, Climate, Freeze, Regime
-from decisions.stages.plan import Integers, Plan
-from decisions.stages.trail import Stage, Trail
+from decisions.stages import Stage, Trail
 from governance.errors import ContractError
 
 __all__ = [
@@ -68,23 +65,23 @@ class Action(StrEnum):
 _ACTIONS = pa.array([Action.CUT, Action.HOLD, Action.RAISE, Action.REVIEW], pa.string())
 
 STAGES: Mapping[str, Stage] = {
-    "band": risk.choose_band,
-    "matrix": risk.apply_matrix,
-    "early_warning": risk.warn_early,
-    "exploration": risk.explore,
-    "business": risk.judge_business,
-    "affordability": bounds.afford,
-    "over_indebtedness": bounds.guard_indebted,
-    "hold_out": preconditions.hold_out,
-    "freeze": preconditions.obey_freeze,
-    "raise_conditions": preconditions.require_conditions,
-    "cool_down": preconditions.cool_down,
-    "step": bounds.bound_step,
-    "cap": bounds.bound_cap,
-    "aggregate_ceiling": bounds.bound_aggregate,
-    "rounding_and_floors": bounds.round_and_floor,
-    "seasonal_uplift": uplift.grant_uplift,
-    "human_review": preconditions.ask_a_person,
+    "band": stages.choose_band,
+    "matrix": stages.apply_matrix,
+    "early_warning": stages.warn_early,
+    "exploration": stages.explore,
+    "business": stages.judge_business,
+    "affordability": stages.afford,
+    "over_indebtedness": stages.guard_indebted,
+    "hold_out": stages.hold_out,
+    "freeze": stages.obey_freeze,
+    "raise_conditions": stages.require_conditions,
+    "cool_down": stages.cool_down,
+    "step": stages.bound_step,
+    "cap": stages.bound_cap,
+    "aggregate_ceiling": stages.bound_aggregate,
+    "rounding_and_floors": stages.round_and_floor,
+    "seasonal_uplift": stages.grant_uplift,
+    "human_review": stages.ask_a_person,
 }
 
 
@@ -151,11 +148,11 @@ def trace(plan: Plan, batch: pa.RecordBatch) -> dict[str, Integers]:
 
 
 def carry(
-    plan: Plan, rows: Rows, is_usable: Flags, *, stages: Mapping[str, Stage] = STAGES
+    plan: Plan, rows: Rows, is_usable: Flags, *, steps: Mapping[str, Stage] = STAGES
 ) -> Trail:
-    """Carry the ``(n_rows,)`` inputs that `read` returned through `stages`, in their order."""
+    """Carry the ``(n_rows,)`` inputs that `read` returned through `steps`, in their order."""
     trail = Trail.start(rows, is_usable)
-    for stage in stages.values():
+    for stage in steps.values():
         stage(plan, trail)
     return trail
 

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from decisions import sql
-from decisions.currency import Currency
 from decisions.inputs import INPUT_TYPES, OPTIONAL_TYPES
+from decisions.sections import Currency
 from governance import column_types
 from governance.declaration import Declaration
 from governance.errors import ContractError

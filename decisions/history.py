@@ -140,15 +140,14 @@ class History:
         Parameters
         ----------
         identity : mapping
-            That of the vintage which asks. One that names no history gets an empty one.
+            That of the vintage which asks.
 
         Raises
         ------
         IntegrityError
             If a vintage is missing, was altered, or is another than the one that was named.
         """
-        named = identity.get("history", {}).get("vintages", ())
-        logs = [_pinned(decisions, item, keyring) for item in named]
+        logs = [_pinned(decisions, item, keyring) for item in identity["history"]["vintages"]]
         customers = np.zeros(0, "S16")
         for log in logs:
             batches = [_pseudonyms(batch) for batch in log.reader([PSEUDONYM])]
@@ -203,8 +202,8 @@ class History:
 
     def _note(self, log: DecisionLog, asks: Mapping[str, Any], policy: LimitPolicy) -> None:
         month, theirs = _month(log.identity["vintage"]), log.identity
-        has_bands = _is_same(asks, theirs, "bands_digest", "policy_digest")
-        has_risk = _is_same(asks, theirs, "horizon_months", "features_digest")
+        has_bands = asks["bands_digest"] == theirs["bands_digest"]
+        has_risk = asks["horizon_months"] == theirs["horizon_months"]
         words = pa.array(policy.bands.names, pa.string())
         for batch in log.reader(_READ):
             place = np.searchsorted(self.customers, _pseudonyms(batch))
@@ -220,12 +219,6 @@ class History:
                 risk = np.asarray(pc.fill_null(batch[DEFAULT_PROBABILITY], np.nan))
                 is_there = ~np.isnan(risk)
                 self.probability[place[is_there]] = risk[is_there]
-
-
-def _is_same(asks: Mapping[str, Any], theirs: Mapping[str, Any], name: str, older: str) -> bool:
-    """Compare `name`; a vintage that was written before there was one is compared by `older`."""
-    key = name if name in theirs and name in asks else older
-    return bool(asks[key] == theirs[key])
 
 
 def _with(table: pa.Table, name: str, values: Any) -> pa.Table:

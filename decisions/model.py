@@ -18,10 +18,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from decisions import engine, inputs, scoring
-from decisions.explaining import method
-from decisions.explaining.method import Method
+from decisions import engine, inputs, model_reasons, scoring
 from decisions.features import FeatureSpec
+from decisions.model_reasons import Method
 from decisions.policy import LimitPolicy
 from governance.errors import ContractError
 from registry.submission import CandidateFiles
@@ -31,24 +30,16 @@ TRAVELLING_CODE: Mapping[str, tuple[str, ...]] = {
     "governance": ("__init__", "canonical", "column_types", "declaration", "errors", "outcome"),
     "decisions": (
         "__init__",
-        "currency",
-        "dated",
         "engine",
         "features",
         "inputs",
+        "plan",
         "policy",
         "reasons",
         "scoring",
         "sections",
         "sql",
-        "stages/__init__",
-        "stages/bounds",
-        "stages/climate",
-        "stages/plan",
-        "stages/preconditions",
-        "stages/risk",
-        "stages/trail",
-        "stages/uplift",
+        "stages",
     ),
     "registry": ("__init__", "serialize"),
 }
@@ -113,7 +104,9 @@ def assemble(folder: Path, parts: ModelParts) -> CandidateFiles:
     """
     spec, policy = FeatureSpec.parse(parts.features_text), LimitPolicy.parse(parts.policy_text)
     require_fit(spec, policy)
-    explained = {} if parts.explanation is None else {Path(method.FILE).stem: parts.explanation}
+    explained = (
+        {} if parts.explanation is None else {Path(model_reasons.FILE).stem: parts.explanation}
+    )
     for part in explained.values():
         part.require_fit(spec)
     described = {

@@ -13,13 +13,12 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from decisions import explanation, reason_texts
 from decisions.decision_log import DecisionLog
-from decisions.explaining import adverse
-from decisions.explaining import vintage as vintage_reasons
-from decisions.explaining.vintage import VintageReasons
-from decisions.explanation import origins, principal_reasons
+from decisions.explanation import VintageReasons
 from decisions.outbox import Message, Outbox
-from decisions.reasons import TEXTS, Origin, Reason, Text
+from decisions.reason_texts import TEXTS, Text, origins, principal_reasons
+from decisions.reasons import Origin, Reason
 from decisions.routes import Route
 from governance.errors import ContractError, UsageError
 from governance.settings import Settings
@@ -112,7 +111,7 @@ def queue(
             "day or a later one."
         )
     # Reasons come first: the outbox is locked while notices are queued.
-    found = vintage_reasons.of_log(settings, log, keyring=keyring)
+    found = explanation.of_log(settings, log, keyring=keyring)
     messages = _messages(log, found, announcement, keyring)
     return outbox(settings).queue(vintage, messages, routes), found
 
@@ -215,7 +214,7 @@ def _reasons(decided: Mapping[str, Any]) -> dict[str, Any]:
             "at the decision's stages with `limitline explain`."
         )
     finer: Sequence[Text] = decided.get("model_texts", ())
-    refined = adverse.refined(mask, action)
+    refined = reason_texts.refined(mask, action)
     short: list[Text] = []
     for reason in reasons:
         # Behavior that was seen comes before an assessment of it. That the risk is high says

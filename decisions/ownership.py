@@ -107,7 +107,7 @@ def of_vintage(
     if suggested is None:
         return [provenance], None
     named = with_pseudonyms(suggested)
-    again = replay.decide_again(settings, log, keyring=keyring, pseudonyms=rows[PSEUDONYM])
+    again = replay.pin(settings, log, keyring=keyring, pseudonyms=rows[PSEUDONYM]).decide()
     # The features' engine hands pseudonyms on as bytes of any length.
     places = pc.index_in(rows[PSEUDONYM], value_set=again[PSEUDONYM].cast(PSEUDONYM_TYPE))
     rows = rows.append_column(OWN, again[AFTER].take(places))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 
 from decisions import engine, inputs
 from decisions.engine import Freeze
+from decisions.plan import PLAIN, Climate, Moment
 from decisions.policy import LimitPolicy
 from decisions.scoring import DEFAULT_PROBABILITY
-from decisions.stages.climate import PLAIN, Climate
 from governance import column_types, durable
 from governance.errors import ContractError, UsageError
 from governance.table import PlainFile
@@ -98,13 +98,31 @@ def repeated_customers(customers: int, *, is_split: bool) -> ContractError:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """The day, the freeze and the climate of a run."""
+@dataclass(slots=True)
+class DecisionCounts:
+    """Rows, actions and money of decisions that pass; money in minor units."""
 
-    as_of: date
-    freeze: Freeze = Freeze.NOTHING
-    climate: Climate = PLAIN
+    customers: int = 0
+    actions: dict[str, int] = field(
+        default_factory=lambda: {action.value: 0 for action in engine.Action}
+    )
+    money: dict[str, int] = field(
+        default_factory=lambda: {"limits_before": 0, "limits_after": 0, "temporary_uplifts": 0}
+    )
+
+    def add(self, decided: pa.Table | pa.RecordBatch) -> None:
+        """Count one more batch."""
+        self.customers += decided.num_rows
+        for item in decided["action"].value_counts().to_pylist():
+            self.actions[item["values"]] += item["counts"]
+        columns = ("limit_before_minor", "limit_after_minor", "temporary_uplift_minor")
+        for name, column in zip(self.money, columns, strict=True):
+            self.money[name] += sum(decided[column].to_pylist())
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the counts as JSON."""
+        money = {f"{name}_minor": amount for name, amount in self.money.items()}
+        return {"customers": self.customers, "actions": dict(self.actions), **money}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,9 +256,7 @@ def decide(
     """
     refuse_to_replace(source.path, output)
     rules = source.policy
-    actions = dict.fromkeys([action.value for action in engine.Action], 0)
-    totals = {"customers": 0, "limits_before_minor": 0, "limits_after_minor": 0}
-    totals["temporary_uplifts_minor"] = 0
+    counts = DecisionCounts()
     writer: pq.ParquetWriter | None = None
     with durable.replacing(output) as temporary:
         for batch in source.batches():
@@ -251,21 +267,12 @@ def decide(
             if writer is None:
                 writer = pq.ParquetWriter(temporary, joined.schema, compression="zstd")
             writer.write_table(joined)
-            totals["customers"] += batch.num_rows
-            for item in decided["action"].value_counts().to_pylist():
-                actions[item["values"]] += item["counts"]
-            for name in ("limit_before", "limit_after", "temporary_uplift"):
-                key = name.replace("limit_", "limits_").replace("_uplift", "_uplifts") + "_minor"
-                totals[key] += sum(decided[f"{name}_minor"].to_pylist())
+            counts.add(decided)
         if writer is None:
             raise ContractError(f"The table {source.path.name} holds no rows.")
         writer.close()
-    return document(
-        source,
-        Moment(as_of=as_of, freeze=freeze, climate=climate),
-        {**totals, "actions": actions},
-        output,
-    )
+    moment = Moment(as_of=as_of, freeze=freeze, climate=climate)
+    return document(source, moment, counts.as_document(), output)
 
 
 def refuse_to_replace(table: Path, output: Path) -> None:

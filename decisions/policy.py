@@ -15,15 +15,16 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from decisions.currency import Currency
-from decisions.dated import Cap, Ceiling, refuse_unclear, refuse_unclear_caps
 from decisions.sections import (
     BASIS_POINTS,
     Affordability,
     Automation,
     Bands,
     Business,
+    Cap,
+    Ceiling,
     CoolDown,
+    Currency,
     EarlyWarning,
     Envelope,
     Experiment,
@@ -36,6 +37,8 @@ from decisions.sections import (
     Step,
     Supervision,
     UtilizationClasses,
+    refuse_unclear,
+    refuse_unclear_caps,
 )
 from governance import canonical
 from governance.declaration import Declaration

@@ -7,8 +7,11 @@ computed again and compared value by value.
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -18,15 +21,18 @@ import pyarrow.compute as pc
 from decisions import features, model
 from decisions.book import Engine
 from decisions.decision_log import DecisionLog
-from decisions.engine import Freeze
 from decisions.history import History
+from decisions.plan import Climate, Freeze, Moment
 from decisions.policy import LimitPolicy
-from decisions.stages.climate import Climate
+from governance import durable
 from governance.errors import IntegrityError, UsageError
 from governance.settings import Settings
 from privacy.feature_table import PSEUDONYM, FeatureTable, Part
-from privacy.keyring import Keyring
+from privacy.keyring import Keyring, NotingRing
+from registry.ledger import CHECKPOINT, DATABASE, WITNESS
 from registry.load import load_verified
+from registry.record import Record
+from registry.signing import FOLDER, PEOPLE_FILE
 
 # How many differing decisions a replay names; each can then be replayed or explained by itself.
 MOST_ROWS = 20
@@ -45,7 +51,7 @@ class Replayed:
     rows : tuple of int
         The first rows of the vintage, from 0, whose decision came out differently.
     other_code : str
-        If other code decided than the one at hand: both digests, in words; empty if the same did.
+        Both digests, in words, if other code decided than the one at hand.
     """
 
     vintage: str
@@ -57,7 +63,7 @@ class Replayed:
 
     @property
     def is_equal(self) -> bool:
-        """Tell whether every replayed decision equals the logged one."""
+        """Every replayed decision equals the logged one."""
         return not self.differing
 
 
@@ -75,25 +81,16 @@ class Pinned:
 
     engine: Engine
     rows: pa.Table
-    as_of: date
-    freeze: Freeze
-    climate: Climate
+    moment: Moment
     history: History
 
     def decide(self, rows: pa.Table | None = None) -> pa.Table:
         """Decide the pinned rows, or others of their schema, on the same day as then."""
         batches = (self.rows if rows is None else rows).to_batches()
-        made = [
-            self.engine.decide(
-                batch,
-                as_of=self.as_of,
-                freeze=self.freeze,
-                climate=self.climate,
-                history=self.history,
-            )
-            for batch in batches
-        ]
-        return pa.concat_tables(made)
+        decide = self.engine.decide
+        return pa.concat_tables(
+            [decide(batch, self.moment, history=self.history) for batch in batches]
+        )
 
 
 def replay(
@@ -145,38 +142,20 @@ def _compared(
     """Decide the rows `chosen` of a vintage again and compare them with what the log holds."""
     logged = everything.take(pa.array(chosen))
     order = pc.sort_indices(logged[PSEUDONYM])
-    again = decide_again(settings, log, keyring=keyring, pseudonyms=logged[PSEUDONYM])
+    again = pin(settings, log, keyring=keyring, pseudonyms=logged[PSEUDONYM]).decide()
     masks = _unequal(logged.take(order), again.sort_by(PSEUDONYM))
     is_other = np.logical_or.reduce(list(masks.values()) or [np.zeros(len(chosen), np.bool_)])
     rows = np.sort(chosen[order.to_numpy()][is_other])
+    code, here = str(log.identity["code_digest"]), model.code_digest()
+    other = f"decided by the code {code[:16]}, made again by {here[:16]}" if code != here else ""
     return Replayed(
         vintage=log.identity["vintage"],
         model=log.identity["model"],
         decisions=logged.num_rows,
         differing={name: int(mask.sum()) for name, mask in masks.items()},
         rows=tuple(rows[:MOST_ROWS].tolist()),
-        other_code=_other_code(str(log.identity.get("code_digest", ""))),
+        other_code=other,
     )
-
-
-def _other_code(decided: str) -> str:
-    here = model.code_digest()
-    if decided == here:
-        return ""
-    return f"decided by the code {decided[:16] or 'unknown'}, made again by {here[:16]}"
-
-
-def decide_again(
-    settings: Settings, log: DecisionLog, *, keyring: Keyring, pseudonyms: pa.ChunkedArray
-) -> pa.Table:
-    """Decide these customers of a vintage anew, from pinned rows, model and policy alone.
-
-    Raises
-    ------
-    IntegrityError
-        If model, table or history are not what they were when the decisions were made.
-    """
-    return pin(settings, log, keyring=keyring, pseudonyms=pseudonyms).decide()
 
 
 def pin(
@@ -187,15 +166,17 @@ def pin(
     Raises
     ------
     IntegrityError
-        As `decide_again`.
+        If model, table or history are not what they were when the decisions were made.
     """
     engine = pinned_engine(settings, log)
     return Pinned(
         engine=engine,
         rows=_pinned_rows(settings, log, keyring, pseudonyms),
-        as_of=date.fromisoformat(log.identity["as_of"]),
-        freeze=Freeze(log.identity["freeze"]),
-        climate=Climate.read(log.identity),
+        moment=Moment(
+            as_of=date.fromisoformat(log.identity["as_of"]),
+            freeze=Freeze(log.identity["freeze"]),
+            climate=Climate.read(log.identity),
+        ),
         history=History.read(settings.decisions, log.identity, engine.policy, keyring=keyring),
     )
 
@@ -208,7 +189,7 @@ def pinned_inputs(
     Raises
     ------
     IntegrityError
-        As `decide_again`.
+        As `pin`.
     """
     engine = pinned_engine(settings, log)
     rows = _pinned_rows(settings, log, keyring, pseudonyms)
@@ -286,3 +267,72 @@ def _unequal(logged: pa.Table, again: pa.Table) -> dict[str, npt.NDArray[np.bool
         if mask.any():
             found[name] = mask
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kit:
+    """What was packed.
+
+    Parameters
+    ----------
+    files : tuple of str
+        Every file, relative to the kit.
+    keys : int
+        How many derived keys its ring holds.
+    """
+
+    path: Path
+    files: tuple[str, ...]
+    keys: int
+
+
+def pack(settings: Settings, vintage: str, output: Path, *, keyring: Keyring) -> Kit:
+    """Pack what replaying a vintage takes into the new folder `output`, whole or not at all.
+
+    Which keys it takes is found by replaying one decision with a ring that notes what is asked of
+    it, so the kit holds the keys of exactly that.
+
+    Raises
+    ------
+    UsageError
+        If the vintage was not decided, or `output` exists.
+    IntegrityError
+        If log, model, table or ledger are not what they were.
+    """
+    if output.exists():
+        raise UsageError(f"There is something at {output} already; name a new folder.")
+    noting = NotingRing.over(keyring)
+    replay(settings, vintage, keyring=noting, sample=1, seed=0)
+    identity = DecisionLog.open(settings.decisions / vintage, keyring=keyring).identity
+    manifest = Record.load(settings).manifest(int(identity["model_version"]))
+    location = str(manifest.statement.predicate["location"])
+    durable.make_folder(output.absolute().parent)
+    with durable.replacing_folder(output.absolute()) as folder:
+        there = Settings(home=folder)
+        shutil.copytree(settings.decisions / vintage, there.decisions / vintage)
+        table = str(identity["table"])
+        shutil.copytree(settings.features / table, there.features / table)
+        shutil.copytree(settings.mlflow_artifacts / location, there.mlflow_artifacts / location)
+        _copy_ledger(settings.ledger, there.ledger)
+        keys = noting.hand_over(there.keyring)
+        durable.make_folder(there.keyring / FOLDER)
+        shutil.copyfile(
+            settings.keyring / FOLDER / PEOPLE_FILE, there.keyring / FOLDER / PEOPLE_FILE
+        )
+        files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return Kit(path=output, files=tuple(files), keys=keys)
+
+
+def _copy_ledger(source: Path, target: Path) -> None:
+    """Copy database and heads; SQLite copies itself, for its newest pages may lie beside it."""
+    durable.make_folder(target / WITNESS)
+    origin = sqlite3.connect(source / DATABASE)
+    copy = sqlite3.connect(target / DATABASE)
+    try:
+        origin.backup(copy)
+    finally:
+        copy.close()
+        origin.close()
+    (target / DATABASE).chmod(0o600)
+    for name in (CHECKPOINT, f"{WITNESS}/{CHECKPOINT}"):
+        shutil.copyfile(source / name, target / name)

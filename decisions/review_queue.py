@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 from decisions import replay
 from decisions.decision_log import DecisionLog
 from decisions.policy import BASIS_POINTS, LimitPolicy
-from decisions.reasons import Reason, explain
-from decisions.standing import standing
+from decisions.raise_stops import find_stops
+from decisions.reason_texts import explain
+from decisions.reasons import Reason
 from governance import canonical, durable
 from governance.errors import ContractError, GateClosed, IntegrityError, UsageError
 from governance.settings import Settings
@@ -328,7 +329,7 @@ def decide(settings: Settings, number: int, verdict: ReviewVerdict, *, keyring: 
     """
     if verdict.ruling is Ruling.RAISE:
         policy = LimitPolicy.parse(load_verified(settings, "champion", on=verdict.on).policy_text)
-        stopped = standing(settings, policy, verdict.on).reasons
+        stopped = find_stops(settings, policy, verdict.on).reasons
         if stopped:
             raise GateClosed(f"Raises are stopped, also by hand: {'; '.join(stopped)}.")
     held = ReviewQueue.of(settings, keyring)

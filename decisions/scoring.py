@@ -17,8 +17,8 @@ import pyarrow as pa
 from decisions import engine, features, inputs, sql
 from decisions.engine import Freeze
 from decisions.features import FeatureSpec
+from decisions.plan import PLAIN, Climate
 from decisions.policy import LimitPolicy
-from decisions.stages.climate import PLAIN, Climate
 
 DEFAULT_PROBABILITY = "default_probability"
 

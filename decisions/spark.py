@@ -24,9 +24,9 @@ import pyarrow as pa
 
 from decisions import engine, model, plain_table
 from decisions.engine import Freeze
-from decisions.plain_table import Moment, Source, repeated_customers
+from decisions.plain_table import Source, repeated_customers
+from decisions.plan import PLAIN, Climate, Moment
 from decisions.policy import LimitPolicy
-from decisions.stages.climate import PLAIN, Climate
 from governance import canonical, durable, errors
 from governance.errors import ContractError, EnvironmentFault, IntegrityError, UsageError
 

@@ -239,7 +239,7 @@ def optimize(
     as_json: AsJson = False,
 ) -> None:
     """Recommend limits within policy and budgets; exit 14 if a budget cannot be met."""
-    from decisions.stages.climate import Climate, Freeze
+    from decisions.plan import Climate, Freeze
     from lab.optimizer import recommendation
 
     if freeze not in set(Freeze):

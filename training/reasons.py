@@ -12,12 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from decisions.explaining import reason_texts
-from decisions.explaining.contributions import Explanation, columns_of, explain
-from decisions.explaining.method import Method
-from decisions.explaining.reason_texts import Lever, ReasonTexts
-from decisions.explaining.reference import GOOD_BELOW, SMALLEST_REFERENCE, Reference
+from decisions import reason_texts
 from decisions.features import FeatureSpec
+from decisions.model_reasons import (
+    GOOD_BELOW,
+    SMALLEST_REFERENCE,
+    Explanation,
+    Method,
+    Reference,
+    columns_of,
+    explain,
+)
+from decisions.reason_texts import Lever, ReasonTexts
 from governance import canonical
 from governance.errors import ContractError
 from governance.measurement import Measurement

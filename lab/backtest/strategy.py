@@ -14,11 +14,10 @@ from decisions import engine, inputs, scoring
 from decisions import model as models
 from decisions.engine import Freeze, Regime
 from decisions.features import FeatureSpec
+from decisions.plan import Climate, Plan
 from decisions.policy import LimitPolicy
 from decisions.scoring import DEFAULT_PROBABILITY
 from decisions.sections import REFERENCE
-from decisions.stages.climate import Climate
-from decisions.stages.plan import Plan
 from governance.errors import ContractError
 from governance.outcome import Outcome
 from lab.backtest import default_model

@@ -25,9 +25,9 @@ import pyarrow as pa
 
 from decisions import inputs
 from decisions.inputs import Flags
+from decisions.plan import Floats
 from decisions.policy import LimitPolicy
 from decisions.sections import BASIS_POINTS
-from decisions.stages.plan import Floats
 from governance.errors import ContractError
 from lab.optimizer.economics import Economics, Response
 from lab.optimizer.envelope import LimitBounds

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from decisions.currency import Currency
+from decisions.sections import Currency
 from governance.declaration import Declaration
 from governance.errors import ContractError
 

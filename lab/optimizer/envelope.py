@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from decisions import engine, inputs
 from decisions.inputs import Flags, Rows
+from decisions.plan import Integers, Plan
 from decisions.sections import BASIS_POINTS, REFERENCE
-from decisions.stages.plan import Integers, Plan
-from decisions.stages.trail import Trail
+from decisions.stages import Trail
 from governance.errors import ContractError
 
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from decisions.inputs import Flags
+from decisions.plan import Integers, Plan
 from decisions.policy import LimitPolicy
-from decisions.stages.plan import Integers, Plan
 from governance.outcome import Outcome
 from lab.optimizer.accounts import (
     Accounts,

@@ -19,11 +19,10 @@ import pyarrow.parquet as pq
 from decisions import engine, plain_table
 from decisions.engine import Freeze
 from decisions.plain_table import Source
+from decisions.plan import PLAIN, Climate, Plan
 from decisions.policy import LimitPolicy
 from decisions.reasons import Reason
 from decisions.sections import REFERENCE
-from decisions.stages.climate import PLAIN, Climate
-from decisions.stages.plan import Plan
 from governance import durable
 from governance.errors import ContractError
 from governance.outcome import Outcome

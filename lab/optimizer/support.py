@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from decisions.inputs import Flags
-from decisions.stages.plan import Floats, Integers, Plan
+from decisions.plan import Floats, Integers, Plan
 from governance import column_types
 from governance.errors import ContractError
 from lab.optimizer.accounts import Accounts, Terms, is_too_small

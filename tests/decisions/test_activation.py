@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from decisions import activation, book, engine, features, policy
-from decisions.checking.policy_check import VIOLATIONS, as_evidence, check
-from decisions.impact import STATIC_DIGEST
 from decisions.policy import LimitPolicy
+from decisions.policy_check import VIOLATIONS, as_evidence, check
+from decisions.policy_review import STATIC_DIGEST
 from governance.errors import ContractError
 from governance.evidence import Evidence
 from governance.outcome import Outcome

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from decisions.checking import cases
+from decisions import policy_cases as cases
 from decisions.policy import LimitPolicy, packaged
 from governance.errors import ContractError, EnvironmentFault
 from governance.table import PlainFile

@@ -361,7 +361,7 @@ def test_a_table_of_two_currencies_is_refused(tmp_path: Path) -> None:
 
 def test_a_replay_remembers_the_climate(own_world: World) -> None:
     """The champion's policy has no dials, so that any regime but the neutral one is refused."""
-    from decisions.stages.climate import Climate, Regime
+    from decisions.plan import Climate, Regime
 
     table = book.open_table(own_world.settings, "uci-credit", keyring=own_world.keyring)
     common = {"keyring": own_world.keyring, "as_of": AS_OF, "freeze": Freeze.NOTHING}

@@ -13,7 +13,8 @@ from decisions import engine
 from decisions.engine import Freeze
 from decisions.inputs import INPUT_TYPES
 from decisions.policy import LimitPolicy, packaged
-from decisions.reasons import Reason, explain
+from decisions.reason_texts import explain
+from decisions.reasons import Reason
 from governance.errors import ContractError
 
 POLICY = LimitPolicy.parse(packaged("uci_demo"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -21,9 +20,7 @@ from decisions.engine import Freeze
 from decisions.history import History
 from decisions.policy import LimitPolicy, packaged
 from decisions.reasons import Reason
-from governance import canonical
 from governance.errors import ContractError, IntegrityError
-from privacy import sealed_parquet
 from privacy.feature_table import PSEUDONYM
 from registry import findings, judgement
 
@@ -161,39 +158,6 @@ def test_a_history_that_was_exchanged_under_valid_keys_is_refused(own_world: Wor
     decision_log.write(log.path, [rows.slice(1)], identity, keyring=own_world.keyring)
     with pytest.raises(IntegrityError, match="not the one that this decision's history names"):
         replay(own_world, "2005-11")
-
-
-def test_a_vintage_of_the_previous_form_still_opens_replays_and_is_history(
-    own_world: World,
-) -> None:
-    log = decide(own_world, FIRST)
-    ring, folder = own_world.keyring, log.path
-    names = decision_log._COLUMNS["decision-log/2"]
-    assert len(names) == len(decision_log.SCHEMA) - 2
-    rows = log.read(names)
-    new = {"history", "bands_digest", "horizon_months"}
-    identity = {name: value for name, value in log.identity.items() if name not in new}
-    shutil.rmtree(folder)
-    folder.mkdir()
-    seal = decision_log._seal(ring, identity)
-    writer = sealed_parquet.SealedWriter(folder / FILE, rows.schema, seal)
-    writer.write(rows)
-    counts, facts = log.manifest["counts"], writer.finish().as_document()
-    manifest = {
-        "schema": "decision-log/2",
-        "identity": identity,
-        "counts": counts,
-        "file": facts,
-    }
-    mac = ring.mac(canonical.dumps(manifest), use="decision-log").hex()
-    (folder / MANIFEST).write_text(json.dumps({"manifest": manifest, "mac": mac}))
-    assert DecisionLog.open(folder, keyring=ring).read().column_names == list(names)
-    assert replay(own_world, "2005-10").is_equal
-    assert not decide(own_world, FIRST).manifest["counts"]["actions"]["review"]
-    second = decide(own_world, SECOND)
-    assert second.identity["history"]["vintages"][0]["vintage"] == "2005-10"
-    assert sum(row["action"] == "raise" for row in second.read().to_pylist()) == 0
-    assert replay(own_world, "2005-11").is_equal
 
 
 def test_a_row_says_who_decided_it_and_whether_a_person_was_asked(own_world: World) -> None:

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from decisions.impact import Loss, measure_impact
 from decisions.plain_table import Source
 from decisions.policy import LimitPolicy, packaged
-from decisions.policy_diff import WORDS, diff
+from decisions.policy_review import Loss, diff, measure_impact
+from decisions.reason_texts import POLICY_KEYS
 from governance.errors import ContractError
 
 TEXT = packaged("uci_demo")
@@ -141,7 +141,7 @@ def test_every_key_of_a_policy_has_words() -> None:
     empty = OLD.model_copy(update={"caps": ()})
     words = {part for change in diff(empty, full) for part in change.path if part.islower()}
     rowed = {part for part in words if " " in part or "from" in part}
-    assert words - rowed - set(WORDS) == set()
+    assert words - rowed - set(POLICY_KEYS) == set()
 
 
 def test_the_verbs_diff_and_impact(tmp_path: Path) -> None:

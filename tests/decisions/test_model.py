@@ -18,8 +18,8 @@ from decisions import book, model, scoring
 from decisions.book import Engine
 from decisions.engine import Freeze
 from decisions.features import FeatureSpec
+from decisions.plan import Climate
 from decisions.policy import LimitPolicy, packaged
-from decisions.stages.climate import Climate
 from registry.load import ESTIMATOR_FILE, load_verified
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from decisions import explanation, notices
+from decisions import explanation, notices, reason_texts
 from decisions.notices import Announcement, Channel, Lender, Topic
+from decisions.plan import Moment
 from decisions.policy import LimitPolicy, packaged
 from decisions.reasons import LOWERING, Origin, Reason
 from governance.errors import ContractError, UsageError
@@ -84,7 +85,7 @@ def test_the_app_splits_the_reasons_of_a_cut_by_where_they_come_from() -> None:
     assert "your repayment risk as assessed: Nearly the whole limit is used" in english
     assert "a bound that holds for everybody: Income and present debts" in english
     assert "an adjustment by the lender: The lender's view of the economy" in english
-    assert explanation.origins(int(CUT["reasons"]))[Origin.POLICY_CAP] == [Reason.AFFORDABILITY]  # type: ignore[call-overload]
+    assert reason_texts.origins(int(CUT["reasons"]))[Origin.POLICY_CAP] == [Reason.AFFORDABILITY]  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(("language", "expiry"), [("zh", "2026年03月20日"), ("en", "2026-03-20")])
@@ -126,7 +127,7 @@ def test_no_text_holds_a_score_a_code_or_an_identifier(mask: int, language: str)
 
 @given(st.integers(0, 2**28 - 1), st.sampled_from(["cut", "raise", "hold", "review"]))
 def test_at_most_four_reasons_are_told_and_each_was_noted(mask: int, action: str) -> None:
-    told = explanation.principal_reasons(mask, action)
+    told = reason_texts.principal_reasons(mask, action)
     assert len(told) <= 4
     assert all(mask & reason for reason in told)
     if action == "cut":
@@ -164,14 +165,14 @@ def test_a_vintage_is_announced_and_explained(own_world: World, tmp_path: Path) 
 def test_an_explanation_names_the_stages_that_moved_the_limit() -> None:
     import pyarrow as pa
 
-    from decisions.checking import cases
+    from decisions import policy_cases as cases
 
     policy = LimitPolicy.parse(packaged("consumer_sme"))
     row = cases.plain(policy) | {"months_delinquent": 2}
     one = pa.RecordBatch.from_pylist([row], schema=cases.schema(policy))
-    found = explanation.explain(policy, one, as_of=date(2026, 4, 1))
+    found = explanation.explain(policy, one, Moment(as_of=date(2026, 4, 1)))
     assert found["action"] == "cut"
     assert [reason["code"] for reason in found["reasons"]] == ["EARLY_WARNING"]
     assert [move["stage"] for move in found["stages"]] == ["matrix", "early_warning"]
     with pytest.raises(UsageError, match="One decision"):
-        explanation.explain(policy, one.slice(0, 0), as_of=date(2026, 4, 1))
+        explanation.explain(policy, one.slice(0, 0), Moment(as_of=date(2026, 4, 1)))

@@ -6,9 +6,10 @@ from datetime import date
 
 import pytest
 
-from decisions import policy_diff
+from decisions import policy_review
 from decisions.policy import LimitPolicy, packaged
-from decisions.reasons import TEXTS, Reason
+from decisions.reason_texts import TEXTS
+from decisions.reasons import Reason
 from governance import canonical
 from governance.errors import ContractError
 
@@ -313,5 +314,5 @@ def test_that_nobody_may_be_raised_differs_from_that_everybody_may() -> None:
     text = packaged("consumer_sme")
     everybody = LimitPolicy.parse(text.replace('raise_bands = ["A"]\n', ""))
     nobody = LimitPolicy.parse(text.replace('raise_bands = ["A"]', "raise_bands = []"))
-    told = [change.in_words() for change in policy_diff.diff(everybody, nobody)]
+    told = [change.in_words() for change in policy_review.diff(everybody, nobody)]
     assert told == ["macro regimes, downturn, bands that may be raised: absent -> []"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from decisions import book, decision_log, replay_kit
+from decisions import book, decision_log, replay
 from decisions import replay as replaying
 from decisions.decision_log import DecisionLog
 from governance.errors import (
@@ -38,7 +38,7 @@ def decided(world: World) -> DecisionLog:
 
 
 def packed(world: World, folder: Path, vintage: str = "2005-10") -> Settings:
-    kit = replay_kit.pack(world.settings, vintage, folder / "kit", keyring=world.keyring)
+    kit = replay.pack(world.settings, vintage, folder / "kit", keyring=world.keyring)
     return Settings(home=kit.path)
 
 
@@ -176,7 +176,5 @@ def test_a_kit_never_overwrites_and_packs_no_vintage_that_is_not_there(
     with pytest.raises(UsageError, match="already"):
         packed(own_world, tmp_path)
     with pytest.raises(UsageError, match=r"There are no decisions at .*1999-01"):
-        replay_kit.pack(
-            own_world.settings, "1999-01", tmp_path / "other", keyring=own_world.keyring
-        )
+        replay.pack(own_world.settings, "1999-01", tmp_path / "other", keyring=own_world.keyring)
     assert not (tmp_path / "other").exists()

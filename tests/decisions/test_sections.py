@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from decisions import engine, inputs
+from decisions.plan import Climate, Freeze, Plan, Regime
 from decisions.policy import LimitPolicy, packaged
-from decisions.reasons import Reason, explain
-from decisions.stages.climate import Climate, Freeze, Regime
-from decisions.stages.plan import Plan
+from decisions.reason_texts import explain
+from decisions.reasons import Reason
 from governance.errors import ContractError, UsageError
 from privacy import assignment
 

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pytest
 
 from decisions import engine, spark
-from decisions.checking import cases
+from decisions import policy_cases as cases
 from decisions.engine import Freeze
-from decisions.plain_table import Moment, Source
+from decisions.plain_table import Source
+from decisions.plan import Climate, Moment, Regime
 from decisions.policy import LimitPolicy, packaged
 from decisions.spark import Workload
-from decisions.stages.climate import Climate, Regime
 from governance.errors import ContractError, IntegrityError, UsageError
 
 POLICY = LimitPolicy.parse(packaged("consumer_sme"))

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from decisions.decision_log import DecisionLog
-from decisions.explaining.method import Method
+from decisions.model_reasons import Method
 from governance import gate
 from governance.errors import ContractError, IntegrityError, KeyringError, LimitlineError
 from governance.evidence import Decision, Waiver

@@ -23,12 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from decisions import decision_log, engine, features, inputs
+from decisions import decision_log, engine, features, inputs, reason_texts
 from decisions.decision_log import DecisionLog
-from decisions.explaining import reason_texts
-from decisions.explaining.method import Method
-from decisions.explaining.reference import Reference
 from decisions.features import FeatureSpec
+from decisions.model_reasons import Method, Reference
 from decisions.policy import LimitPolicy
 from governance import canonical, durable
 from governance.appetite import RiskAppetite

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from decisions.standing import standing
+from decisions.raise_stops import find_stops
 from governance import command
 from governance.errors import ContractError, UsageError
 from governance.settings import Settings
@@ -26,7 +26,7 @@ from limitline.commands import app
 from monitoring.watch import rows_digest
 from monitoring.windows import WatchPlan, schedule
 from registry.findings import record_heartbeat
-from tests.decisions.test_standing import DAY, POLICY, PROMOTED
+from tests.decisions.test_raise_stops import DAY, POLICY, PROMOTED
 from tests.monitoring.test_windows import PLAN
 
 if TYPE_CHECKING:
@@ -252,13 +252,13 @@ def test_nobody_watches_on_a_day_that_has_not_come(
 def test_a_beat_from_the_future_is_no_sign_of_life_today(own_world: World) -> None:
     here, late = own_world.settings, PROMOTED + 46 * DAY
     record_heartbeat(here, "watch", on=date(2099, 1, 1), facts={})
-    assert standing(here, POLICY, late).reasons == (
+    assert find_stops(here, POLICY, late).reasons == (
         "monitoring has been silent for 46 days; 45 are allowed",
     )
     record_heartbeat(here, "watch", on=late, facts={})
-    assert standing(here, POLICY, late).reasons == ()
+    assert find_stops(here, POLICY, late).reasons == ()
     record_heartbeat(here, "watch", on=late + DAY, facts={})
-    assert standing(here, POLICY, late).reasons == ()
+    assert find_stops(here, POLICY, late).reasons == ()
 
 
 def test_the_longest_line_that_crontab_takes_is_given() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from decisions.standing import expired
+from decisions.raise_stops import expired
 from governance import canonical
 from governance.appetite import LONGEST_WAIVER_DAYS, WAIVER_MAX_DAYS, RiskAppetite
 from governance.errors import ContractError, GateClosed, IntegrityError, UsageError

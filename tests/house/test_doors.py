@@ -28,12 +28,11 @@ DOORS: dict[str, set[str]] = {
     "cryptography": {"privacy", "registry/signing.py", "registry/offline.py"},
     "sklearn": {"training", "registry/serialize.py", "lab"},
     "typer": {f"{room}/commands.py" for room in ROOMS}
-    | {f"decisions/{place}/commands.py" for place in ("checking",)}
     | {
         "governance/command.py",
         "decisions/options.py",
         "decisions/case_commands.py",
-        "decisions/replay_commands.py",
+        "decisions/policy_commands.py",
         "monitoring/alternatives_report.py",
         "monitoring/table_commands.py",
         "registry/gate_commands.py",

@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from decisions.explaining import reason_texts
-from decisions.explaining.contributions import Explanation, explain
-from decisions.explaining.reference import Reference
+from decisions import reason_texts
 from decisions.features import FeatureSpec
-from governance.contract import ColumnContract
+from decisions.model_reasons import Explanation, Reference, explain
 from governance.errors import ContractError
 from training import evaluation, reasons, recipes
 from training.reasons import make_reference
@@ -148,28 +146,6 @@ def test_every_group_of_the_bundled_spec_has_its_words(uci_spec: FeatureSpec) ->
     reason_texts.check(uci_spec, reason_texts.packaged_texts())
     with pytest.raises(ContractError, match="group_x of three-groups has no wording"):
         reason_texts.check(spec_of(("late", "group_x", 1)), reason_texts.packaged_texts())
-
-
-@pytest.mark.parametrize("named", ["wards", "ward_group"])
-def test_a_protected_attribute_is_never_a_feature_and_never_a_reason(named: str) -> None:
-    column = {"type": "int64", "sensitivity": "C2", "why": "Simulated."}
-    shop = {"name": "shop", "role": "subject_id", "action": "pseudonymize"}
-    ward = {"name": "wards", "role": "protected_attribute", "action": "audit"}
-    ward |= {"codes": {"1": "north", "2": "south"}, "group_name": "ward_group"}
-    contract = ColumnContract.model_validate(
-        {
-            "schema": "column-contract/1",
-            "id": "shops",
-            "version": "1",
-            "title": "Simulated",
-            "source": "simulated",
-            "columns": [column | shop, column | ward],
-        }
-    )
-    spec = spec_of((named, "payment", 0))
-    reason_texts.check(SPEC, reason_texts.packaged_texts(), contract)
-    with pytest.raises(ContractError, match="protected attribute"):
-        reason_texts.check(spec, reason_texts.packaged_texts(), contract)
 
 
 def test_a_wording_for_a_protected_attribute_is_refused() -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from decisions import model_reasons as method
 from decisions.book import Engine
-from decisions.explaining import method
-from decisions.explaining.adverse import Explainer
+from decisions.explanation import Explainer
 from governance.errors import ContractError
 from governance.settings import Settings
 from registry.catalogue import Catalogue

@@ -10,25 +10,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from decisions.checking.lawbook import Case
-from decisions.checking.laws import LAWS, Law
-from decisions.checking.laws_of_risk import RISK_LAWS
 from decisions.inputs import MOST_MINOR
+from decisions.plan import Integers, Plan, Regime
+from decisions.policy_cases import Case
 from decisions.sections import BASIS_POINTS, REFERENCE, Dial
-from decisions.stages.climate import Regime
-from decisions.stages.plan import Integers, Plan
 from lab.optimizer.envelope import LimitBounds, find_envelope
+from tests.decisions.engine_laws import LAWS
 
-_BOUNDS = frozenset(
-    {
-        *("review_moves_nothing", "never_above_cap", "never_above_ceiling", "never_unaffordable"),
-        *("payments_within_income", "no_more_debt", "raise_step", "cut_step", "worth_it"),
-        *("raise_pause", "cut_pause", "floors", "consent_first", "assessment_first"),
-        *("frozen_gives_nothing", "held_out_stays", "warned_gets_nothing"),
-        *("weak_business_gets_nothing", "within_revenue"),
-    }
+BOUNDS = (
+    *("review_moves_nothing", "never_above_cap", "never_above_ceiling", "never_unaffordable"),
+    *("payments_within_income", "no_more_debt", "raise_step", "cut_step", "worth_it"),
+    *("raise_pause", "cut_pause", "floors", "consent_first", "assessment_first"),
+    *("frozen_gives_nothing", "held_out_stays", "warned_gets_nothing"),
+    *("weak_business_gets_nothing", "within_revenue"),
 )
-BOUNDS: tuple[Law, ...] = tuple(law for law in (*LAWS, *RISK_LAWS) if law.name in _BOUNDS)
 
 
 def breaks(case: Case) -> dict[str, np.ndarray]:
@@ -36,8 +31,8 @@ def breaks(case: Case) -> dict[str, np.ndarray]:
     envelope, decided = found(case), ~case.is_reviewed
     bounds = (envelope.lower > case.after) | (case.after > envelope.upper)
     for limit in (envelope.lower, envelope.upper):
-        for law in BOUNDS:
-            bounds |= law.check(recommended(case, limit))[1]
+        for name in BOUNDS:
+            bounds |= LAWS[name](recommended(case, limit))[1]
     least, most = spans(case)
     before = case.before.astype(np.float64)
     slack = 1 + 1e-6 * before

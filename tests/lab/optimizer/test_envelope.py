@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from decisions import engine, inputs
-from decisions.checking import cases
-from decisions.checking.lawbook import Case
+from decisions import policy_cases as cases
+from decisions.plan import Climate, Freeze, Moment, Plan, Regime
 from decisions.policy import LimitPolicy
 from decisions.policy import packaged as packaged_policy
-from decisions.policy_diff import diff
+from decisions.policy_cases import Case
+from decisions.policy_review import diff
 from decisions.sections import REFERENCE
-from decisions.stages.climate import Climate, Freeze, Regime
-from decisions.stages.plan import Plan
 from governance.errors import ContractError
 from lab.optimizer import optimization
 from lab.optimizer.economics import Economics, packaged
 from lab.optimizer.envelope import LimitBounds, find_envelope
+from tests.decisions.engine_laws import LAWS
 from tests.lab.optimizer.envelope_laws import BOUNDS, breaks, recommended
 
 TEXT, SME_TEXT = packaged_policy("uci_demo"), packaged_policy("consumer_sme")
@@ -334,7 +334,7 @@ def test_no_valid_envelope_lets_a_recommendation_break_a_law(
 ) -> None:
     policy = LimitPolicy.parse(text)
     batch = cases.draw(policy, 600, np.random.default_rng(seed))
-    moment = cases.Moment(
+    moment = Moment(
         as_of=date(2026, 11, 1), freeze=freeze, climate=Climate(regime=regime, demand_index=1.2)
     )
     case = Case.of(policy, moment, batch, engine.decide)
@@ -353,14 +353,14 @@ def test_what_is_recommended_under_a_budget_breaks_no_bound_of_a_decision(
 ) -> None:
     policy = LimitPolicy.parse(text)
     batch = cases.draw(policy, 400, np.random.default_rng(seed))
-    moment = cases.Moment(as_of=date(2026, 4, 1), climate=Climate(regime=regime))
+    moment = Moment(as_of=date(2026, 4, 1), climate=Climate(regime=regime))
     case = Case.of(policy, moment, batch, engine.decide)
     said = Economics.parse(packaged("uci_stylized")).model_dump(by_alias=True)
     said["budgets"] = {"limits": {"of_policy": share}}
     plan, terms = plan_of(policy, regime=regime), Economics.model_validate(said)
     limit = optimization.optimize(plan, terms, [batch], support=None).recommended
     ruled = recommended(case, limit)
-    assert [law.name for law in BOUNDS if law.check(ruled)[1].any()] == []
+    assert [name for name in BOUNDS if LAWS[name](ruled)[1].any()] == []
 
 
 def test_the_laws_of_bounds_are_those_that_were_meant() -> None:

@@ -14,11 +14,10 @@ from scipy import optimize as highs
 from scipy import sparse
 
 from decisions import engine
-from decisions.checking import cases
+from decisions import policy_cases as cases
+from decisions.plan import Climate, Freeze, Plan
 from decisions.policy import LimitPolicy
 from decisions.policy import packaged as packaged_policy
-from decisions.stages.climate import Climate, Freeze
-from decisions.stages.plan import Plan
 from governance.outcome import Outcome
 from lab.optimizer import accounts, optimization
 from lab.optimizer.accounts import Accounts, Duals, Terms, best_limits, totals, value

@@ -9,10 +9,9 @@ import pyarrow as pa
 import pytest
 
 from decisions.engine import Freeze
+from decisions.plan import PLAIN, Plan
 from decisions.policy import LimitPolicy
 from decisions.policy import packaged as packaged_policy
-from decisions.stages.climate import PLAIN
-from decisions.stages.plan import Plan
 from governance.errors import ContractError
 from lab.optimizer import optimization
 from lab.optimizer.economics import Economics, packaged

@@ -23,7 +23,7 @@ from registry.signing import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RaiseStops:
     """Whether raises are stopped, and why.
 
     Parameters
@@ -37,7 +37,7 @@ class Standing:
     freezes: tuple[str, ...] = ()
 
 
-def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
+def find_stops(settings: Settings, policy: LimitPolicy, on: date) -> RaiseStops:
     """Read from the ledger what stops raises on the day `on`.
 
     Raises
@@ -63,7 +63,7 @@ def standing(settings: Settings, policy: LimitPolicy, on: date) -> Standing:
                 f"{supervision.max_silence_days} are allowed"
             )
     reasons += expired(record, on)
-    return Standing(
+    return RaiseStops(
         freeze=Freeze.RAISES if reasons else Freeze.NOTHING,
         reasons=tuple(reasons),
         freezes=tuple(found.id for found in signed),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +14,8 @@ from governance.errors import Breach, Inconclusive, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from decisions.activation import Attached
 
 app = typer.Typer(no_args_is_help=True, help="Check, compare and weigh limit policies.")
 
@@ -42,15 +43,14 @@ def policy_check(
 
     With --version: the policy of a registered version, and what was found is signed and attached.
     """
-    from decisions import activation, printing
-    from decisions.checking import policy_check as checking
+    from decisions import activation, policy_check, printing
     from decisions.policy import LimitPolicy
 
     if inputs < 1:
         raise UsageError("A search needs at least one input.")
     if (file is None) == (not version):
         raise UsageError("Give a policy file, or --version for the policy of a version.")
-    attached = None
+    attached: Attached | None = None
     with command.stderr.status("Searching ...") as status:
 
         def progress(done: int) -> None:
@@ -62,19 +62,15 @@ def policy_check(
             document, attached = activation.check(home, version, search=search, on=day)
         else:
             policy = LimitPolicy.load(file)
-            document = checking.check(policy, inputs=inputs, seed=seed, progress=progress)
+            document = policy_check.check(policy, inputs=inputs, seed=seed, progress=progress)
 
     def show(out: Console) -> None:
         printing.checked(out, document)
         if attached is not None:
             out.print(attached.in_words())
 
-    said = {"attached": attached.as_document()} if attached else {}
-    command.emit({**document, **said}, as_json=as_json, people=show)
-    _leave_unless_sound(document)
-
-
-def _leave_unless_sound(document: Mapping[str, Any]) -> None:
+    more = {"attached": attached.as_document()} if attached else {}
+    command.emit({**document, **more}, as_json=as_json, people=show)
     if document["outcome"] == "BREACH":
         broken = sorted({example["law"] for example in document["counterexamples"]})
         raise Breach(
@@ -96,11 +92,11 @@ def policy_diff(
     as_json: AsJson = False,
 ) -> None:
     """Say in words what differs between two policies."""
-    from decisions import policy_diff as comparing
+    from decisions import policy_review
     from decisions.policy import LimitPolicy
 
     before, after = LimitPolicy.load(old), LimitPolicy.load(new)
-    changes = comparing.diff(before, after)
+    changes = policy_review.diff(before, after)
     document = {
         "schema": "policy-diff/1",
         "old": before.stamp,
@@ -111,7 +107,7 @@ def policy_diff(
         ],
     }
     lines = [change.in_words(language) for change in changes]
-    same = comparing.SAME.zh if language == "zh" else comparing.SAME.en
+    same = policy_review.SAME.zh if language == "zh" else policy_review.SAME.en
     text = "\n".join(lines or [same])
     command.emit(
         document,
@@ -150,8 +146,8 @@ def policy_impact(
     With --version: the version's policy against the champion's (or the book in which every limit
     stays) on the table that `decide` reads, and what was found is signed and attached.
     """
-    from decisions import activation, impact, printing
-    from decisions.stages.climate import Climate
+    from decisions import activation, policy_review, printing
+    from decisions.plan import Climate
 
     climate = Climate.read({"regime": regime, "demand_index": demand_index})
     day = command.parse_day(as_of)
@@ -163,7 +159,10 @@ def policy_impact(
             attached = activation.weigh(
                 command.load_home(), version, table=features or contract, question=question
             )
-        document = {**impact.as_document(attached.evidence), "attached": attached.as_document()}
+        document = {
+            **policy_review.as_document(attached.evidence),
+            "attached": attached.as_document(),
+        }
 
         def show(out: Console) -> None:
             printing.impact(out, attached.evidence)
@@ -176,10 +175,9 @@ def policy_impact(
     from decisions.plain_table import Source
     from decisions.policy import LimitPolicy
 
-    source, proposed = (
-        Source(path=input_file, policy=LimitPolicy.load(against), encoding=encoding),
-        LimitPolicy.load(new),
+    source = Source(path=input_file, policy=LimitPolicy.load(against), encoding=encoding)
+    found = policy_review.measure_impact(
+        LimitPolicy.load(new), source, as_of=day, by=by or (), climate=climate
     )
-    found = impact.measure_impact(proposed, source, as_of=day, by=by or (), climate=climate)
-    document = impact.as_document(found)
+    document = policy_review.as_document(found)
     command.emit(document, as_json=as_json, people=lambda out: printing.impact(out, found))

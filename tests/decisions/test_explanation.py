@@ -18,16 +18,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from decisions import book, features, notices, replay, routes, scoring
+from decisions import book, explanation, features, notices, replay, routes, scoring
 from decisions.decision_log import DecisionLog
 from decisions.engine import Action, Freeze
-from decisions.explaining import counterfactual as changes
-from decisions.explaining import decision, vintage
-from decisions.explaining.adverse import REFINED, Explainer, refined
-from decisions.explaining.reason_texts import packaged_texts
-from decisions.explanation import principal_reasons
+from decisions.explanation import Explainer, counterfactual, of_vintage
+from decisions.model_reasons import changed
 from decisions.notices import Announcement, Channel, Lender, Topic
-from decisions.reasons import Reason, Text
+from decisions.reason_texts import REFINED, Text, packaged_texts, principal_reasons, refined
+from decisions.reasons import Reason
 from governance import settings as governance_settings
 from governance.errors import IntegrityError, UsageError
 from governance.outcome import Outcome
@@ -87,7 +85,7 @@ def test_a_cut_names_the_behavior_behind_the_risk(decided: tuple[World, Decision
     world, log = decided
     cut = rows_of(log, "cut", Reason.HIGH_RISK)
     for row in cut[:5]:
-        found = decision.of_vintage(world.settings, VINTAGE, row)
+        found = of_vintage(world.settings, VINTAGE, row)
         told = found["model_reasons"]
         assert told["outcome"] == "PASS"
         assert told["refines"] == "HIGH_RISK"
@@ -101,12 +99,12 @@ def test_a_raise_is_not_explained_by_what_raises_a_risk(
     decided: tuple[World, DecisionLog],
 ) -> None:
     world, log = decided
-    found = decision.of_vintage(world.settings, VINTAGE, rows_of(log, "raise", Reason.LOW_RISK)[0])
+    found = of_vintage(world.settings, VINTAGE, rows_of(log, "raise", Reason.LOW_RISK)[0])
     assert found["model_reasons"]["outcome"] == "INFO"
     assert found["model_reasons"]["reasons"] == []
     assert found["counterfactual"] is None
     with pytest.raises(UsageError, match="rows 0 to 1999"):
-        decision.of_vintage(world.settings, VINTAGE, 2_000)
+        of_vintage(world.settings, VINTAGE, 2_000)
 
 
 def test_the_third_cut_is_found_without_counting_rows(
@@ -115,11 +113,11 @@ def test_the_third_cut_is_found_without_counting_rows(
     world, log = decided
     kinds = log.read()["action"].to_pylist()
     cuts = [row for row, kind in enumerate(kinds) if kind == "cut"]
-    third = decision.of_vintage(world.settings, VINTAGE, 2, kind=Action.CUT)
+    third = of_vintage(world.settings, VINTAGE, 2, kind=Action.CUT)
     assert (third["vintage"], third["row"], third["action"]) == (VINTAGE, cuts[2], "cut")
-    assert third == decision.of_vintage(world.settings, VINTAGE, cuts[2])
+    assert third == of_vintage(world.settings, VINTAGE, cuts[2])
     with pytest.raises(UsageError, match=f"has {len(cuts)} decisions of the kind cut"):
-        decision.of_vintage(world.settings, VINTAGE, len(cuts), kind=Action.CUT)
+        of_vintage(world.settings, VINTAGE, len(cuts), kind=Action.CUT)
 
 
 def test_the_same_decision_is_explained_alike_every_time_and_in_batch(
@@ -132,7 +130,7 @@ def test_the_same_decision_is_explained_alike_every_time_and_in_batch(
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout
     alone = [item["group"] for item in json.loads(first.stdout)["model_reasons"]["reasons"]]
-    together = vintage.of_log(world.settings, log, keyring=world.keyring)
+    together = explanation.of_log(world.settings, log, keyring=world.keyring)
     place = together.customers.to_pylist().index(log.read()[PSEUDONYM][row].as_py())
     groups = together.explainer.groups
     assert [groups[found] for found in together.cited[place] if found >= 0] == alone
@@ -195,12 +193,12 @@ def test_what_would_have_helped_helps_when_it_is_decided_again(
         one = log.read().slice(row, 1)
         pinned = replay.pin(world.settings, log, keyring=world.keyring, pseudonyms=one[PSEUDONYM])
         explainer, mask = Explainer.of(pinned.engine), int(one["reasons"][0].as_py())
-        found = decision.counterfactual(explainer, pinned, mask, "cut")
+        found = counterfactual(explainer, pinned, mask, "cut")
         assert found is not None
         levers = [known[change["en"]] for change in found["changes"]]
         if levers:
             told += 1
-            again = pinned.decide(changes.changed(pinned.rows, levers))
+            again = pinned.decide(changed(pinned.rows, levers))
             assert again["action"][0].as_py() in ("hold", "raise")
             assert again["limit_after_minor"][0].as_py() == found["limit_after_minor"]
             assert found["limit_after_minor"] >= one["limit_before_minor"][0].as_py()
@@ -224,7 +222,7 @@ def test_a_decision_that_comes_out_differently_is_reported_and_not_explained(
         world.settings.decisions / "2005-12", [rows], identity, keyring=world.keyring
     )
     with pytest.raises(IntegrityError, match="comes out differently"):
-        decision.of_vintage(world.settings, "2005-12", row)
+        of_vintage(world.settings, "2005-12", row)
 
 
 def test_a_version_without_an_explanation_says_so_and_still_decides(
@@ -241,11 +239,11 @@ def test_a_version_without_an_explanation_says_so_and_still_decides(
     engine = book.Engine.of(verified)
     assert replace(pinned, engine=engine).decide().equals(pinned.decide())
     explainer, mask = Explainer.of(engine), int(one["reasons"][0].as_py())
-    told = decision.model_reasons(explainer, pinned.rows, mask, "cut")
+    told = explainer.reasons(pinned.rows, mask, "cut")
     assert told["outcome"] == "INCONCLUSIVE"
     assert "without explanation.json" in told["reason"]
     assert "未附explanation.json" in told["reason_zh"]
-    undone = decision.counterfactual(explainer, pinned, mask, "cut")
+    undone = counterfactual(explainer, pinned, mask, "cut")
     assert undone is not None
     assert (undone["outcome"], undone["changes"]) == ("INCONCLUSIVE", [])
     assert explainer.told([0], mask, "cut") == ()

@@ -14,8 +14,8 @@ from rich.console import Console
 from decisions import book, printing
 from decisions.engine import Freeze
 from decisions.policy import LimitPolicy, packaged
+from decisions.raise_stops import find_stops
 from decisions.reasons import Reason
-from decisions.standing import standing
 from governance.errors import GateClosed
 from governance.evidence import Evidence, Finding, Severity
 from governance.measurement import Measurement
@@ -45,43 +45,43 @@ def finding(severity: Severity) -> Finding:
 
 
 def test_a_champion_that_was_just_promoted_may_raise(own_world: World) -> None:
-    assert standing(own_world.settings, POLICY, PROMOTED).freeze is Freeze.NOTHING
+    assert find_stops(own_world.settings, POLICY, PROMOTED).freeze is Freeze.NOTHING
 
 
 def test_a_severe_finding_stops_raises_until_it_is_closed(own_world: World) -> None:
     here = own_world.settings
     open_finding(here, finding(Severity.SEVERE), version=own_world.champion)
-    stopped = standing(here, POLICY, PROMOTED + DAY)
+    stopped = find_stops(here, POLICY, PROMOTED + DAY)
     assert stopped.freeze is Freeze.RAISES
     assert stopped.reasons == ("severe finding drift-1 is open",)
     close_finding(here, "drift-1", on=PROMOTED + 2 * DAY, note="the cause was mended")
-    assert standing(here, POLICY, PROMOTED + 3 * DAY).freeze is Freeze.RAISES
+    assert find_stops(here, POLICY, PROMOTED + 3 * DAY).freeze is Freeze.RAISES
     close_finding(
         here, "drift-1", on=PROMOTED + 2 * DAY, note="seen and agreed to", role="risk_approver"
     )
-    assert standing(here, POLICY, PROMOTED + 3 * DAY).freeze is Freeze.NOTHING
+    assert find_stops(here, POLICY, PROMOTED + 3 * DAY).freeze is Freeze.NOTHING
 
 
 def test_a_medium_finding_stops_nothing(own_world: World) -> None:
     here = own_world.settings
     open_finding(here, finding(Severity.MEDIUM), version=own_world.champion)
-    assert standing(here, POLICY, PROMOTED + DAY).freeze is Freeze.NOTHING
+    assert find_stops(here, POLICY, PROMOTED + DAY).freeze is Freeze.NOTHING
 
 
 def test_a_silent_monitor_stops_raises_the_day_after_its_grace(own_world: World) -> None:
     here = own_world.settings
     last = PROMOTED + 45 * DAY
-    assert standing(here, POLICY, last).freeze is Freeze.NOTHING
-    silent = standing(here, POLICY, last + DAY)
+    assert find_stops(here, POLICY, last).freeze is Freeze.NOTHING
+    silent = find_stops(here, POLICY, last + DAY)
     assert silent.freeze is Freeze.RAISES
     assert silent.reasons == ("monitoring has been silent for 46 days; 45 are allowed",)
     record_heartbeat(here, "watch", on=last, facts={})
-    assert standing(here, POLICY, last + DAY).freeze is Freeze.NOTHING
+    assert find_stops(here, POLICY, last + DAY).freeze is Freeze.NOTHING
 
 
 def test_a_policy_without_supervision_asks_for_no_heartbeat(own_world: World) -> None:
     free = POLICY.model_copy(update={"supervision": None})
-    assert standing(own_world.settings, free, PROMOTED + 90 * DAY).freeze is Freeze.NOTHING
+    assert find_stops(own_world.settings, free, PROMOTED + 90 * DAY).freeze is Freeze.NOTHING
 
 
 @pytest.mark.parametrize("is_supervised", [True, False])
@@ -100,15 +100,15 @@ def test_a_person_reads_that_nobody_has_to_watch(own_world: World, *, is_supervi
 def test_approvals_that_ran_out_stop_raises_until_both_are_given_again(own_world: World) -> None:
     here, free = own_world.settings, POLICY.model_copy(update={"supervision": None})
     late = PROMOTED + 91 * DAY
-    assert standing(here, free, late - DAY).reasons == ()
-    assert standing(here, free, late).reasons == (
+    assert find_stops(here, free, late - DAY).reasons == ()
+    assert find_stops(here, free, late).reasons == (
         "the approval of version 1 by the business_approver ended on 2005-12-30",
         "the approval of version 1 by the risk_approver ended on 2005-12-30",
     )
     judgement.approve(here, own_world.champion, role="risk_approver", on=late)
-    assert len(standing(here, free, late).reasons) == 1
+    assert len(find_stops(here, free, late).reasons) == 1
     judgement.approve(here, own_world.champion, role="business_approver", on=late)
-    assert standing(here, free, late).freeze is Freeze.NOTHING
+    assert find_stops(here, free, late).freeze is Freeze.NOTHING
 
 
 def test_approvals_of_another_decision_keep_nobody_raising_until_it_is_promoted(
@@ -127,12 +127,12 @@ def test_approvals_of_another_decision_keep_nobody_raising_until_it_is_promoted(
     judgement.gate(here, version, on=late)
     for role in ("risk_approver", "business_approver"):
         judgement.approve(here, version, role=role, on=late)
-    assert [line.split(" by ")[1] for line in standing(here, free, late).reasons] == [
+    assert [line.split(" by ")[1] for line in find_stops(here, free, late).reasons] == [
         "the business_approver ended on 2005-12-30",
         "the risk_approver ended on 2005-12-30",
     ]
     promotion.promote(here, version, on=late)
-    assert standing(here, free, late).freeze is Freeze.NOTHING
+    assert find_stops(here, free, late).freeze is Freeze.NOTHING
 
 
 def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
@@ -160,13 +160,13 @@ def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
     waivers.waive(here, own_world.champion, asked)
     judgement.gate(here, own_world.champion, appetite=APPETITE, on=PROMOTED + 2 * DAY)
     # Until it is promoted again, the champion rests on what it was promoted by.
-    assert standing(here, POLICY, PROMOTED + 31 * DAY).reasons == ()
+    assert find_stops(here, POLICY, PROMOTED + 31 * DAY).reasons == ()
     for role in ("risk_approver", "business_approver"):
         judgement.approve(here, own_world.champion, role=role, on=PROMOTED + 2 * DAY)
     assert promotion.promote(here, own_world.champion, on=PROMOTED + 2 * DAY).is_new
-    assert standing(here, POLICY, PROMOTED + 30 * DAY).reasons == ()
+    assert find_stops(here, POLICY, PROMOTED + 30 * DAY).reasons == ()
     late = PROMOTED + 31 * DAY
-    assert standing(here, POLICY, late).reasons == (
+    assert find_stops(here, POLICY, late).reasons == (
         "the waiver of accuracy.auc (whole book) ended on 2005-10-31",
     )
     table = book.open_table(here, "uci-credit", keyring=own_world.keyring)
@@ -175,7 +175,7 @@ def test_a_waiver_that_ran_out_stops_raises_and_one_given_again_lets_them_go(
     waivers.waive(
         here, own_world.champion, replace(asked, granted_on=late, expires_on=late + 9 * DAY)
     )
-    assert standing(here, POLICY, late).reasons == ()
+    assert find_stops(here, POLICY, late).reasons == ()
 
 
 def test_a_stopped_book_is_decided_without_a_raise_and_says_why(own_world: World) -> None:
@@ -245,7 +245,7 @@ def test_a_frozen_book_has_no_raise_until_two_approvers_unfroze(own_world: World
 
     next_month = date(2005, 11, 1)
     findings.unfreeze(here, role="risk_approver", reason=why, on=next_month)
-    assert standing(here, POLICY, next_month).reasons == (said,)
+    assert find_stops(here, POLICY, next_month).reasons == (said,)
     findings.unfreeze(here, role="business_approver", reason=why, on=next_month)
     second = book.decide(here, table, keyring=ring, as_of=next_month)
     assert second.log.manifest["counts"]["actions"]["raise"] > 0

@@ -1,4 +1,4 @@
-"""Cases: made-up inputs for a policy, crowded around its edges, where mistakes live.
+"""Made-up customers for a policy, crowded around its edges, where mistakes live, and decided.
 
 Nothing here is a customer. The generator is seeded and vectorised; one value in two lies on, just
 below or just above an edge that the policy names.
@@ -7,48 +7,136 @@ below or just above an edge that the policy names.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from decisions import inputs
+from decisions.inputs import Flags
+from decisions.plan import Climate, Floats, Freeze, Integers, Moment, Regime
 from decisions.policy import LimitPolicy
 from decisions.sections import BASIS_POINTS, REFERENCE
-from decisions.stages.climate import PLAIN, Climate, Freeze, Regime
-from decisions.stages.plan import Floats, Integers
 
-# A second value for laws that compare two customers who differ in one thing.
-OTHERS = {
-    "other_probability": ("default_probability", pa.float64()),
-    "other_months": ("months_delinquent", pa.int64()),
-    "other_income_minor": ("income_minor", pa.int64()),
-    "other_elsewhere_minor": ("other_exposure_minor", pa.int64()),
-    "other_altman_z": ("altman_z", pa.float64()),
-}
+# The risk of a second customer, who differs in that alone.
+OTHER_RISK = "other_probability"
+
+Decide: TypeAlias = Callable[..., pa.RecordBatch]
 
 _BROKEN_SHARE = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """When and in which climate a batch is decided."""
+class Case:
+    """A decided batch, with the way to decide it otherwise.
 
-    as_of: date
-    freeze: Freeze = Freeze.NOTHING
-    climate: Climate = PLAIN
+    Parameters
+    ----------
+    decided : mapping of str to array
+        The engine's answers, ``(n_rows,)`` each.
+    """
+
+    policy: LimitPolicy
+    moment: Moment
+    batch: pa.RecordBatch
+    decide: Decide
+    decided: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, policy: LimitPolicy, moment: Moment, batch: pa.RecordBatch, decide: Decide) -> Case:
+        """Decide `batch` and keep the answers."""
+        answer = decide(
+            policy, batch, as_of=moment.as_of, freeze=moment.freeze, climate=moment.climate
+        )
+        read = {name: numbers(answer.column(name)) for name in answer.schema.names}
+        return cls(policy=policy, moment=moment, batch=batch, decide=decide, decided=read)
+
+    def of_rows(self, batch: pa.RecordBatch) -> Case:
+        """Decide other rows at the same moment, by the same rules."""
+        return Case.of(self.policy, self.moment, batch, self.decide)
+
+    def given(self, **columns: pa.Array | npt.NDArray[Any]) -> Case:
+        """Decide the same customers with some inputs changed."""
+        changed = {name: self.batch.column(name) for name in self.batch.schema.names}
+        for name, values in columns.items():
+            kind = self.batch.schema.field(name).type
+            changed[name] = (
+                values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)
+            )
+        return self.of_rows(pa.RecordBatch.from_pydict(changed, schema=self.batch.schema))
+
+    def under(self, **changes: Any) -> Case:
+        """Decide the same customers at another moment."""
+        return Case.of(self.policy, replace(self.moment, **changes), self.batch, self.decide)
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Return an input: a missing number is -1 or NaN, a missing text None."""
+        return numbers(self.batch.column(name))
+
+    def has(self, *names: str) -> bool:
+        """Tell whether all these inputs are there."""
+        return all(name in self.batch.schema.names for name in names)
+
+    def belongs_to(self, segments: tuple[str, ...]) -> Flags:
+        """Tell who is in one of `segments`."""
+        found = pc.is_in(self.batch.column("segment"), value_set=pa.array(segments, pa.string()))
+        return np.asarray(found)
+
+    @property
+    def before(self) -> Integers:
+        """Permanent limit before the decision."""
+        return self.decided["limit_before_minor"]
+
+    @property
+    def after(self) -> Integers:
+        """Permanent limit after the decision."""
+        return self.decided["limit_after_minor"]
+
+    @property
+    def uplift(self) -> Integers:
+        """Temporary limit."""
+        return self.decided["temporary_uplift_minor"]
+
+    @property
+    def total(self) -> Integers:
+        """Permanent and temporary limit together."""
+        together: Integers = self.after + self.uplift
+        return together
+
+    @property
+    def is_reviewed(self) -> Flags:
+        """A person decides."""
+        reviewed: Flags = self.decided["action"] == "review"
+        return reviewed
+
+    @property
+    def gives(self) -> Flags:
+        """More credit than before, permanent or temporary."""
+        more: Flags = (self.after > self.before) | (self.uplift > 0)
+        return more
+
+
+def numbers(column: pa.Array) -> npt.NDArray[Any]:
+    """Return a column as numpy: a missing integer is -1, a missing flag False."""
+    if pa.types.is_integer(column.type):
+        column = column.cast(pa.int64()).fill_null(-1)
+    if pa.types.is_boolean(column.type):
+        column = column.fill_null(False)
+    values: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return values
 
 
 def schema(policy: LimitPolicy) -> pa.Schema:
-    """Return the columns of a case: the inputs that are read, and second values of some of them."""
+    """Return the columns of a case: the inputs that are read, and the risk of a second customer."""
     types = {"default_probability": pa.float64(), **inputs.needed(policy)}
     if policy.envelope is not None:
         types[REFERENCE] = pa.int64()
-    seconds = {name: kind for name, (first, kind) in OTHERS.items() if first in types}
-    return pa.schema({**types, **seconds})
+    return pa.schema({**types, OTHER_RISK: pa.float64()})
 
 
 def plain(policy: LimitPolicy) -> dict[str, Any]:
@@ -82,7 +170,7 @@ def plain(policy: LimitPolicy) -> dict[str, Any]:
         "assignment": 0,
         REFERENCE: limit,
     }
-    row |= {second: row[of] for second, (of, _) in OTHERS.items()}
+    row[OTHER_RISK] = row["default_probability"]
     return {name: row[name] for name in schema(policy).names}
 
 
@@ -109,18 +197,19 @@ def draw(policy: LimitPolicy, n: int, rng: np.random.Generator) -> pa.RecordBatc
     # Rules only meet each other in customers about whom little else is remarkable.
     is_calm = rng.random(n) < 0.5
     arrays = []
-    for field in schema(policy):
-        column = values[field.name]
-        if field.name not in ("segment", "product", "previous_band", *OTHERS):
+    for wanted in schema(policy):
+        name = wanted.name
+        column = values[name]
+        if name not in ("segment", "product", "previous_band", OTHER_RISK):
             stays = is_calm & (rng.random(n) < 0.8)
-            column = np.where(stays, np.array(plainest[field.name], column.dtype), column)
+            column = np.where(stays, np.array(plainest[name], column.dtype), column)
         mask = np.zeros(n, np.bool_)
-        if field.name in inputs.MAY_BE_NULL or field.name == REFERENCE:
+        if name in inputs.MAY_BE_NULL or name == REFERENCE:
             mask = rng.random(n) < 0.1
-        if field.name not in OTHERS:
+        if name != OTHER_RISK:
             is_broken = rng.random(n) < _BROKEN_SHARE / len(values)
             column, mask = _break(column, mask, is_broken, rng)
-        arrays.append(pa.array(column, field.type, mask=mask))
+        arrays.append(pa.array(column, wanted.type, mask=mask))
     return pa.RecordBatch.from_arrays(arrays, schema=schema(policy))
 
 
@@ -162,12 +251,11 @@ def _values(policy: LimitPolicy, n: int, rng: np.random.Generator) -> dict[str, 
     words = np.asarray(policy.bands.names, dtype=object)
     return {
         "default_probability": risk,
-        "other_probability": _risk(policy, n, rng),
+        OTHER_RISK: _risk(policy, n, rng),
         "current_limit_minor": limit,
         "balance_minor": (limit * rng.choice([0, 0.5, 1, 1.2], n) * rng.random(n)).astype(np.int64),
         "utilization": _near(_utilizations(policy), n, rng, highest=1.5),
         "months_delinquent": _months(0, [policy.early_warning.months_delinquent], n, rng),
-        "other_months": _months(0, [policy.early_warning.months_delinquent], n, rng),
         "months_since_raise": _months(24, [policy.cool_down.raise_months], n, rng),
         "months_since_cut": _months(24, list(dict(policy.cool_down).values()), n, rng),
         "segment": np.array([segment for segment, _ in kinds], dtype=object)[drawn],
@@ -176,7 +264,6 @@ def _values(policy: LimitPolicy, n: int, rng: np.random.Generator) -> dict[str, 
         "previous_probability": previous,
         "payment_ratio": _near([0.1], n, rng, highest=1.2),
         "income_minor": income,
-        "other_income_minor": (income * rng.choice([0.0, 0.5, 1.0, 2.0], n)).astype(np.int64),
         "debt_service_minor": (income * rng.choice([0.0, 0.2, 0.5], n) * rng.random(n)).astype(
             np.int64
         ),
@@ -184,9 +271,7 @@ def _values(policy: LimitPolicy, n: int, rng: np.random.Generator) -> dict[str, 
             np.int64
         ),
         "other_exposure_minor": _elsewhere(policy, limit, n, rng),
-        "other_elsewhere_minor": _elsewhere(policy, limit, n, rng),
         "altman_z": _near([*z_edges, 7.0], n, rng, lowest=-4.0, highest=9.0),
-        "other_altman_z": _near(z_edges, n, rng, lowest=-4.0, highest=8.0),
         "debt_service_coverage": _near([*coverage, 3.0], n, rng, lowest=-1.0, highest=5.0),
         "monthly_revenue_minor": (limit * rng.choice([0.5, 0.7, 1, 5], n)).astype(np.int64),
         "refuses_automation": rng.random(n) < 0.03,

@@ -1,17 +1,21 @@
-"""The reviewed wording of every reason group in two languages, and what a customer can change."""
+"""Every reason in two languages: those of the policy, those of a model, what a customer can change.
+
+The words of the policy stand in ``texts.toml``; those of a model's reason groups are a reviewed
+file of their own, ``reason_texts.toml``, which a lender can replace.
+"""
 
 from __future__ import annotations
 
 import importlib.resources
 import re
+import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from decisions.features import FeatureSpec
-from decisions.reasons import Reason
-from governance.contract import ColumnContract, Role
+from decisions.reasons import LOWERING, MOST_REASONS, Origin, Reason
 from governance.declaration import Declaration
 from governance.errors import ContractError
 
@@ -30,7 +34,105 @@ _PROTECTED_ZH = re.compile(
 )
 
 
-class Text(BaseModel):
+class Text(NamedTuple):
+    """A sentence in the two languages that customers and supervisors read."""
+
+    en: str
+    zh: str
+
+
+def _packaged(name: str) -> str:
+    return (importlib.resources.files("decisions") / name).read_text(encoding="utf-8")
+
+
+_WORDS: dict[str, dict[str, Text]] = {
+    table: {key: Text(*pair) for key, pair in pairs.items()}
+    for table, pairs in tomllib.loads(_packaged("texts.toml")).items()
+}
+TEXTS: dict[Reason, Text] = {Reason[name]: text for name, text in _WORDS["reasons"].items()}
+LAWS, POLICY_KEYS = _WORDS["laws"], _WORDS["policy_keys"]
+UNEXPLAINED, TERMS = _WORDS["unexplained"], _WORDS["terms"]
+
+
+def explain(mask: int, language: str = "en") -> list[str]:
+    """Spell out a reason mask, in the order of the bits.
+
+    Examples
+    --------
+    >>> explain(Reason.HIGH_RISK | Reason.BALANCE_FLOOR)
+    ['Raised assessed repayment risk', 'Not lowered below the balance in use']
+    """
+    found = [TEXTS[reason] for reason in Reason if mask & reason]
+    return [text.zh if language == "zh" else text.en for text in found]
+
+
+REFINED = (Reason.HIGH_RISK, Reason.PROBABILITY_JUMP)
+"""The policy reasons that stand on the default probability and on nothing else."""
+
+# What a customer asks about comes first; what merely bounded a change comes last.
+_ORDER = (
+    *(Reason.AUTOMATION_REFUSED, Reason.INPUT_MISSING, Reason.EARLY_WARNING),
+    *(Reason.PROBABILITY_JUMP, Reason.PAYMENT_STRESS, Reason.BUSINESS_SOUNDNESS),
+    *(Reason.HIGH_RISK, Reason.AFFORDABILITY, Reason.OVER_INDEBTED, Reason.DEBT_COVERAGE),
+    *(Reason.BUSINESS_REVENUE, Reason.MACRO_REGIME, Reason.WHOLE_BOOK, Reason.RAISES_FROZEN),
+    *(Reason.CONSENT_MISSING, Reason.ASSESSMENT_STALE, Reason.HISTORY_UNKNOWN),
+    *(Reason.COOL_DOWN, Reason.POLICY_CAP, Reason.AGGREGATE_CEILING, Reason.HOLD_OUT),
+    *(Reason.EXPLORATION, Reason.LOW_RISK, Reason.SEASONAL_UPLIFT, Reason.STEP_BOUND),
+    *(Reason.BALANCE_FLOOR, Reason.MINIMUM_LIMIT, Reason.SMALL_CHANGE, Reason.BAND_KEPT),
+)
+
+
+def principal_reasons(mask: int, action: str) -> list[Reason]:
+    """Return the reasons that a customer is given, the principal one first, four at most.
+
+    A cut is explained by what lowered the limit alone: that it might also have been raised, or was
+    bounded in size, is no reason for it.
+
+    References
+    ----------
+    Regulation B, 12 CFR 1002.9(b)(2): specific, principal reasons of an adverse action.
+
+    Examples
+    --------
+    >>> principal_reasons(Reason.LOW_RISK | Reason.EARLY_WARNING | Reason.STEP_BOUND, "cut")
+    [<Reason.EARLY_WARNING: 4>]
+    """
+    found: list[Reason] = [reason for reason in _ORDER if mask & reason]
+    if action == "cut":
+        found = [reason for reason in found if reason in LOWERING]
+    elif action == "hold":
+        # What would have raised the limit did not; the customer asks what stood against it.
+        found = [reason for reason in found if reason is not Reason.LOW_RISK] or found
+    elif action == "raise":
+        found.sort(key=lambda reason: reason not in (Reason.LOW_RISK, Reason.EXPLORATION))
+    return found[:MOST_REASONS]
+
+
+def origins(mask: int) -> dict[Origin, list[Reason]]:
+    """Split the reasons of a cut into model, policy cap and portfolio action."""
+    split: dict[Origin, list[Reason]] = {origin: [] for origin in Origin}
+    for reason in principal_reasons(mask, "cut"):
+        split[LOWERING[reason]].append(reason)
+    return split
+
+
+def refined(mask: int, action: str) -> Reason | None:
+    """Return the principal reason that the model can say more about, or ``None``.
+
+    Examples
+    --------
+    >>> refined(Reason.HIGH_RISK | Reason.EARLY_WARNING, "cut")
+    <Reason.HIGH_RISK: 2>
+    >>> refined(Reason.EARLY_WARNING, "cut") is None
+    True
+    """
+    if action not in ("cut", "hold"):
+        return None
+    principal = principal_reasons(mask, action)
+    return next((reason for reason in REFINED if reason in principal), None)
+
+
+class GroupText(BaseModel):
     """One reason in both languages.
 
     Parameters
@@ -46,7 +148,7 @@ class Text(BaseModel):
     covered_by: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _says_nothing_about_the_person(self) -> Text:
+    def _says_nothing_about_the_person(self) -> GroupText:
         found = _PROTECTED_EN.search(self.en) or _PROTECTED_ZH.search(self.zh)
         if found:
             raise ValueError(f"the text names a protected attribute: {found.group()}")
@@ -91,7 +193,7 @@ class ReasonTexts(Declaration):
     schema_: Literal["reason-texts/1"] = Field(alias="schema")
     id: str
     version: str
-    groups: Mapping[str, Text]
+    groups: Mapping[str, GroupText]
     levers: tuple[Lever, ...] = Field(default=(), max_length=6)
 
     @model_validator(mode="after")
@@ -103,8 +205,7 @@ class ReasonTexts(Declaration):
 
 def packaged_texts() -> ReasonTexts:
     """Return the wording that ships with the product."""
-    place = importlib.resources.files("decisions.explaining") / "reason_texts.toml"
-    return ReasonTexts.parse(place.read_text(encoding="utf-8"))
+    return ReasonTexts.parse(_packaged("reason_texts.toml"))
 
 
 def levers_for(spec: FeatureSpec, texts: ReasonTexts) -> tuple[Lever, ...]:
@@ -118,28 +219,18 @@ def unworded(spec: FeatureSpec, texts: ReasonTexts) -> list[str]:
     return sorted(set(spec.reason_groups) - set(texts.groups))
 
 
-def check(spec: FeatureSpec, texts: ReasonTexts, contract: ColumnContract | None = None) -> None:
+def check(spec: FeatureSpec, texts: ReasonTexts) -> None:
     """Refuse a spec whose reasons could not be told to a customer.
 
     Raises
     ------
     ContractError
-        If a reason group has no wording, or a group or a source is a protected attribute of the
-        contract.
+        If a reason group has no wording.
     """
     if missing := unworded(spec, texts):
         raise ContractError(
             f"The reason group {missing[0]} of {spec.id} has no wording; {texts.id} has "
             f"{', '.join(texts.groups)}. Add the group to it in both languages."
-        )
-    declared = contract.columns if contract else ()
-    protected = {c.name for c in declared if c.role is Role.PROTECTED}
-    protected |= {c.attribute for c in declared if c.role is Role.PROTECTED}
-    found = sorted(protected & {*spec.sources, *spec.reason_groups})
-    if found:
-        raise ContractError(
-            f"The feature spec {spec.id} reads or cites {found[0]}, a protected attribute; such an "
-            "attribute is never a feature and never a reason. Take it out."
         )
 
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from decisions import features, model
-from decisions.explaining import method, reason_texts
-from decisions.explaining.method import Method
-from decisions.explaining.reason_texts import ReasonTexts
-from decisions.explaining.reference import Reference
+from decisions import features, model, reason_texts
+from decisions import model_reasons as method
 from decisions.features import FeatureSpec
+from decisions.model_reasons import Method, Reference
+from decisions.reason_texts import ReasonTexts
 from governance.errors import ContractError, IntegrityError
 from governance.outcome import Outcome
 from registry import offline
@@ -227,7 +226,7 @@ def test_the_code_that_decides_carries_none_of_the_code_that_explains() -> None:
 def test_reading_a_method_needs_no_library_of_models() -> None:
     program = (
         "import sys\n"
-        "from decisions.explaining import contributions, counterfactual, method\n"
+        "from decisions import model_reasons\n"
         "assert not {name.partition('.')[0] for name in sys.modules} & {'sklearn', 'skops', "
         "'mlflow'}\n"
     )

@@ -1,1 +1,0 @@
-"""The laws that no policy may break, and the search for an input that breaks one."""

@@ -1,1 +1,0 @@
-"""Why a limit is what it is, as far as the model goes: reasons found by asking it."""

@@ -1,1 +1,0 @@
-"""The stages of the engine, grouped: risk, preconditions, bounds, temporary uplift."""
