@@ -199,7 +199,11 @@ class ReasonTexts(Declaration):
     @model_validator(mode="after")
     def _names_no_protected_attribute(self) -> ReasonTexts:
         refuse_protected(self.groups)
-        refuse_double(self.levers)
+        columns = [column for lever in self.levers for column in lever.columns]
+        if len(set(columns)) != len(columns):
+            raise ValueError("two levers change the same column")
+        if len({lever.name for lever in self.levers}) != len(self.levers):
+            raise ValueError("a lever is declared twice")
         return self
 
 
@@ -245,21 +249,6 @@ def refuse_protected(groups: Collection[str]) -> None:
     found = sorted(set(groups) & _PROTECTED_WORDS)
     if found:
         raise ValueError(f"a protected attribute is never a reason: {', '.join(found)}")
-
-
-def refuse_double(levers: Sequence[Lever]) -> None:
-    """Refuse levers that would change one column twice, as a value error of the file they are in.
-
-    Raises
-    ------
-    ValueError
-        If two levers share a column or a name.
-    """
-    columns = [column for lever in levers for column in lever.columns]
-    if len(set(columns)) != len(columns):
-        raise ValueError("two levers change the same column")
-    if len({lever.name for lever in levers}) != len(levers):
-        raise ValueError("a lever is declared twice")
 
 
 def refuse_idle(spec: FeatureSpec, levers: Sequence[Lever], called: str) -> None:

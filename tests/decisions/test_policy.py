@@ -1,10 +1,16 @@
-"""A policy that could act wrongly is refused when it is read, not when it decides."""
+"""A policy is read strictly, says what it means, and every key of it has a page."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from decisions import policy_review
 from decisions.policy import LimitPolicy, packaged
@@ -316,3 +322,34 @@ def test_that_nobody_may_be_raised_differs_from_that_everybody_may() -> None:
     nobody = LimitPolicy.parse(text.replace('raise_bands = ["A"]', "raise_bands = []"))
     told = [change.in_words() for change in policy_review.diff(everybody, nobody)]
     assert told == ["macro regimes, downturn, bands that may be raised: absent -> []"]
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "policy-file.md"
+
+
+def sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a field holds, however they are wrapped."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif isinstance(annotation, UnionType) or get_args(annotation):
+        for part in get_args(annotation):
+            yield from sections(part)
+
+
+def keys(model: type[BaseModel]) -> Iterator[str]:
+    """Yield every key of a model and of the sections below it."""
+    for name, field in model.model_fields.items():
+        yield field.alias or name
+        for section in sections(field.annotation):
+            yield from keys(section)
+
+
+def test_a_policy_has_the_keys_that_people_know() -> None:
+    found = set(keys(LimitPolicy))
+    assert {"schema", "full_at", "ceiling_minor", "least", "logit_shift", "refusal"} <= found
+
+
+@pytest.mark.parametrize("key", sorted(set(keys(LimitPolicy))))
+def test_the_page_names_every_key(key: str) -> None:
+    told = set(re.findall(r"[a-z_]+", " ".join(re.findall(r"`([^`]+)`", PAGE.read_text("utf-8")))))
+    assert key in told
