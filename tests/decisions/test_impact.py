@@ -95,6 +95,14 @@ def test_small_groups_are_withheld(tmp_path: Path) -> None:
     assert found["policy.impact.group_action", "old raise islet"] is None
 
 
+def test_a_share_that_gives_a_small_rest_away_is_withheld(tmp_path: Path) -> None:
+    content = rows(0.01, 12, region="coast") + rows(0.9, 3, region="coast")
+    source = Source(path=table(tmp_path, content), policy=OLD)
+    found = measure_impact(NEW, source, as_of=AS_OF, by=["region"])
+    shares = {m.scope["action"]: m.value for m in found.measurements if "region" in m.scope}
+    assert shares == {"raise": None, "cut": None, "hold": 0.0, "review": 0.0}
+
+
 def test_the_same_input_gives_the_same_digest_and_another_input_another(tmp_path: Path) -> None:
     source = Source(path=table(tmp_path, rows(0.01, 20)), policy=OLD)
     first, second = (measure_impact(NEW, source, as_of=AS_OF) for _ in range(2))
