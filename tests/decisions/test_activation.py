@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from decisions import activation, book, engine, features, policy
+from decisions import activation, book, features, policy
 from decisions.policy import LimitPolicy
 from decisions.policy_check import VIOLATIONS, as_evidence, check
 from decisions.policy_review import STATIC_DIGEST
@@ -51,21 +51,10 @@ def test_the_search_is_attached_to_the_version_it_searched(own_world: World) -> 
     assert (total.measure, total.value, total.n) == (VIOLATIONS, 0.0, 30_000)
 
 
-def _doubled(rules: LimitPolicy, batch: object, **more: object) -> object:
-    """An engine with a planted fault: what it decides is doubled."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    decided = engine.decide(rules, batch, **more)  # type: ignore[arg-type]
-    place = decided.schema.get_field_index("limit_after_minor")
-    return decided.set_column(
-        place, "limit_after_minor", pc.multiply(decided[place], pa.scalar(2, pa.int64()))
-    )
-
-
 def test_a_broken_law_is_counted_and_a_silent_rule_cannot_tell() -> None:
     rules = LimitPolicy.parse(policy.packaged("uci_demo"))
-    broken = as_evidence(check(rules, inputs=3_000, seed=0, decide=_doubled), on=ON)  # type: ignore[arg-type]
+    looser = policy.packaged("consumer_sme").replace("raise_scale = 0.50", "raise_scale = 1.50")
+    broken = as_evidence(check(LimitPolicy.parse(looser), inputs=65_536, seed=0), on=ON)
     silent = as_evidence(check(rules, inputs=20, seed=0), on=ON)
 
     assert (broken.measurements[0].value or 0) > 100
