@@ -192,7 +192,7 @@ class ScoredBook:
         if missing:
             raise ContractError(
                 f"The feature table lacks the columns {', '.join(missing)} to count by. Protected "
-                "attributes are not in it; `monitoring validate` counts by those."
+                "attributes are not in it; `limitline validate` counts by those."
             )
         keep = dict.fromkeys([PSEUDONYM, ASSIGNMENT, *self.keep])
         rows = pa.Table.from_batches([batch])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from decisions.reason_texts import TERMS
@@ -91,7 +92,13 @@ def measured(out: Console, title: str, document: Mapping[str, Any]) -> None:
             for name in ("value", "low", "high")
         )
         scope = describe_scope(item["scope"]) if item["scope"] else ""
-        row = (item["measure"], scope, value, f"{low} to {high}" if low else "", f"{item['n']:,}")
+        row = (
+            item["measure"],
+            escape(scope),
+            value,
+            f"{low} to {high}" if low else "",
+            f"{item['n']:,}",
+        )
         table.add_row(*row, item["outcome"])
     out.print(table)
     for item in document["measurements"]:
@@ -113,7 +120,7 @@ def impact(out: Console, evidence: Evidence) -> None:
         if item.value is not None:
             money = f"{unit} {item.value / 100:,.0f}".strip()
             shown = f"{item.value:.2%}" if item.unit == "rate" else money
-        table.add_row(item.measure, describe_scope(scope), shown)
+        table.add_row(item.measure, escape(describe_scope(scope)), shown)
     out.print(table)
     for line in evidence.not_evidenced:
         out.print(f"Not evidenced: {line}")

@@ -329,6 +329,7 @@ def _print_candidate(console: Console, made: Candidate) -> None:
 
 
 def _table(console: Console, measured: Sequence[Measurement], title: str) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("measure", "value", "95 % interval", "n", title=title)
@@ -340,7 +341,7 @@ def _table(console: Console, measured: Sequence[Measurement], title: str) -> Non
         )
         name = " ".join([found.measure, *(f"{k}={v}" for k, v in found.scope.items())])
         interval = "none: exact" if is_count and found.low is None else f"{low} – {high}"
-        table.add_row(name, value, interval, f"{found.n:,}")
+        table.add_row(escape(name), value, interval, f"{found.n:,}")
     console.print(table)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from governance.measurement import Measurement, describe_scope
@@ -38,7 +39,8 @@ def show(
         ends = texts.interval(m)
         value = f"{texts.number(m)} ({ends})" if ends else texts.number(m)
         name = texts.name_of(m.measure)[0]
-        table.add_row(colored(m.outcome), name, ", ".join(m.scope.values()), value, f"{m.n:,}")
+        about = escape(", ".join(m.scope.values()))
+        table.add_row(colored(m.outcome), escape(name), about, value, f"{m.n:,}")
     out.print(table)
     _show_groups(out, found)
     for outcome in (Outcome.BREACH, Outcome.INCONCLUSIVE):
@@ -50,9 +52,9 @@ def show(
 
 def table_of(title: str, columns: Sequence[Column]) -> Table:
     """Return an empty table; what stands right is a number and is not wrapped."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     for name, side in columns:
-        table.add_column(name, justify=side, no_wrap=side == "right" or name == "verdict")
+        table.add_column(escape(name), justify=side, no_wrap=side == "right" or name == "verdict")
     return table
 
 
@@ -69,7 +71,7 @@ def _show_groups(out: Console, found: Sequence[Measurement]) -> None:
         table = table_of(title, [("group", "left"), *heads, ("n", "right")])  # type: ignore[list-item]
         for group, rates in groups.items():
             cells = [texts.number(rates[name]) if name in rates else "" for name in names]
-            table.add_row(group, *cells, f"{max(m.n for m in rates.values()):,}")
+            table.add_row(escape(group), *cells, f"{max(m.n for m in rates.values()):,}")
         out.print(table)
 
 

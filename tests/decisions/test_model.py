@@ -18,7 +18,7 @@ from decisions import book, model, scoring
 from decisions.book import Engine
 from decisions.engine import Freeze
 from decisions.features import FeatureSpec
-from decisions.plan import Climate
+from decisions.plan import Climate, Moment
 from decisions.policy import LimitPolicy, packaged
 from registry.load import ESTIMATOR_FILE, load_verified
 
@@ -75,7 +75,7 @@ def test_the_model_decides_alike_where_the_repository_is_not_importable(world: W
     engine = book.Engine.of(verified)
     table = book.open_table(world.settings, "uci-credit", keyring=world.keyring)
     batch = next(iter(table.reader())).slice(0, 200)
-    here = engine.decide(batch, as_of=date(2005, 10, 1), freeze=Freeze.NOTHING).to_pylist()
+    here = engine.decide(batch, Moment(as_of=date(2005, 10, 1))).to_pylist()
     rows = batch.select(engine.spec.reads(batch.schema.names))
     there = served(verified.folder, pa.Table.from_batches([rows]), {"as_of": "2005-10-01"})
     for name in ("limit_before_minor", "limit_after_minor", "action", "reasons"):

@@ -2,7 +2,7 @@
 
 Every attack is tried twice. Through the product: the ledger refuses the entry. Past the product,
 written into the ledger's file with its own key under a fresh head and a fresh witness: then
-deciding, `registry verify` and the stand-alone verifier each end with 15 and say what contradicts.
+deciding, `limitline verify` and the stand-alone verifier each end with 15 and say what contradicts.
 """
 
 from __future__ import annotations

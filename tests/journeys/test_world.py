@@ -101,20 +101,6 @@ def test_consumers_go_from_the_world_to_a_candidate(
     said = json.dumps(made).replace("uci-demo", "").lower()
     assert "uci" not in said
 
-    # This world tells outcomes when windows end, so nothing says in which month a default fell.
-    found = office.say(
-        "vintages",
-        *("--contract", "world-consumer", "--vintage", "as_of", "--event-on", "outcome_known_on"),
-        *("--spec", str(SPECS / "world_consumer_features.toml")),
-        *("--watched-until", "2025-12-31", "--pictures", str(tmp_path / "pictures")),
-    )
-    measured = found["measurements"]
-    assert isinstance(measured, list)
-    (seasoned,) = [m for m in measured if m["measure"] == "vintage.seasoned_default_rate"]
-    assert seasoned["outcome"] == "INCONCLUSIVE"
-    assert "not that of the default" in seasoned["reason"]
-    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"vintages.png"}
-
 
 def test_firms_are_decided_by_their_figures_end_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lab.commands import app as lab
-from limitline.commands import app as privacy
+from limitline.commands import app
 
 
 def world(*arguments: str) -> Result:
@@ -17,7 +17,7 @@ def world(*arguments: str) -> Result:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path / "a home"))
-    assert CliRunner().invoke(privacy, ["init"]).exit_code == 0
+    assert CliRunner().invoke(app, ["keys", "init"]).exit_code == 0
     return tmp_path / "a home"
 
 
