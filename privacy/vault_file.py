@@ -108,7 +108,8 @@ def last_at(path: Path, keyring: Keyring) -> LastSeen | None:
         If what was noted was altered.
     """
     place = place_of(path, keyring)
-    noted = (_read_note(file, keyring) for file in sorted(_folder(keyring).glob("*.json")))
+    # All are read, whichever comes first: names are drawn, and an altered note is found each time.
+    noted = [_read_note(file, keyring) for file in sorted(_folder(keyring).glob("*.json"))]
     return next((one for one in noted if one.place == place), None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -145,7 +146,11 @@ def test_whatever_a_folder_is_called_both_find_it(name: str) -> None:
     for halves in (True, False):
         told = _cron_command(lines["cron"], halves_backslashes=halves)
         done = subprocess.run(
-            ["/bin/sh", "-c", f"{told.split(sys.executable)[0]} printenv LIMITLINE_HOME"],
+            [
+                "/bin/sh",
+                "-c",
+                f"{told.split(shlex.quote(sys.executable))[0]} printenv LIMITLINE_HOME",
+            ],
             capture_output=True,
             check=True,
         )
