@@ -114,6 +114,9 @@ def report(
     windows = [_window(item) for item in done]
 
     def people(out: Any) -> None:
+        if not done:
+            out.print("No window was judged yet; `limitline watch` judges those that are due.")
+            return
         _show_windows(out, done)
         out.print(f"Overview: {page}", soft_wrap=True)
 

@@ -66,9 +66,9 @@ def colored(outcome: Outcome) -> str:
 def _show_groups(out: Console, found: Sequence[Measurement]) -> None:
     for attribute, groups in texts.by_group(found).items():
         names = list(dict.fromkeys(name for rates in groups.values() for name in rates))
-        heads = [(texts.name_of(name)[0], "right") for name in names]
+        rates_of: list[Column] = [(texts.name_of(name)[0], "right") for name in names]
         title = f"{texts.texts()['headings']['groups'][0]}: {attribute}"
-        table = table_of(title, [("group", "left"), *heads, ("n", "right")])  # type: ignore[list-item]
+        table = table_of(title, [("group", "left"), *rates_of, ("n", "right")])
         for group, rates in groups.items():
             cells = [texts.number(rates[name]) if name in rates else "" for name in names]
             table.add_row(escape(group), *cells, f"{max(m.n for m in rates.values()):,}")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LENDER = Lender(name_en="Example Bank", name_zh="示例银行")
 ON = date(2026, 2, 10)
-CUT = {
+CUT: dict[str, Any] = {
     "limit_before_minor": 10_000_000,
     "limit_after_minor": 7_000_000,
     "temporary_uplift_minor": 0,
@@ -85,7 +85,7 @@ def test_the_app_splits_the_reasons_of_a_cut_by_where_they_come_from() -> None:
     assert "your repayment risk as assessed: Nearly the whole limit is used" in english
     assert "a bound that holds for everybody: Income and present debts" in english
     assert "an adjustment by the lender: The lender's view of the economy" in english
-    assert reason_texts.origins(int(CUT["reasons"]))[Origin.POLICY_CAP] == [Reason.AFFORDABILITY]  # type: ignore[call-overload]
+    assert reason_texts.origins(int(CUT["reasons"]))[Origin.POLICY_CAP] == [Reason.AFFORDABILITY]
 
 
 @pytest.mark.parametrize(("language", "expiry"), [("zh", "2026年03月20日"), ("en", "2026-03-20")])

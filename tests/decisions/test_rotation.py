@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -53,11 +53,11 @@ def test_nobody_is_told_twice_of_one_decision(decided: World, tmp_path: Path) ->
 
 def test_no_decision_becomes_a_second_case_and_the_ledger_knows_the_first(decided: World) -> None:
     here, ring = decided.settings, decided.keyring
-    asked = {"vintage": "2005-10", "on": DAY, "row": 3}
-    assert review_queue.queue_vintage(here, keyring=ring, **asked) == [1]  # type: ignore[arg-type]
+    asked: dict[str, Any] = {"vintage": "2005-10", "on": DAY, "row": 3}
+    assert review_queue.queue_vintage(here, keyring=ring, **asked) == [1]
     assert review_measures.publish(here, ReviewQueue.of(here, ring)) == 1
     newer = rotated(ring)
-    assert review_queue.queue_vintage(here, keyring=newer, **asked) == []  # type: ignore[arg-type]
+    assert review_queue.queue_vintage(here, keyring=newer, **asked) == []
     held = ReviewQueue.of(here, newer)
     assert review_measures.publish(here, held) == 0
     assert review_measures.measure_accounting(here, held).outcome is Outcome.PASS

@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -48,9 +49,10 @@ def test_a_partition_is_decided_alike_however_it_is_cut(rows: int) -> None:
 def test_a_worker_refuses_another_policy_or_other_code_than_the_driver_has() -> None:
     other = POLICY.model_copy(update={"rounding_minor": 1_000})
     policy = Source(path=Path("book.parquet"), policy=other)
-    for changed in ({"source": policy}, {"digest": "0" * 64}):
+    changes: list[dict[str, Any]] = [{"source": policy}, {"digest": "0" * 64}]
+    for changed in changes:
         with pytest.raises(IntegrityError, match="on a worker is not the one of the driver"):
-            list(dataclasses.replace(work(), **changed).decided([drawn(3)]))  # type: ignore[arg-type]
+            list(dataclasses.replace(work(), **changed).decided([drawn(3)]))
 
 
 def test_a_worker_names_a_missing_column() -> None:

@@ -25,9 +25,10 @@ def test_what_a_table_names_is_printed_as_it_is_and_never_read_as_markup() -> No
         )
         for measure in ("discrimination.auc", "fairness.raise_rate")
     ]
-    out = Console(file=StringIO(), width=200)
+    text = StringIO()
+    out = Console(file=text, width=200)
     terminal.show(out, "Fairness [/i]", found)
-    said = out.file.getvalue()  # type: ignore[attr-defined]
+    said = text.getvalue()
     assert said.count("[/b]") >= 2
     assert "branch [red]" in said
     assert "Fairness [/i]" in said

@@ -149,4 +149,7 @@ def test_asking_for_a_window_that_was_never_judged_is_a_usage_error(
 ) -> None:
     monkeypatch.setenv("LIMITLINE_HOME", str(tmp_path))
     assert _run("report", "--window", "2005-09").exit_code == 2
-    assert _run("report", "--json").exit_code == 0
+    assert json.loads(_run("report", "--json").stdout)["windows"] == []
+    said = _run("report").stdout
+    assert "No window was judged yet" in said
+    assert "Overview" not in said

@@ -17,6 +17,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from governance.errors import ContractError, IntegrityError
 from registry import serialize
@@ -62,6 +63,18 @@ def test_two_dumps_differ_in_bytes_and_share_a_canonical_digest(tmp_path: Path, 
     assert (tmp_path / "a.skops").read_bytes() != (tmp_path / "b.skops").read_bytes()
     digests = {serialize.canonical_digest(path) for path in tmp_path.glob("*.skops")}
     assert digests == {ours}
+
+
+def test_how_many_threads_fitted_it_is_no_part_of_what_was_learned(tmp_path: Path) -> None:
+    digests = set()
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="openmp"):
+            model = ALLOWED["boosted"].fit(FEATURES, LABELS)
+        path = tmp_path / f"{threads}.skops"
+        digests.add(serialize.dump(model, path))
+        with zipfile.ZipFile(path) as archive:
+            assert b'"n_threads"' in archive.read("schema.json")
+    assert len(digests) == 1
 
 
 def test_another_model_has_another_canonical_digest(tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ def test_the_status_fits_a_hundred_columns(told: Settings) -> None:
     assert status(told, DAY)["versions"][0]["manifest_sha256"][:12] in row
     for words in ("refused", "female", "Head of Conduct", "severe", "one machine", "serve"):
         assert words in said
+    told_why = said.partition("Why version 1 was refused on")[2].splitlines()
+    assert "female" in told_why[1]
 
 
 def test_the_judged_table_shows_the_gravest_first(told: Settings, appetite: RiskAppetite) -> None:

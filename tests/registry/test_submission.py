@@ -52,12 +52,14 @@ def test_the_catalogue_shows_run_lineage_and_signature(
     connection = sqlite3.connect(empty_home.mlflow_database)
     tags = dict(connection.execute("SELECT key, value FROM model_version_tags").fetchall())
     metrics = connection.execute("SELECT key, value FROM metrics").fetchall()
+    params = connection.execute("SELECT key, value FROM params").fetchall()
     status = connection.execute("SELECT status FROM runs").fetchall()
     connection.close()
 
     assert tags["limitline.lineage.data_digest"] == "ab" * 32
     assert tags["limitline.state"] == "submitted"
     assert ("auc", 0.77) in metrics
+    assert ("recipe", "boosted") in params
     assert status == [("FINISHED",)]
 
 
