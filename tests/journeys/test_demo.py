@@ -27,6 +27,21 @@ def test_the_demonstration_ends_well(journey: Journey) -> None:
     assert "Traceback" not in journey.said
 
 
+def _without_figures(text: str) -> str:
+    """Return a line with its figures, amounts and spaces made alike."""
+    return re.sub(r"\s+", " ", re.sub(r"\d[\d,.]*", "#", text)).strip()
+
+
+def test_the_readme_shows_what_the_demonstration_prints(journey: Journey) -> None:
+    [shown] = re.findall(
+        r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    printed = _without_figures(journey.said)
+    lines = shown.splitlines()
+    assert len(lines) > 8
+    assert [line for line in lines if _without_figures(line) not in printed] == []
+
+
 def test_the_faulty_candidate_was_refused_for_its_fault(journey: Journey) -> None:
     refused = journey.said.partition("Refuse the faulty candidate")[2]
     refused = refused.partition("Validate, waive")[0]
